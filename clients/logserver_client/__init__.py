@@ -1,0 +1,1 @@
+"""The bundled client of the log server."""

@@ -1,0 +1,1 @@
+"""Record batch bytes without I/O: header, codec, compression, control records."""
