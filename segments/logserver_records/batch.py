@@ -106,9 +106,7 @@ def read_header(buffer: Buffer, position: int = 0) -> BatchHeader:
         CorruptBatch: fewer than 61 bytes are left there.
     """
     if len(buffer) - position < HEADER_SIZE:
-        raise CorruptBatch(
-            f"a record batch header takes {HEADER_SIZE} bytes, {len(buffer) - position} are left"
-        )
+        raise CorruptBatch(f"a record batch header takes {HEADER_SIZE} bytes, {len(buffer) - position} are left")
     return BatchHeader._make(HEADER.unpack_from(buffer, position))
 
 
@@ -126,20 +124,14 @@ def next_batch(buffer: Buffer, position: int = 0) -> BatchHeader:
         # Older formats have a shorter header; name them rather than "truncated" where that is what it is.
         if left > 16 and buffer[position + 16] in (0, 1):
             raise UnsupportedBatch(_old_format(buffer[position + 16]))
-        raise CorruptBatch(
-            f"truncated record batch: {left} bytes are left, a header alone takes {HEADER_SIZE}"
-        )
+        raise CorruptBatch(f"truncated record batch: {left} bytes are left, a header alone takes {HEADER_SIZE}")
     header = BatchHeader._make(HEADER.unpack_from(buffer, position))
     if header.magic != MAGIC:
         if header.magic in (0, 1):
             raise UnsupportedBatch(_old_format(header.magic))
-        raise CorruptBatch(
-            f"record batch with magic {header.magic}; only magic {MAGIC} exists from Kafka 0.11 on"
-        )
+        raise CorruptBatch(f"record batch with magic {header.magic}; only magic {MAGIC} exists from Kafka 0.11 on")
     if header.batch_length < _MIN_LENGTH:
-        raise CorruptBatch(
-            f"record batch claims a length of {header.batch_length}; the least is {_MIN_LENGTH}"
-        )
+        raise CorruptBatch(f"record batch claims a length of {header.batch_length}; the least is {_MIN_LENGTH}")
     if header.batch_length + LENGTH_OVERHEAD > left:
         raise CorruptBatch(
             f"truncated record batch: it claims {header.batch_length + LENGTH_OVERHEAD} bytes, {left} are there"
@@ -209,9 +201,7 @@ def with_append_time(buffer: Buffer, position: int, header: BatchHeader, append_
     The records' own timestamp deltas stay as they are; readers take the max timestamp for every record
     (Kafka: `DefaultRecordBatch.setMaxTimestamp`).
     """
-    changed = header._replace(
-        attributes=header.attributes | TIMESTAMP_TYPE_MASK, max_timestamp=append_time_ms, crc=0
-    )
+    changed = header._replace(attributes=header.attributes | TIMESTAMP_TYPE_MASK, max_timestamp=append_time_ms, crc=0)
     head = HEADER.pack(*changed)
     size = header.batch_length + LENGTH_OVERHEAD
     crc = crc32c(memoryview(buffer)[position + HEADER_SIZE : position + size], crc32c(head[_CRC_START:]))
