@@ -1,0 +1,380 @@
+"""The server's settings: names, types, defaults, bounds and meaning, one field each (see definition.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
+
+import msgspec
+
+from logserver.settings.addresses import Address, check_advertised, check_listener, parse_address
+from logserver.settings.definition import (
+    INT32_MAX,
+    INT64_MAX,
+    About,
+    Definition,
+    KafkaDifference,
+    definitions_of,
+)
+
+Source: TypeAlias = Literal["default", "file", "environment", "command line"]
+CleanupPolicy: TypeAlias = Literal["delete", "compact"]
+TimestampType: TypeAlias = Literal["CreateTime", "LogAppendTime"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+LogFormat: TypeAlias = Literal["text", "json"]
+
+MINIMUM_SEGMENT_BYTES: Final = 1024
+"""Kafka 4 asks for 1 MiB; smaller segments make rolling and retention visible in examples and tests."""
+
+
+def _one_directory(text: str) -> None:
+    if "," in text:
+        raise ValueError("only one directory so far")
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one server, read once at its start by `load_settings`.
+
+    An attribute is the dotted name with underscores: `log_segment_bytes` is log.segment.bytes. Values that came from
+    somewhere else than the defaults are named in `sources`; `source_of` answers for every setting.
+    """
+
+    # This node and its directory.
+    node_id: Annotated[
+        int,
+        About(
+            "Id of this server among the servers of its cluster.",
+            minimum=0,
+            maximum=INT32_MAX,
+            differs=KafkaDifference("none", "A first server starts without a configuration file."),
+        ),
+    ] = 1
+    log_dirs: Annotated[
+        str,
+        About(
+            "Directory that holds all data; made if it does not exist.",
+            check=_one_directory,
+            example="/var/lib/logserver",
+            differs=KafkaDifference("/tmp/kafka-logs", "Data in /tmp is lost at the next boot of many systems."),
+        ),
+    ] = "./logserver-data"
+
+    # Doors.
+    grpc_listeners: Annotated[
+        tuple[str, ...],
+        About(
+            "Addresses on which the gRPC door listens, as HOST:PORT with commas between them; port 0 picks a free one.",
+            check=check_listener,
+            ours=True,
+        ),
+    ] = ("127.0.0.1:50051",)
+    grpc_advertised_listeners: Annotated[
+        tuple[str, ...],
+        About(
+            "Addresses by which clients reach the gRPC door, where they differ from grpc.listeners (NAT, containers).",
+            check=check_advertised,
+            may_be_empty=True,
+            example="logs.example.com:50051",
+            ours=True,
+        ),
+    ] = ()
+    listeners: Annotated[
+        Literal["off"],
+        About(
+            "Addresses on which the door for Kafka clients listens; this release does not have that door yet.",
+            differs=KafkaDifference("PLAINTEXT://:9092", "This release does not have the door for Kafka clients yet."),
+        ),
+    ] = "off"
+
+    # Topics and partitions.
+    num_partitions: Annotated[
+        int,
+        About("Partitions of a new topic whose creator does not say how many.", minimum=1, maximum=INT32_MAX),
+    ] = 1
+    max_topics: Annotated[
+        int, About("Most topics that this server keeps.", minimum=1, maximum=INT32_MAX, ours=True)
+    ] = 100_000
+    max_partitions: Annotated[
+        int,
+        About("Most partitions that this server keeps, over all topics.", minimum=1, maximum=INT32_MAX, ours=True),
+    ] = 200_000
+    max_partitions_per_topic: Annotated[
+        int, About("Most partitions that one topic may have.", minimum=1, maximum=INT32_MAX, ours=True)
+    ] = 10_000
+    min_insync_replicas: Annotated[
+        int,
+        About("Copies that acks=all waits for; a single server has one.", minimum=1, maximum=1),
+    ] = 1
+
+    # Records.
+    message_max_bytes: Annotated[
+        int,
+        About(
+            "Largest record batch accepted, in bytes as sent (compressed); "
+            "one gRPC message that carries it must also fit grpc.max.message.bytes.",
+            minimum=0,
+            maximum=INT32_MAX,
+        ),
+    ] = 1_048_588
+    log_message_timestamp_type: Annotated[
+        TimestampType,
+        About("Whether records keep the time their producer gave them or get the time at which they are appended."),
+    ] = "CreateTime"
+    log_message_timestamp_before_max_ms: Annotated[
+        int,
+        About("How far a record's own timestamp may lie in the past, in milliseconds.", minimum=0, example="86400000"),
+    ] = INT64_MAX
+    log_message_timestamp_after_max_ms: Annotated[
+        int, About("How far a record's own timestamp may lie in the future, in milliseconds.", minimum=0)
+    ] = 3_600_000
+    compression_type: Annotated[
+        Literal["producer"],
+        About("How batches are compressed on disk; `producer` keeps each as its producer sent it."),
+    ] = "producer"
+    record_batch_max_decompressed_bytes: Annotated[
+        int,
+        About(
+            "Most bytes that one record batch may grow to where the server has to decompress it.",
+            minimum=1024,
+            maximum=INT32_MAX,
+            ours=True,
+        ),
+    ] = 67_108_864
+
+    # Segments and indexes.
+    log_segment_bytes: Annotated[
+        int,
+        About(
+            "Size in bytes at which a log goes on in a new segment file.",
+            minimum=MINIMUM_SEGMENT_BYTES,
+            maximum=INT32_MAX,
+        ),
+    ] = 1_073_741_824
+    log_roll_ms: Annotated[
+        int | None,
+        About(
+            "Age in milliseconds at which a log goes on in a new segment file although the old one is not full.",
+            minimum=1,
+            example="604800000",
+            unset="log.roll.hours applies",
+        ),
+    ] = None
+    log_roll_hours: Annotated[
+        int, About("The same as log.roll.ms in hours; used where that is not set.", minimum=1, maximum=INT32_MAX)
+    ] = 168
+    log_index_interval_bytes: Annotated[
+        int,
+        About("Bytes of records between two entries of the offset index.", minimum=0, maximum=INT32_MAX),
+    ] = 4096
+    log_index_size_max_bytes: Annotated[
+        int,
+        About("Size in bytes at which an index is full, so that its segment is rolled.", minimum=4, maximum=INT32_MAX),
+    ] = 10_485_760
+    log_segment_delete_delay_ms: Annotated[
+        int, About("How long files of deleted segments and topics stay on disk, in milliseconds.", minimum=0)
+    ] = 60_000
+
+    # Retention and compaction.
+    log_cleanup_policy: Annotated[
+        tuple[CleanupPolicy, ...],
+        About(
+            "What happens to old records: `delete` removes old segments, `compact` keeps each key's last record, "
+            "`delete,compact` does both.",
+            example="delete,compact",
+        ),
+    ] = ("delete",)
+    log_retention_ms: Annotated[
+        int | None,
+        About(
+            "Age in milliseconds at which segments are deleted; -1 is never.",
+            minimum=-1,
+            example="604800000",
+            unset="log.retention.minutes applies",
+        ),
+    ] = None
+    log_retention_minutes: Annotated[
+        int | None,
+        About(
+            "The same as log.retention.ms in minutes; used where that is not set.",
+            minimum=-1,
+            maximum=INT32_MAX,
+            example="10080",
+            unset="log.retention.hours applies",
+        ),
+    ] = None
+    log_retention_hours: Annotated[
+        int,
+        About(
+            "The same as log.retention.ms in hours; used where neither milliseconds nor minutes are set.",
+            minimum=-1,
+            maximum=INT32_MAX,
+        ),
+    ] = 168
+    log_retention_bytes: Annotated[
+        int,
+        About(
+            "Size in bytes above which a partition's oldest segments are deleted; -1 is no limit.",
+            minimum=-1,
+            example="10737418240",
+        ),
+    ] = -1
+    log_retention_check_interval_ms: Annotated[
+        int, About("Milliseconds between two looks for segments to delete.", minimum=1)
+    ] = 300_000
+    log_cleaner_backoff_ms: Annotated[
+        int, About("Milliseconds between two looks for logs to compact when there was none.", minimum=0)
+    ] = 15_000
+    log_cleaner_min_cleanable_ratio: Annotated[
+        float,
+        About(
+            "Share of a log that has to be new since its last compaction before it is compacted again.",
+            minimum=0,
+            maximum=1,
+        ),
+    ] = 0.5
+    log_cleaner_delete_retention_ms: Annotated[
+        int, About("How long compaction keeps a key's tombstone (a record without value), in milliseconds.", minimum=0)
+    ] = 86_400_000
+    log_cleaner_min_compaction_lag_ms: Annotated[
+        int, About("Age in milliseconds below which a record is not compacted away.", minimum=0, example="60000")
+    ] = 0
+
+    # Durability.
+    log_flush_interval_messages: Annotated[
+        int,
+        About(
+            "Records after which a log is flushed to disk; with 1 every acknowledged record is on disk.",
+            minimum=1,
+            differs=KafkaDifference(
+                str(INT64_MAX), "What is acknowledged survives a power cut; one server has no replicas to fall back on."
+            ),
+        ),
+    ] = 1
+    log_flush_interval_ms: Annotated[
+        int | None,
+        About(
+            "Longest time in milliseconds that records wait for a flush to disk.",
+            minimum=0,
+            example="1000",
+            unset="time alone causes no flush",
+        ),
+    ] = None
+    log_flush_offset_checkpoint_interval_ms: Annotated[
+        int,
+        About("Milliseconds between two notes of how far logs are flushed, which bound recovery's work.", minimum=0),
+    ] = 60_000
+
+    # Producers.
+    producer_id_expiration_ms: Annotated[
+        int, About("Milliseconds after which the sequence numbers of a silent producer are forgotten.", minimum=1)
+    ] = 86_400_000
+    producer_id_expiration_check_interval_ms: Annotated[
+        int, About("Milliseconds between two looks for silent producers.", minimum=1, maximum=INT32_MAX)
+    ] = 600_000
+    log_max_producers_per_partition: Annotated[
+        int,
+        About(
+            "Most producers whose sequence numbers one partition remembers.", minimum=1, maximum=INT32_MAX, ours=True
+        ),
+    ] = 100_000
+
+    # Limits of the doors.
+    fetch_max_bytes: Annotated[
+        int, About("Most bytes of records in one answer to a fetch.", minimum=1024, maximum=INT32_MAX)
+    ] = 57_671_680
+    grpc_max_message_bytes: Annotated[
+        int,
+        About("Largest gRPC message that the server accepts, in bytes.", minimum=65_536, maximum=INT32_MAX, ours=True),
+    ] = 16_777_216
+    grpc_max_concurrent_calls: Annotated[
+        int,
+        About("Most gRPC calls (streams count as one each) served at a time.", minimum=1, maximum=INT32_MAX, ours=True),
+    ] = 10_000
+    grpc_max_wait_ms: Annotated[
+        int,
+        About(
+            "Longest time in milliseconds that a fetch may wait for records.", minimum=0, maximum=INT32_MAX, ours=True
+        ),
+    ] = 300_000
+    grpc_stream_max_inflight_bytes: Annotated[
+        int,
+        About(
+            "Bytes of unanswered records on one produce stream above which the server reads no further.",
+            minimum=65_536,
+            ours=True,
+        ),
+    ] = 67_108_864
+    grpc_subscribe_max_credit_bytes: Annotated[
+        int,
+        About("Most credit in bytes that one subscription may hold.", minimum=65_536, ours=True),
+    ] = 67_108_864
+
+    # This process.
+    log_open_files_max: Annotated[
+        int | None,
+        About(
+            "Most segment and index files kept open at a time.",
+            minimum=64,
+            maximum=INT32_MAX,
+            example="10000",
+            ours=True,
+            unset="half of the process's limit of open files (ulimit -n)",
+        ),
+    ] = None
+    log_mapped_files_max: Annotated[
+        int | None,
+        About(
+            "Most segment and index files mapped into memory at a time.",
+            minimum=64,
+            maximum=INT32_MAX,
+            example="20000",
+            ours=True,
+            unset="a third of the system's limit of mappings (vm.max_map_count), never more than open files",
+        ),
+    ] = None
+    thread_switch_interval_ms: Annotated[
+        float,
+        About(
+            "How long a Python thread may run while others wait, in milliseconds; shorter makes flushes answer sooner.",
+            minimum=0.01,
+            maximum=1000,
+            ours=True,
+        ),
+    ] = 0.5
+    shutdown_grace_ms: Annotated[
+        int,
+        About(
+            "How long a stopping server waits for calls to end before it cuts them off, in milliseconds.",
+            minimum=0,
+            maximum=8_000,
+            ours=True,
+        ),
+    ] = 5_000
+    log_level: Annotated[LogLevel, About("Lowest level of the server's own log lines.", ours=True)] = "info"
+    log_format: Annotated[LogFormat, About("Form of the server's own log lines on standard error.", ours=True)] = "text"
+
+    sources: dict[str, Source] = msgspec.field(default_factory=dict)
+    """Where each value that is not a default came from, by dotted name."""
+
+    def source_of(self, name: str) -> Source:
+        """Where the value of the setting with this dotted name came from."""
+        return self.sources.get(name, "default")
+
+    @property
+    def data_directory(self) -> Path:
+        """The one directory of log.dirs."""
+        return Path(self.log_dirs)
+
+    @property
+    def grpc_addresses(self) -> tuple[Address, ...]:
+        """grpc.listeners as addresses to listen on."""
+        return tuple(parse_address(text) for text in self.grpc_listeners)
+
+    @property
+    def grpc_advertised_addresses(self) -> tuple[Address, ...]:
+        """grpc.advertised.listeners; empty where the addresses listened on are the ones to tell clients."""
+        return tuple(parse_address(text) for text in self.grpc_advertised_listeners)
+
+
+SERVER_DEFINITIONS: Final[dict[str, Definition]] = definitions_of(ServerSettings)
+"""Every server setting by dotted name."""
