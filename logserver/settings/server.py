@@ -93,7 +93,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1
     max_topics: Annotated[
         int, About("Most topics that this server keeps.", minimum=1, maximum=INT32_MAX, ours=True)
-    ] = 100_000
+    ] = 200_000
     max_partitions: Annotated[
         int,
         About("Most partitions that this server keeps, over all topics.", minimum=1, maximum=INT32_MAX, ours=True),
