@@ -1,0 +1,208 @@
+"""What makes appended bytes durable, and tells their logs.
+
+`Committer` is the seam: logs hand it what they wrote; it reports per log, in order, up to where the log is committed,
+or that it is lost. Nothing outside assumes files, one round at a time, or less than a second.
+"""
+
+import threading
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, NamedTuple, Protocol
+
+from logserver_segments.seams import Disk, File
+
+
+class LogEnd(NamedTuple):
+    """An end of a log: everything before it is meant."""
+
+    offset: int
+    segment_base: int
+    position: int
+
+
+class LossReason(Enum):
+    """Why what was written can't become durable here any more."""
+
+    FAILED = "failed"
+    FENCED = "fenced"
+
+
+class Loss(NamedTuple):
+    """The end of a log's being written to."""
+
+    reason: LossReason
+    message: str
+
+
+class Committable(Protocol):
+    """A log, as a committer sees it."""
+
+    def committed(self, end: LogEnd) -> None:
+        """Everything before `end` is durable."""
+        ...
+
+    def lost(self, loss: Loss) -> None:
+        """Nothing handed over since the last `committed` will become durable; no further report follows."""
+        ...
+
+
+class Committer(Protocol):
+    """Makes logs durable. All methods and reports are on the owner's thread."""
+
+    def dirty(self, log: Committable, end: LogEnd, file: File, new_in: str | None = None) -> None:
+        """Asks that everything of `log` up to `end`, written to `file`, becomes durable.
+
+        Args:
+            new_in: the directory that got a new entry for `file`, if it did since the last call.
+        """
+        ...
+
+    def discard(self, log: Committable) -> None:
+        """Makes sure that no report about `log` comes any more for what was handed over before."""
+        ...
+
+
+class ImmediateCommitter:
+    """Flushes within `dirty` itself: for use of a log on its own, without an event loop."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def dirty(self, log: Committable, end: LogEnd, file: File, new_in: str | None = None) -> None:
+        try:
+            file.sync()
+            if new_in is not None:
+                self._disk.sync_directory(new_in)
+        except OSError as error:
+            log.lost(_failed(error))
+        else:
+            log.committed(end)
+
+    def discard(self, log: Committable) -> None:
+        pass
+
+
+def _failed(error: OSError) -> Loss:
+    return Loss(LossReason.FAILED, f"the disk failed to flush: {error.strerror or error} ({error.filename or 'fsync'})")
+
+
+class _Dirty:
+    """What one log handed over for one round."""
+
+    __slots__ = ("directories", "discarded", "end", "error", "files", "log")
+
+    def __init__(self, log: Committable, end: LogEnd, file: File) -> None:
+        self.log = log
+        self.end = end
+        self.files = {file.path: file}
+        self.directories: set[str] = set()
+        self.error: OSError | None = None
+        self.discarded = False
+
+
+_ONE_BY_ONE: Final = 2
+"""Up to this many dirty files are synced one by one, more by one syncfs (16 logs: 1.9 ms against 0.4 ms)."""
+
+
+class FlushCommitter:
+    """Group commit: one thread that flushes in rounds whatever became dirty during the round before.
+
+    Args:
+        disk: the disk.
+        directory: any path on the file system that all logs are on.
+        post: schedules a callable on the owner's thread, safe to call from another (e.g. `loop.call_soon_threadsafe`).
+    """
+
+    def __init__(self, disk: Disk, directory: str, post: Callable[[Callable[[], None]], object]) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._post = post
+        self._lock = threading.Lock()
+        self._wake = threading.Semaphore(0)
+        # Under the lock: what the next round takes.
+        self._pending: dict[Committable, _Dirty] = {}
+        self._closed = False
+        # On the owner's thread: rounds taken and not yet reported.
+        self._under_way: list[list[_Dirty]] = []
+        self._thread = threading.Thread(target=self._run, name="logserver-flusher", daemon=True)
+        self._thread.start()
+
+    def dirty(self, log: Committable, end: LogEnd, file: File, new_in: str | None = None) -> None:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the flusher is closed")
+            pending = self._pending
+            entry = pending.get(log)
+            if entry is None:
+                entry = _Dirty(log, end, file)
+                wake = not pending
+                pending[log] = entry
+                if wake:
+                    self._wake.release()
+            else:
+                entry.end = end
+                if file.path not in entry.files:
+                    entry.files[file.path] = file
+            if new_in is not None:
+                entry.directories.add(new_in)
+
+    def discard(self, log: Committable) -> None:
+        with self._lock:
+            self._pending.pop(log, None)
+            for entries in self._under_way:
+                for entry in entries:
+                    if entry.log is log:
+                        entry.discarded = True
+
+    def close(self) -> None:
+        """Flushes what is pending and ends the thread; reports that are already posted still arrive."""
+        with self._lock:
+            self._closed = True
+        self._wake.release()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.acquire()
+            with self._lock:
+                entries = list(self._pending.values())
+                self._pending = {}
+                if entries:
+                    self._under_way.append(entries)
+                closed = self._closed
+            if entries:
+                self._flush(entries)
+                self._post(lambda entries=entries: self._report(entries))  # type: ignore[misc]
+            if closed:
+                return
+
+    def _flush(self, entries: list[_Dirty]) -> None:
+        files = sum(len(entry.files) for entry in entries)
+        if files > _ONE_BY_ONE:
+            try:
+                self._disk.sync_filesystem(self._directory)
+            except OSError as error:
+                for entry in entries:
+                    entry.error = error
+            return
+        for entry in entries:
+            try:
+                for file in entry.files.values():
+                    file.sync()
+                for directory in entry.directories:
+                    self._disk.sync_directory(directory)
+            except OSError as error:
+                entry.error = error
+
+    def _report(self, entries: list[_Dirty]) -> None:
+        with self._lock:
+            self._under_way.remove(entries)
+        for entry in entries:
+            if entry.discarded:
+                continue
+            if entry.error is None:
+                entry.log.committed(entry.end)
+            else:
+                # What the log handed over meanwhile is lost with it; a later round must not report it as durable.
+                self.discard(entry.log)
+                entry.log.lost(_failed(entry.error))

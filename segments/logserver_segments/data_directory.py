@@ -1,0 +1,413 @@
+"""A data directory: who may use it, whose it is, and the logs in it.
+
+Layout as Kafka's: a directory `<topic>-<partition>` a log, and beside them `meta.properties`, `.lock`,
+`.kafka_cleanshutdown` and the two offset checkpoints. `meta.properties` carries `logserver.format=1`, without which
+the directory is not ours.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import structlog
+
+from logserver_segments import cleaner
+from logserver_segments.checkpoints import (
+    LOG_STARTS,
+    RECOVERY_POINTS,
+    CheckpointDamaged,
+    TopicPartition,
+    format_offsets,
+    parse_offsets,
+)
+from logserver_segments.committer import Committer
+from logserver_segments.config import LogConfig
+from logserver_segments.errors import DirectoryInUse, ForeignDirectory
+from logserver_segments.log import Log
+from logserver_segments.pool import Pool
+from logserver_segments.recovery import open_log
+from logserver_segments.scan import ScanStopped
+from logserver_segments.seams import Clock, Disk, File, Lock, Mapping, Random, Workers
+from logserver_segments.segment import Resources
+
+META: Final = "meta.properties"
+LOCK: Final = ".lock"
+CLEAN_SHUTDOWN: Final = ".kafka_cleanshutdown"
+PARTITION_METADATA: Final = "partition.metadata"
+DELETE_SUFFIX: Final = "-delete"
+FORMAT: Final = 1
+
+_log = structlog.get_logger("logserver.segments")
+
+
+class Meta(NamedTuple):
+    """Whose data directory it is."""
+
+    cluster_id: str
+    node_id: int
+    directory_id: str
+
+
+def random_id(random: Random) -> str:
+    """Returns 16 random bytes as Kafka prints ids: URL-safe base64 without padding, never beginning with `-`."""
+    while True:
+        text = base64.urlsafe_b64encode(random.randbytes(16)).decode("ascii").rstrip("=")
+        if not text.startswith("-"):
+            return text
+
+
+class DataDirectory:
+    """The logs in one directory. All methods belong to one thread, except where a `Workers` runs a part.
+
+    Args:
+        path: the directory; made if it is not there.
+        node_id: of this server; must be the one that made the directory.
+        open_files: how many segment files may be open at once.
+        mapped_files: how many files may be mapped at once.
+
+    Raises:
+        DirectoryInUse: another process has it open.
+        ForeignDirectory: it holds something else than this server's data.
+        OSError: the disk refused.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        node_id: int,
+        *,
+        disk: Disk,
+        clock: Clock,
+        random: Random,
+        workers: Workers,
+        open_files: int = 10_000,
+        mapped_files: int = 10_000,
+    ) -> None:
+        self.path = path
+        self._disk = disk
+        self._clock = clock
+        self._random = random
+        self._workers = workers
+        self.resources = Resources(disk, Pool[File](open_files), Pool[Mapping](mapped_files))
+        self._logs: dict[TopicPartition, Log] = {}
+        self._committer: Committer | None = None
+        self._cleaned_to: dict[TopicPartition, int] = {}
+        self._lock = self._claim()
+        try:
+            self.meta = self._load_meta(node_id)
+            self.was_clean = disk.exists(f"{path}/{CLEAN_SHUTDOWN}")
+            self._recovery_points = self._load_offsets(RECOVERY_POINTS)
+            self._start_offsets = self._load_offsets(LOG_STARTS)
+            # From here on an end without `close` is an unclean one.
+            if self.was_clean:
+                disk.remove(f"{path}/{CLEAN_SHUTDOWN}")
+                disk.sync_directory(path)
+            self._remove_deleted()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _claim(self) -> Lock:
+        disk, path = self._disk, self.path
+        if disk.exists(path):
+            self._refuse_foreign()
+        disk.make_directory(path)
+        try:
+            return disk.lock(f"{path}/{LOCK}")
+        except BlockingIOError:
+            raise DirectoryInUse(
+                f"the data directory {path} is in use by another server; stop that one or name another directory"
+            ) from None
+
+    def _refuse_foreign(self) -> None:
+        """Before anything is written there: is the directory ours, or empty?"""
+        names = {entry.name for entry in self._disk.list(self.path)} - {LOCK, "lost+found"}
+        if META in names:
+            properties = _parse_properties(self._disk.read_file(f"{self.path}/{META}"))
+            found = properties.get("logserver.format")
+            if found is None:
+                raise ForeignDirectory(
+                    f"{self.path} is the data directory of an Apache Kafka broker (its {META} has no "
+                    f"logserver.format); name another directory, this one is left as it is"
+                )
+            if found != str(FORMAT):
+                raise ForeignDirectory(
+                    f"{self.path} has format {found} of this server's data, this version knows format {FORMAT}; "
+                    f"use a version that knows it"
+                )
+        elif names:
+            raise ForeignDirectory(
+                f"{self.path} is not empty and has no {META}, so it is not a data directory of this server "
+                f"(it holds {min(names)!r}); name an empty or a new directory"
+            )
+
+    def _load_meta(self, node_id: int) -> Meta:
+        disk, path = self._disk, f"{self.path}/{META}"
+        if not disk.exists(path):
+            meta = Meta(random_id(self._random), node_id, random_id(self._random))
+            lines = (
+                f"logserver.format={FORMAT}",
+                "version=1",
+                f"cluster.id={meta.cluster_id}",
+                f"node.id={meta.node_id}",
+                f"directory.id={meta.directory_id}",
+                "",
+            )
+            disk.write_file(path, "\n".join(lines).encode("ascii"), durable=True)
+            return meta
+        properties = _parse_properties(disk.read_file(path))
+        try:
+            meta = Meta(properties["cluster.id"], int(properties["node.id"]), properties["directory.id"])
+        except (KeyError, ValueError) as error:
+            raise ForeignDirectory(f"{path} is damaged: {error}") from None
+        if meta.node_id != node_id:
+            raise ForeignDirectory(
+                f"{self.path} belongs to node.id={meta.node_id}, this server has node.id={node_id}; "
+                f"set node.id={meta.node_id} or name another directory"
+            )
+        return meta
+
+    def _load_offsets(self, name: str) -> dict[TopicPartition, int]:
+        path = f"{self.path}/{name}"
+        if not self._disk.exists(path):
+            return {}
+        try:
+            return parse_offsets(self._disk.read_file(path))
+        except CheckpointDamaged as error:
+            _log.warning("checkpoint not used, logs are checked from their start", path=path, reason=str(error))
+            return {}
+
+    def _remove_deleted(self) -> None:
+        for entry in self._disk.list(self.path):
+            if entry.is_directory and entry.name.endswith(DELETE_SUFFIX):
+                self._disk.remove_tree(f"{self.path}/{entry.name}")
+
+    # Logs
+
+    def start(self, committer: Committer) -> None:
+        """Names what makes the logs durable; before the first `open`."""
+        self._committer = committer
+
+    def __iter__(self) -> Iterator[tuple[TopicPartition, Log]]:
+        return iter(self._logs.items())
+
+    def __len__(self) -> int:
+        return len(self._logs)
+
+    def log_directory(self, topic: str, partition: int) -> str:
+        """Returns the path of a log's directory."""
+        return f"{self.path}/{topic}-{partition}"
+
+    def open(self, topic: str, partition: int, topic_id: str, config: LogConfig) -> Log:
+        """Opens a log, or makes an empty one if there is none.
+
+        Raises:
+            ForeignDirectory: the directory holds a log of another topic of the same name.
+            OSError: the disk refused.
+        """
+        key = (topic, partition)
+        assert key not in self._logs and self._committer is not None
+        directory = self.log_directory(topic, partition)
+        disk = self._disk
+        known = self._recovery_points.get(key)
+        is_new = not disk.exists(directory)
+        if is_new:
+            disk.make_directory(directory)
+            disk.write_file(f"{directory}/{PARTITION_METADATA}", _partition_metadata(topic_id), durable=False)
+        elif known is None:
+            # An unknown directory: one that a crash kept us from noting, or a stranger's.
+            self._check_topic_id(directory, topic_id)
+        log = open_log(
+            f"{topic}-{partition}",
+            directory,
+            config,
+            self.resources,
+            self._committer,
+            self._workers,
+            clean=is_new or self.was_clean,
+            recovery_point=0 if is_new else known,
+            start_offset=self._start_offsets.get(key, 0),
+        )
+        self._logs[key] = log
+        return log
+
+    def _check_topic_id(self, directory: str, topic_id: str) -> None:
+        path = f"{directory}/{PARTITION_METADATA}"
+        if not self._disk.exists(path):
+            self._disk.write_file(path, _partition_metadata(topic_id), durable=False)
+            return
+        found = dict(
+            line.split(": ", 1)
+            for line in self._disk.read_file(path).decode("ascii", "replace").splitlines()
+            if ": " in line
+        ).get("topic_id")
+        if found != topic_id:
+            raise ForeignDirectory(f"{directory} belongs to the topic id {found}, not {topic_id}; move it away")
+
+    def delete(self, topic: str, partition: int) -> str | None:
+        """Takes a log out of use and renames its directory; returns the new path, to be removed by a worker."""
+        key = (topic, partition)
+        log = self._logs.pop(key, None)
+        self._recovery_points.pop(key, None)
+        self._start_offsets.pop(key, None)
+        self._cleaned_to.pop(key, None)
+        if log is not None:
+            log.close("its topic was deleted")
+        directory = self.log_directory(topic, partition)
+        if not self._disk.exists(directory):
+            return None
+        doomed = f"{self.path}/{topic}-{partition}.{self._random.randbytes(16).hex()}{DELETE_SUFFIX}"
+        self._disk.rename(directory, doomed)
+        return doomed
+
+    def close_log(self, topic: str, partition: int) -> None:
+        """Takes a log out of use and leaves it on disk; its recovery point stays the last checkpointed one."""
+        log = self._logs.pop((topic, partition), None)
+        if log is not None:
+            log.close()
+
+    def remove_strays(self, known: Callable[[str, int], bool]) -> None:
+        """Renames directories of logs that no topic knows, to be removed at the next start.
+
+        A crash between a topic's deletion and its directories' leaves such.
+        """
+        for entry in self._disk.list(self.path):
+            name, _, number = entry.name.rpartition("-")
+            if not entry.is_directory or not name or not number.isdigit() or known(name, int(number)):
+                continue
+            if self._disk.exists(f"{self.path}/{entry.name}/{PARTITION_METADATA}"):
+                _log.warning("directory of a deleted topic removed", path=f"{self.path}/{entry.name}")
+                self.delete(name, int(number))
+
+    # Housekeeping
+
+    def space(self) -> tuple[int, int]:
+        """Returns (free, total) bytes of the file system."""
+        return self._disk.space(self.path)
+
+    def size_bytes(self) -> int:
+        """Returns the bytes of all logs."""
+        return sum(log.size_bytes for log in self._logs.values())
+
+    def tick(self) -> None:
+        """Does what is due by time: `flush.ms`, files whose deletion delay is over. Cheap; call it every second."""
+        now, monotonic = self._clock.now_ms(), self._clock.monotonic_ms()
+        for log in self._logs.values():
+            log.flush_if_due(monotonic)
+            log.remove_doomed(now)
+
+    def apply_retention(self) -> None:
+        """Removes segments that the logs' retention settings allow, and producers not seen for long."""
+        now = self._clock.now_ms()
+        for log in list(self._logs.values()):
+            try:
+                log.apply_retention(now)
+            except Exception as error:
+                # One log's trouble is not another's; it is tried again next time.
+                _log.error("retention failed", log=log.name, error=str(error))
+            log.producers.expire(now - log.config.producer_expiration_ms)
+
+    async def compact(self) -> None:
+        """Compacts the logs whose settings ask for it and that have enough that is not compacted yet."""
+        for key, log in list(self._logs.items()):
+            now = self._clock.now_ms()
+            if not log.config.compact or log.offline is not None:
+                continue
+            cleaned_to = self._cleaned_to.get(key, 0)
+            ratio = cleaner.dirty_ratio(log, cleaned_to, now)
+            if ratio == 0 or ratio < log.config.min_cleanable_dirty_ratio:
+                continue
+            end = log.segments[-1].base_offset
+            try:
+                if await cleaner.clean(log, self.resources, self._workers, now) is not None:
+                    self._cleaned_to[key] = end
+            except (OSError, ScanStopped) as error:
+                _log.error("compaction failed", log=log.name, error=str(error))
+
+    async def checkpoint(self) -> None:
+        """Writes recovery points and log start offsets, after making all that they promise durable."""
+        points = dict(self._recovery_points)
+        written = []
+        for key, log in list(self._logs.items()):
+            if log.offline is not None:
+                continue
+            if points.get(key) == log.log_end_offset:
+                continue
+            try:
+                points[key] = log.prepare_checkpoint()
+                written.append(log)
+            except OSError as error:
+                _log.warning("no new recovery point", log=log.name, error=str(error))
+        starts = self._current_starts()
+        await self._workers.run(self._write_checkpoints, points, starts)
+        self._recovery_points = {key: point for key, point in points.items() if key in self._logs}
+        self._start_offsets = starts
+        for log in written:
+            if log.offline is None:
+                log.prune_snapshots()
+
+    def _current_starts(self) -> dict[TopicPartition, int]:
+        # As Kafka: only where it is not simply the first segment's base offset.
+        return {
+            key: log.log_start_offset
+            for key, log in self._logs.items()
+            if log.log_start_offset > log.segments[0].base_offset
+        }
+
+    async def persist_start_offsets(self) -> None:
+        """Makes the logs' start offsets durable."""
+        starts = self._current_starts()
+        await self._workers.run(
+            self._disk.write_file, f"{self.path}/{LOG_STARTS}", format_offsets(starts), durable=True
+        )
+        self._start_offsets = starts
+
+    def _write_checkpoints(self, points: dict[TopicPartition, int], starts: dict[TopicPartition, int]) -> None:
+        self._disk.sync_filesystem(self.path)
+        self._disk.write_file(f"{self.path}/{RECOVERY_POINTS}", format_offsets(points), durable=True)
+        self._disk.write_file(f"{self.path}/{LOG_STARTS}", format_offsets(starts), durable=True)
+
+    def close(self) -> None:
+        """Stops cleanly: makes everything durable and says so, unless some log could not be.
+
+        The committer must have ended.
+
+        Raises:
+            OSError: the disk refused; the next start will check the logs.
+        """
+        points = dict(self._recovery_points)
+        clean = True
+        try:
+            for key, log in self._logs.items():
+                if log.offline is not None:
+                    clean = False
+                    continue
+                try:
+                    points[key] = log.prepare_close()
+                except OSError as error:
+                    clean = False
+                    _log.error("no clean stop", log=log.name, error=str(error))
+            self._write_checkpoints(points, self._current_starts())
+            if clean:
+                content = json.dumps({"version": 0, "brokerEpoch": -1}).encode("ascii")
+                self._disk.write_file(f"{self.path}/{CLEAN_SHUTDOWN}", content, durable=True)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Lets go of everything as it is; the next start will check the logs."""
+        for log in self._logs.values():
+            log.close()
+        self._logs.clear()
+        self._lock.release()
+
+
+def _parse_properties(content: bytes) -> dict[str, str]:
+    lines = content.decode("utf-8", "replace").splitlines()
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def _partition_metadata(topic_id: str) -> bytes:
+    return f"version: 0\ntopic_id: {topic_id}".encode("ascii")

@@ -1,0 +1,61 @@
+"""What can go wrong in the storage engine. The broker maps these to protocol error codes in one place."""
+
+
+class StorageError(Exception):
+    """Base of the storage engine's errors."""
+
+
+class InvalidRecords(StorageError):
+    """The payload is whole, but its batches may not be appended as they are."""
+
+
+class CorruptRecords(StorageError):
+    """Bytes that are no valid record batches: in a payload to append, or found on disk where no crash explains it."""
+
+
+class RecordsTooLarge(StorageError):
+    """A batch is larger than `max.message.bytes`."""
+
+
+class RecordListTooLarge(StorageError):
+    """A payload is larger than a whole segment may be."""
+
+
+class InvalidTimestamp(StorageError):
+    """A timestamp outside `message.timestamp.before.max.ms` / `message.timestamp.after.max.ms`."""
+
+
+class OutOfOrderSequence(StorageError):
+    """An idempotent batch leaves a gap behind the producer's last one."""
+
+
+class DuplicateSequence(StorageError):
+    """An idempotent batch older than the last five of its producer, which are all that is remembered."""
+
+
+class StaleProducerEpoch(StorageError):
+    """A batch of a producer epoch that was followed by a newer one."""
+
+
+class OffsetOutOfRange(StorageError):
+    """An offset below the log start or above the log end."""
+
+
+class LogOffline(StorageError):
+    """The log can't be used since an earlier write or flush of it failed, or it was closed."""
+
+
+class DiskFull(StorageError):
+    """No space left for the append; nothing was stored, reading goes on, a later attempt may work."""
+
+
+class WriteFailed(StorageError):
+    """The disk refused a write; the log is offline from here on."""
+
+
+class DirectoryInUse(StorageError):
+    """Another process has the data directory open."""
+
+
+class ForeignDirectory(StorageError):
+    """The directory holds something that is not this server's data."""

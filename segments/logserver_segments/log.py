@@ -1,0 +1,729 @@
+"""The log of one partition: appending, committing, reading, and giving space back.
+
+Invariant: log start offset <= committed offset <= log end offset. What lies between the last two is appended and not
+yet durable; nobody reads it. `recovery.open_log` makes logs.
+"""
+
+import errno
+from bisect import bisect_right
+from collections.abc import Awaitable
+from typing import Final
+
+import structlog
+from logserver_records.batch import (
+    HEADER_SIZE,
+    LENGTH_OVERHEAD,
+    NO_PRODUCER_ID,
+    BatchHeader,
+    Buffer,
+    split,
+    stamped_header,
+    with_append_time,
+)
+
+from logserver_segments.checkpoints import LEADER_EPOCHS, LeaderEpochs
+from logserver_segments.committer import Committer, LogEnd, Loss, LossReason
+from logserver_segments.config import UNLIMITED, LogConfig
+from logserver_segments.errors import (
+    CorruptRecords,
+    DiskFull,
+    LogOffline,
+    OffsetOutOfRange,
+    RecordListTooLarge,
+    WriteFailed,
+)
+from logserver_segments.index import IndexDamaged
+from logserver_segments.partition_log import Appended, LogListener, TimestampOffset
+from logserver_segments.producer_state import ProducerStates
+from logserver_segments.reading import BadBatch, ColdData, Slice, find_batch, read_slice
+from logserver_segments.rebuild import load_producers, rebuild_indexes
+from logserver_segments.seams import File, Workers
+from logserver_segments.segment import (
+    DELETED_SUFFIX,
+    MAX_RELATIVE_OFFSET,
+    SNAPSHOT_SUFFIX,
+    Resources,
+    Segment,
+    file_name,
+)
+from logserver_segments.timestamps import first_record_at
+from logserver_segments.validation import check_payload
+
+_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+_log = structlog.get_logger("logserver.segments")
+
+
+class Log:
+    """A `PartitionLog` on segment files. Use `recovery.open_log` to make one.
+
+    Args:
+        name: `<topic>-<partition>`, for messages.
+        directory: where its files are.
+        segments: in order of base offset, the last one active.
+        end_offset: of the last segment's last batch, exclusive; all of it is durable.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        directory: str,
+        config: LogConfig,
+        resources: Resources,
+        committer: Committer,
+        workers: Workers,
+        segments: list[Segment],
+        *,
+        start_offset: int,
+        end_offset: int,
+        producers: ProducerStates,
+        epochs: LeaderEpochs,
+        snapshots: list[int],
+    ) -> None:
+        self.name = name
+        self.directory = directory
+        self.config = config
+        self.producers = producers
+        self.epochs = epochs
+        self._resources = resources
+        self._committer = committer
+        self._workers = workers
+        self._segments = segments
+        self._bases = [segment.base_offset for segment in segments]
+        self._start = start_offset
+        self._end = end_offset
+        active = segments[-1]
+        self._committed = LogEnd(end_offset, active.base_offset, active.size)
+        self._sealed_bytes = sum(segment.size for segment in segments[:-1])
+        self._offline: str | None = None
+        self._listener: LogListener | None = None
+        self._unflushed = 0
+        self._unflushed_since_ms: float | None = None
+        self._new_file = True
+        # Offsets that have a snapshot file, rising.
+        self._snapshots = snapshots
+        # (when, paths): renamed files that go for good after file.delete.delay.ms.
+        self._doomed: list[tuple[int, list[str]]] = []
+
+    # What is there
+
+    @property
+    def log_start_offset(self) -> int:
+        return self._start
+
+    @property
+    def log_end_offset(self) -> int:
+        return self._end
+
+    @property
+    def committed_offset(self) -> int:
+        return self._committed.offset
+
+    @property
+    def size_bytes(self) -> int:
+        return self._sealed_bytes + self._segments[-1].size
+
+    @property
+    def offline(self) -> str | None:
+        return self._offline
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """All segments in order; the last one is active."""
+        return tuple(self._segments)
+
+    def set_listener(self, listener: LogListener | None) -> None:
+        """Names who is told when offsets become durable, or that the log is lost."""
+        self._listener = listener
+
+    def check_invariant(self) -> None:
+        """Asserts what always holds."""
+        assert self._bases == [segment.base_offset for segment in self._segments] == sorted(set(self._bases))
+        assert self._bases[0] <= self._start <= self._committed.offset <= self._end, (
+            self._bases[0],
+            self._start,
+            self._committed,
+            self._end,
+        )
+        assert all(segment.sealed for segment in self._segments[:-1]) and not self._segments[-1].sealed
+        assert self._sealed_bytes == sum(segment.size for segment in self._segments[:-1])
+
+    # Append
+
+    def append(self, payload: Buffer, leader_epoch: int, now_ms: int) -> Appended:
+        """Checks and appends a client's payload; see `PartitionLog.append`."""
+        if self._offline is not None:
+            raise self._is_offline()
+        batches = check_payload(payload, self.config, now_ms)
+        first = batches[0][1]
+        if first.producer_id != NO_PRODUCER_ID:
+            known = self.producers.check(first)
+            if known is not None:
+                append_time = known.timestamp_ms if self.config.log_append_time else -1
+                return Appended(known.first_offset, known.last_offset, append_time, True)
+        return self._append(payload, batches, leader_epoch, now_ms)
+
+    def append_trusted(self, payload: Buffer, leader_epoch: int, now_ms: int) -> Appended:
+        """Appends batches that this server built; see `PartitionLog.append_trusted`."""
+        if self._offline is not None:
+            raise self._is_offline()
+        return self._append(payload, list(split(payload)), leader_epoch, now_ms)
+
+    def _append(
+        self, payload: Buffer, batches: list[tuple[int, BatchHeader]], leader_epoch: int, now_ms: int
+    ) -> Appended:
+        segment = self._segment_for(len(payload), batches, now_ms)
+        append_time = now_ms if self.config.log_append_time else -1
+        view = memoryview(payload)
+        buffers: list[Buffer] = []
+        stamped: list[BatchHeader] = []
+        offset = base_offset = self._end
+        for position, header in batches:
+            if append_time >= 0:
+                header = with_append_time(payload, position, header, append_time)
+            buffers.append(stamped_header(header, offset, leader_epoch))
+            buffers.append(view[position + HEADER_SIZE : position + header.batch_length + LENGTH_OVERHEAD])
+            # Only the base offset matters to what follows; the file has the epoch too.
+            header = BatchHeader._make((offset, *header[1:]))
+            stamped.append(header)
+            offset += header.last_offset_delta + 1
+        position = segment.size
+        try:
+            file = segment.file
+            segment.size = position + file.write(buffers, position)
+        except OSError as error:
+            raise self._write_failed(segment, position, error) from error
+        interval = self.config.index_interval_bytes
+        for header in stamped:
+            segment.note_batch(header, position, interval)
+            position += header.batch_length + LENGTH_OVERHEAD
+            if header.producer_id != NO_PRODUCER_ID and not header.is_control:
+                self.producers.update(header, header.base_offset)
+        if self.epochs.latest != leader_epoch:
+            self._new_epoch(leader_epoch, base_offset)
+        if segment.index.wants_flush:
+            self._flush_indexes(segment)
+        self._end = offset
+        self._commit(file, offset - base_offset)
+        return Appended(base_offset, offset - 1, append_time, False)
+
+    def _commit(self, file: File, records: int) -> None:
+        """Hands what was just appended to the committer, at once or when `flush.messages` is reached."""
+        if self.config.flush_messages == 1:
+            self._hand_over(file)
+            return
+        # As Kafka: appended counts as committed, flushing follows.
+        self._unflushed += records
+        self._advance(self._log_end())
+        if self._unflushed >= self.config.flush_messages:
+            self._hand_over(file)
+
+    def _log_end(self) -> LogEnd:
+        active = self._segments[-1]
+        return LogEnd(self._end, active.base_offset, active.size)
+
+    def _hand_over(self, file: File) -> None:
+        self._unflushed = 0
+        self._unflushed_since_ms = None
+        new_in = None
+        if self._new_file:
+            self._new_file = False
+            new_in = self.directory
+        self._committer.dirty(self, self._log_end(), file, new_in)
+
+    def flush_if_due(self, monotonic_ms: float) -> None:
+        """Flushes appends that `flush.ms` says have waited long enough; to be called now and then."""
+        if not self._unflushed or self._offline is not None:
+            return
+        if self._unflushed_since_ms is None:
+            self._unflushed_since_ms = monotonic_ms
+        if monotonic_ms - self._unflushed_since_ms >= self.config.flush_ms:
+            self._hand_over(self._segments[-1].file)
+
+    def committed(self, end: LogEnd) -> None:
+        """Takes the committer's report that everything before `end` is durable."""
+        if end.offset > self._committed.offset:
+            self._advance(end)
+
+    def _advance(self, end: LogEnd) -> None:
+        self._committed = end
+        if self._listener is not None:
+            self._listener.log_committed(end.offset)
+
+    def lost(self, loss: Loss) -> None:
+        """Takes the committer's report that appends since the last commit can't become durable: goes offline.
+
+        What lies behind the committed offset is cut off if the disk still lets us: after a failed fsync the page
+        cache may show data that the disk does not have.
+        """
+        self._go_offline(loss)
+
+    def _go_offline(self, loss: Loss) -> None:
+        if self._offline is not None:
+            return
+        self._offline = loss.message
+        _log.error("log offline", log=self.name, reason=loss.message, kept_up_to=self._committed.offset)
+        self._committer.discard(self)
+        try:
+            self.truncate(self._committed.offset)
+        except OSError as error:
+            _log.error("the tail behind the last durable offset could not be cut off", log=self.name, reason=str(error))
+        for segment in self._segments:
+            segment.release()
+        if self._listener is not None:
+            self._listener.log_lost(loss)
+
+    def _write_failed(self, segment: Segment, position: int, error: OSError) -> Exception:
+        """Undoes a write that failed half-way; returns what to raise."""
+        reason = error.strerror or str(error)
+        try:
+            segment.file.truncate(position)
+        except OSError as second:
+            self._go_offline(Loss(LossReason.FAILED, f"a write failed ({reason}) and could not be undone ({second})"))
+            return WriteFailed(f"{self.name}: {self._offline}")
+        if error.errno in _DISK_FULL:
+            return DiskFull(
+                f"{self.name}: no space left on the disk of {self.directory}; nothing was stored, reading goes on. "
+                f"Free space or lower retention.ms / retention.bytes; writing works again without a restart"
+            )
+        self._go_offline(Loss(LossReason.FAILED, f"the disk failed to write: {reason}"))
+        return WriteFailed(f"{self.name}: {self._offline}")
+
+    def _is_offline(self) -> LogOffline:
+        return LogOffline(f"{self.name} is offline: {self._offline}")
+
+    def _new_epoch(self, epoch: int, start_offset: int) -> None:
+        if self.epochs.assign(epoch, start_offset):
+            self._write_epochs()
+
+    def _write_epochs(self) -> None:
+        # Not synced here: recovery learns epochs from the batches, and checkpoints sync the file system.
+        try:
+            self._resources.disk.write_file(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.to_file(), durable=False)
+        except OSError as error:
+            _log.warning(
+                "leader epochs not written; recovery would read them from the log", log=self.name, error=str(error)
+            )
+
+    # Segments
+
+    def _segment_for(self, size: int, batches: list[tuple[int, BatchHeader]], now_ms: int) -> Segment:
+        """Returns the active segment, after rolling to a new one if the payload does not fit or its time is over."""
+        config = self.config
+        if size > config.segment_bytes:
+            raise RecordListTooLarge(
+                f"a payload of {size} bytes is larger than segment.bytes={config.segment_bytes} of the topic"
+            )
+        active = self._segments[-1]
+        if not active.size:
+            return active
+        last_offset = self._end + sum(header.last_offset_delta + 1 for _, header in batches) - 1
+        full = (
+            active.size + size > config.segment_bytes
+            or active.index.size_bytes + 8 > config.segment_index_bytes
+            or active.time_index.size_bytes + 12 > config.segment_index_bytes
+            or last_offset - active.base_offset > MAX_RELATIVE_OFFSET
+        )
+        if full or self._is_aged(active, batches[0][1], now_ms):
+            self.roll()
+        return self._segments[-1]
+
+    def _is_aged(self, active: Segment, header: BatchHeader, now_ms: int) -> bool:
+        """Whether `segment.ms` is over, told from the batches' own timestamps where they have them (as Kafka)."""
+        if active.first_timestamp is None:
+            try:
+                found = find_batch(active.blocking_fetcher(), 0, active.size, active.base_offset)
+            except (BadBatch, OSError):
+                return False
+            active.first_timestamp = found.header.max_timestamp if found is not None else -1
+        if active.first_timestamp < 0:
+            return False
+        latest = header.max_timestamp if header.max_timestamp >= 0 else now_ms
+        return latest - active.first_timestamp > self.config.segment_ms
+
+    def roll(self) -> None:
+        """Seals the active segment and begins a new one at the log end offset.
+
+        Raises:
+            DiskFull: the disk has no space for the indexes or the new file; the active segment stays active.
+            WriteFailed: the disk refused otherwise.
+        """
+        active = self._segments[-1]
+        segment = Segment(self.directory, self._end, self._resources)
+        try:
+            active.flush_indexes()
+            self.take_snapshot()
+            segment.create()
+            active.seal()
+        except OSError as error:
+            segment.release()
+            self._resources.disk.remove(segment.path)
+            if error.errno in _DISK_FULL:
+                raise DiskFull(
+                    f"{self.name}: no space left on the disk of {self.directory} for a new segment"
+                ) from error
+            raise WriteFailed(f"{self.name}: no new segment: {error}") from error
+        self._sealed_bytes += active.size
+        self._segments.append(segment)
+        self._bases.append(segment.base_offset)
+        self._new_file = True
+
+    def _flush_indexes(self, segment: Segment) -> None:
+        try:
+            segment.flush_indexes()
+        except OSError as error:
+            # They stay in memory; the next block or checkpoint tries again.
+            _log.warning("index entries not written yet", log=self.name, error=str(error))
+
+    def _segment_number(self, offset: int) -> int:
+        return max(bisect_right(self._bases, offset) - 1, 0)
+
+    def _next_base(self, number: int) -> int:
+        """Returns the offset behind the last one that segment `number` can hold."""
+        return self._bases[number + 1] if number + 1 < len(self._bases) else self._end
+
+    def truncate(self, offset: int) -> None:
+        """Drops everything from `offset` on, with the producer state it caused.
+
+        Raises:
+            OSError: the disk refused.
+            CorruptRecords: the batch boundary can't be found.
+        """
+        if offset >= self._end:
+            return
+        self._committer.discard(self)
+        number = self._segment_number(offset)
+        for segment in self._segments[number + 1 :]:
+            self._remove_files(segment)
+        del self._segments[number + 1 :], self._bases[number + 1 :]
+        segment = self._segments[number]
+        try:
+            start = 0 if segment.sealed else segment.position_at_or_before(offset)
+            found = find_batch(segment.blocking_fetcher(), start, segment.size, offset)
+        except BadBatch as error:
+            raise CorruptRecords(f"{segment.path}: {error}") from None
+        if found is not None:
+            segment.truncate(found.position)
+        segment.sealed = False
+        self._end = min(offset, self._end) if found is None else found.header.base_offset
+        self._end = max(self._end, segment.base_offset)
+        self._start = min(self._start, self._end)
+        self._sealed_bytes = sum(kept.size for kept in self._segments[:-1])
+        self._rebuild(segment)
+        if self.epochs.truncate_end(self._end):
+            self._write_epochs()
+        self._reload_producers()
+        self._committed = min(self._committed, self._log_end())
+
+    def _rebuild(self, segment: Segment) -> None:
+        """Makes a segment's indexes again from its batches."""
+        rebuild_indexes(segment, segment.size, self.config.index_interval_bytes)
+
+    def _reload_producers(self) -> None:
+        """Makes producer states again from the newest snapshot that is not behind the end, and the batches since."""
+        for offset in [known for known in self._snapshots if known > self._end]:
+            self._resources.disk.remove(f"{self.directory}/{file_name(offset, SNAPSHOT_SUFFIX)}")
+            self._snapshots.remove(offset)
+        load_producers(self.producers, self.directory, self._resources.disk, self._segments, self._snapshots, self._end)
+
+    # Read
+
+    def read(self, offset: int, max_bytes: int) -> Slice | Awaitable[Slice]:
+        """Returns committed batches; see `PartitionLog.read`."""
+        if self._offline is not None:
+            raise self._is_offline()
+        if offset < self._start or offset > self._end:
+            raise OffsetOutOfRange(
+                f"offset {offset} of {self.name} is out of range: its records go from {self._start} to {self._end}"
+            )
+        committed = self._committed
+        number = self._segment_number(offset)
+        while offset < committed.offset and number < len(self._segments):
+            segment = self._segments[number]
+            if segment.base_offset > committed.segment_base:
+                break
+            end = committed.position if segment.base_offset == committed.segment_base else segment.size
+            try:
+                segment.check_indexes(self._next_base(number))
+                start = segment.position_at_or_before(offset)
+                found = read_slice(segment.fetcher(), start, end, offset, max_bytes, segment.boundary_at_or_before)
+            except ColdData:
+                return self._read_cold(segment, start, end, offset, max_bytes)
+            except (IndexDamaged, BadBatch) as error:
+                return self._read_after_rebuild(segment, end, offset, max_bytes, error)
+            if found.data:
+                return found
+            # Nothing from this offset on in the segment (compacted away): the next one goes on.
+            number += 1
+            offset = max(offset, segment.base_offset if number >= len(self._bases) else self._bases[number])
+        return Slice(b"", offset)
+
+    async def _read_cold(self, segment: Segment, start: int, end: int, offset: int, max_bytes: int) -> Slice:
+        fetch = segment.blocking_fetcher()
+        try:
+            found = await self._workers.run(read_slice, fetch, start, end, offset, max_bytes)
+        except BadBatch as error:
+            return await self._read_after_rebuild(segment, end, offset, max_bytes, error)
+        if found.data:
+            return found
+        again = self.read(self._behind(segment), max_bytes)
+        return again if isinstance(again, Slice) else await again
+
+    def _behind(self, segment: Segment) -> int:
+        number = self._segment_number(segment.base_offset)
+        return max(self._next_base(number), self._start)
+
+    async def _read_after_rebuild(
+        self, segment: Segment, end: int, offset: int, max_bytes: int, reason: Exception
+    ) -> Slice:
+        """Reads by walking the whole segment, because its index can't be trusted, and makes the index again."""
+        _log.warning("index made again", log=self.name, segment=segment.path, reason=str(reason))
+        fetch = segment.blocking_fetcher()
+        try:
+            found = await self._workers.run(read_slice, fetch, 0, end, offset, max_bytes)
+        except BadBatch as error:
+            raise CorruptRecords(f"{segment.path} is damaged: {error}; run a check of the data directory") from None
+        await self.rebuild_indexes(segment)
+        if found.data:
+            return found
+        again = self.read(self._behind(segment), max_bytes)
+        return again if isinstance(again, Slice) else await again
+
+    async def rebuild_indexes(self, segment: Segment) -> None:
+        """Makes the indexes of a sealed segment again, on a worker; readers meanwhile see the old state."""
+        if not segment.sealed:
+            self._rebuild(segment)
+            return
+        fresh = Segment(self.directory, segment.base_offset, self._resources, size=segment.size)
+        await self._workers.run(rebuild_indexes, fresh, segment.size, self.config.index_interval_bytes)
+        fresh.seal()
+        number = self._segment_number(segment.base_offset)
+        if self._segments[number] is segment:
+            self._segments[number] = fresh
+            segment.release()
+
+    async def offset_for_timestamp(self, timestamp_ms: int) -> TimestampOffset | None:
+        """Finds the first record with at least that timestamp; see `PartitionLog.offset_for_timestamp`."""
+        for segment in list(self._segments):
+            if segment.load_max_timestamp() >= timestamp_ms:
+                found = await self._search(segment, timestamp_ms)
+                if found is not None:
+                    return found
+        return None
+
+    async def offset_of_max_timestamp(self) -> TimestampOffset | None:
+        """Finds the record with the largest timestamp; see `PartitionLog.offset_of_max_timestamp`."""
+        best: Segment | None = None
+        for segment in self._segments:
+            if segment.size and (best is None or segment.load_max_timestamp() > best.load_max_timestamp()):
+                best = segment
+        if best is None or self._start >= self._committed.offset:
+            return None
+        timestamp = best.load_max_timestamp()
+        found = await self._search(best, timestamp)
+        while found is None and timestamp >= 0:
+            # The largest one is not committed yet, or below the log start: take the largest that can be read.
+            timestamp, found = await self._largest_readable()
+        return found
+
+    async def _largest_readable(self) -> tuple[int, TimestampOffset | None]:
+        best: TimestampOffset | None = None
+        for segment in list(self._segments):
+            end = self._readable_end(segment)
+            found = await self._workers.run(
+                first_record_at,
+                segment.blocking_fetcher(),
+                0,
+                end,
+                None,
+                self._start,
+                self.config.max_decompressed_bytes,
+            )
+            if found is not None and (best is None or found.timestamp_ms > best.timestamp_ms):
+                best = found
+        return -1, best
+
+    def _readable_end(self, segment: Segment) -> int:
+        if segment.base_offset > self._committed.segment_base:
+            return 0
+        return self._committed.position if segment.base_offset == self._committed.segment_base else segment.size
+
+    async def _search(self, segment: Segment, timestamp_ms: int) -> TimestampOffset | None:
+        number = self._segment_number(segment.base_offset)
+        try:
+            segment.check_indexes(self._next_base(number))
+            entry = segment.time_index.floor(timestamp_ms)
+            start = segment.position_at_or_before(segment.base_offset + entry[1]) if entry is not None else 0
+        except IndexDamaged:
+            start = 0
+        if self._readable_end(segment) <= start:
+            return None
+        try:
+            return await self._workers.run(
+                first_record_at,
+                segment.blocking_fetcher(),
+                start,
+                self._readable_end(segment),
+                timestamp_ms,
+                self._start,
+                self.config.max_decompressed_bytes,
+            )
+        except BadBatch as error:
+            raise CorruptRecords(f"{segment.path} is damaged: {error}") from None
+
+    def end_of_epoch(self, epoch: int) -> tuple[int, int] | None:
+        """Returns (largest leader epoch <= `epoch`, its end offset); see `PartitionLog.end_of_epoch`."""
+        return self.epochs.end_offset_of(epoch, self._end)
+
+    # Giving space back
+
+    def delete_records_before(self, offset: int) -> None:
+        """Raises the log start offset; see `PartitionLog.delete_records_before`."""
+        if self._offline is not None:
+            raise self._is_offline()
+        if offset > self._committed.offset or offset < 0:
+            raise OffsetOutOfRange(
+                f"can't delete records of {self.name} before offset {offset}: they go from {self._start} "
+                f"to {self._committed.offset}"
+            )
+        if offset > self._start:
+            self._raise_start(offset)
+
+    def _raise_start(self, offset: int) -> None:
+        self._start = offset
+        if self.epochs.truncate_start(offset):
+            self._write_epochs()
+
+    def apply_retention(self, now_ms: int) -> int:
+        """Removes segments that `retention.ms`, `retention.bytes` and the log start offset allow; returns how many.
+
+        Only whole committed segments go; an active one that has expired is rolled first (as Kafka).
+        """
+        if self._offline is not None:
+            return 0
+        config = self.config
+        count = 0
+        excess = self.size_bytes - config.retention_bytes if config.retention_bytes != UNLIMITED else -1
+        for number, segment in enumerate(self._segments):
+            last = number + 1 == len(self._segments)
+            behind = self._next_base(number)
+            if behind > self._committed.offset or not segment.size:
+                break
+            below_start = not last and behind <= self._start
+            expired = config.delete and config.retention_ms != UNLIMITED and self._is_expired(segment, now_ms)
+            too_much = config.delete and not last and 0 <= segment.size <= excess
+            if not (below_start or expired or too_much):
+                break
+            excess -= segment.size
+            count += 1
+        if count == 0:
+            return 0
+        if count == len(self._segments):
+            self.roll()
+        self._drop_segments(count, now_ms)
+        return count
+
+    def _is_expired(self, segment: Segment, now_ms: int) -> bool:
+        latest = segment.load_max_timestamp()
+        return latest >= 0 and now_ms - latest > self.config.retention_ms
+
+    def _drop_segments(self, count: int, now_ms: int) -> None:
+        gone = self._segments[:count]
+        self._raise_start(max(self._start, self._bases[count]))
+        del self._segments[:count], self._bases[:count]
+        for segment in gone:
+            self._sealed_bytes -= segment.size
+            self._remove_files(segment, now_ms)
+        for offset in [known for known in self._snapshots if known < self._bases[0]]:
+            self._resources.disk.remove(f"{self.directory}/{file_name(offset, SNAPSHOT_SUFFIX)}")
+            self._snapshots.remove(offset)
+        _log.info(
+            "segments deleted", log=self.name, count=count, bytes=sum(s.size for s in gone), log_start=self._start
+        )
+
+    def replace_segments(self, old: list[Segment], new: Segment, now_ms: int) -> None:
+        """Takes a compacted segment, already in its place on disk, for the adjacent sealed ones it was made from."""
+        number = self._segments.index(old[0])
+        assert self._segments[number : number + len(old)] == old and number + len(old) < len(self._segments)
+        self._segments[number : number + len(old)] = [new]
+        self._bases[number : number + len(old)] = [new.base_offset]
+        self._sealed_bytes += new.size - sum(segment.size for segment in old)
+        for segment in old:
+            segment.release()
+
+    def _remove_files(self, segment: Segment, now_ms: int | None = None) -> None:
+        """Removes a segment's files: at once, or after `file.delete.delay.ms` under another name."""
+        disk = self._resources.disk
+        segment.release()
+        if now_ms is None:
+            for path in segment.paths():
+                disk.remove(path)
+            return
+        renamed = []
+        for path in segment.paths():
+            try:
+                disk.rename(path, path + DELETED_SUFFIX)
+            except FileNotFoundError:
+                continue
+            renamed.append(path + DELETED_SUFFIX)
+        self._doomed.append((now_ms + self.config.file_delete_delay_ms, renamed))
+
+    def remove_doomed(self, now_ms: int) -> None:
+        """Removes for good the files whose delay is over; to be called now and then."""
+        while self._doomed and self._doomed[0][0] <= now_ms:
+            for path in self._doomed.pop(0)[1]:
+                self._resources.disk.remove(path)
+
+    # Checkpoints and the end
+
+    def take_snapshot(self) -> None:
+        """Writes producer states as of the log end offset, unless the file is there already.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        end = self._end
+        if end in self._snapshots and not self.producers.changed:
+            return
+        path = f"{self.directory}/{file_name(end, SNAPSHOT_SUFFIX)}"
+        self._resources.disk.write_file(path, self.producers.to_snapshot(), durable=False)
+        self.producers.changed = False
+        if end not in self._snapshots:
+            self._snapshots.append(end)
+
+    def prepare_checkpoint(self) -> int:
+        """Writes indexes and producer states out; returns the log end offset, the recovery point once all is synced.
+
+        Raises:
+            OSError: the disk refused; the old recovery point stays.
+        """
+        self._segments[-1].flush_indexes()
+        if self._end:
+            self.take_snapshot()
+        return self._end
+
+    def prune_snapshots(self) -> None:
+        """Removes snapshots that neither begin a segment nor are the newest; to be called after a checkpoint."""
+        bases = set(self._bases)
+        for offset in self._snapshots[:-1]:
+            if offset not in bases:
+                self._resources.disk.remove(f"{self.directory}/{file_name(offset, SNAPSHOT_SUFFIX)}")
+        self._snapshots = [offset for offset in self._snapshots[:-1] if offset in bases] + self._snapshots[-1:]
+
+    def prepare_close(self) -> int:
+        """As `prepare_checkpoint`, for a clean stop: the time index then also tells the largest timestamp."""
+        active = self._segments[-1]
+        active.close_time_index()
+        return self.prepare_checkpoint()
+
+    def close(self, reason: str = "it was closed") -> None:
+        """Lets go of all files; every later call raises LogOffline. Flushing is the caller's part."""
+        self._committer.discard(self)
+        if self._offline is None:
+            self._offline = reason
+        for segment in self._segments:
+            segment.release()
+        for _, paths in self._doomed:
+            for path in paths:
+                self._resources.disk.remove(path)
+        self._doomed.clear()

@@ -1,0 +1,166 @@
+"""Finding and cutting out whole batches in a range of a segment.
+
+Everything here works on `fetch(position, size)`, which returns bytes of one segment: through the mapping, by a read
+that refuses to wait for the disk (raising `ColdData`), or by one that waits, on a thread.
+"""
+
+from collections.abc import Callable
+from struct import Struct
+from typing import Final, NamedTuple
+
+from logserver_records.batch import HEADER, HEADER_SIZE, LENGTH_OVERHEAD, MAGIC, BatchHeader, Buffer
+
+Fetch = Callable[[int, int], Buffer]
+
+_WALK: Final = Struct(">qiibIhi")
+"""Base offset, batch length, leader epoch, magic, CRC, attributes, last offset delta."""
+
+_MIN_LENGTH: Final = HEADER_SIZE - LENGTH_OVERHEAD
+_LOOK_AHEAD: Final = 4096
+
+
+class ColdData(Exception):
+    """The bytes are not in memory; reading them needs the disk."""
+
+
+class BadBatch(Exception):
+    """No batch stands where the index or the batch before says there is one."""
+
+
+class Slice(NamedTuple):
+    """Whole batches of one segment.
+
+    `next_offset` is the one behind the last record, or the offset asked for if `data` is empty.
+    """
+
+    data: Buffer
+    next_offset: int
+
+
+class Found(NamedTuple):
+    """A batch in a segment."""
+
+    position: int
+    header: BatchHeader
+
+
+def find_batch(fetch: Fetch, start: int, end: int, offset: int) -> Found | None:
+    """Returns the first batch at or behind position `start` whose last offset is at least `offset`.
+
+    None if there is none before position `end`.
+
+    Raises:
+        BadBatch: the walk met bytes that are no batch.
+    """
+    position = start
+    chunk: Buffer = b""
+    chunk_start = start
+    while position < end:
+        if position - chunk_start + HEADER_SIZE > len(chunk):
+            chunk_start = position
+            chunk = fetch(position, min(_LOOK_AHEAD, end - position))
+            if len(chunk) < HEADER_SIZE:
+                raise BadBatch(f"{len(chunk)} bytes at position {position}")
+        header = BatchHeader._make(HEADER.unpack_from(chunk, position - chunk_start))
+        if header.magic != MAGIC or header.batch_length < _MIN_LENGTH or header.size > end - position:
+            raise BadBatch(f"no record batch at position {position}")
+        if header.last_offset >= offset:
+            return Found(position, header)
+        position += header.size
+    return None
+
+
+def find_timestamp(fetch: Fetch, start: int, end: int, timestamp_ms: int, from_offset: int) -> Found | None:
+    """Returns the first batch from position `start` on with a max timestamp of at least `timestamp_ms`.
+
+    Batches that end below `from_offset` and control batches are passed over.
+
+    Raises:
+        BadBatch: the walk met bytes that are no batch.
+    """
+    position = start
+    while position < end:
+        found = find_batch(fetch, position, end, from_offset)
+        if found is None:
+            return None
+        header = found.header
+        if header.max_timestamp >= timestamp_ms and header.record_count and not header.is_control:
+            return found
+        position = found.position + header.size
+    return None
+
+
+def read_slice(
+    fetch: Fetch,
+    start: int,
+    end: int,
+    offset: int,
+    max_bytes: int,
+    boundary: Callable[[int], int] | None = None,
+) -> Slice:
+    """Returns whole batches from the one that holds `offset` (or the next one) on, at least one if there is one.
+
+    Args:
+        start: position of a batch at or before the one looked for.
+        end: position behind the last batch that may be read.
+        max_bytes: soft limit; only the first batch may exceed it.
+        boundary: returns for a position some start of a batch at or before it, to shorten the walk to the end.
+
+    Raises:
+        BadBatch: as `find_batch`.
+    """
+    # One read covers the usual case: the walk to the first batch is short, and the data follows at once.
+    chunk_start = start
+    chunk = fetch(start, min(end - start, max_bytes + _LOOK_AHEAD))
+    position = start
+    unpack = _WALK.unpack_from
+    while True:
+        if position >= end:
+            return Slice(b"", offset)
+        at = position - chunk_start
+        if at + HEADER_SIZE > len(chunk):
+            if position + HEADER_SIZE > end:
+                raise BadBatch(f"{end - position} bytes at position {position}")
+            chunk_start = position
+            chunk = fetch(position, min(end - position, max_bytes + _LOOK_AHEAD))
+            if len(chunk) < HEADER_SIZE:
+                raise BadBatch(f"{len(chunk)} bytes at position {position}")
+            at = 0
+        base_offset, length, _, magic, _, _, last_delta = unpack(chunk, at)
+        size = length + LENGTH_OVERHEAD
+        if magic != MAGIC or length < _MIN_LENGTH or size > end - position:
+            raise BadBatch(f"no record batch at position {position}")
+        if base_offset + last_delta >= offset:
+            break
+        position += size
+    wanted = max(size, min(max_bytes, end - position))
+    if at + wanted > len(chunk):
+        chunk_start = position
+        chunk = fetch(position, wanted)
+        at = 0
+        if len(chunk) < wanted:
+            raise BadBatch(f"{len(chunk)} of {wanted} bytes at position {position}")
+    limit = at + wanted
+    next_offset = base_offset + last_delta + 1
+    stop = at + size
+    if boundary is not None:
+        known = boundary(chunk_start + limit - HEADER_SIZE) - chunk_start
+        if known > stop:
+            stop = known
+            next_offset = unpack(chunk, stop)[0]
+    while stop + HEADER_SIZE <= limit:
+        base_offset, length, _, magic, _, _, last_delta = unpack(chunk, stop)
+        size = length + LENGTH_OVERHEAD
+        if magic != MAGIC or length < _MIN_LENGTH:
+            raise BadBatch(f"no record batch at position {chunk_start + stop}")
+        if stop + size > limit:
+            break
+        next_offset = base_offset + last_delta + 1
+        stop += size
+    return Slice(_cut(chunk, at, stop), next_offset)
+
+
+def _cut(chunk: Buffer, start: int, stop: int) -> Buffer:
+    if start == 0 and stop == len(chunk):
+        return chunk
+    return memoryview(chunk)[start:stop]

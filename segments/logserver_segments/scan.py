@@ -1,0 +1,67 @@
+"""Walking through a segment file batch by batch, with or without checking CRCs."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from logserver_records.batch import HEADER_SIZE, BatchHeader, check_crc, next_batch, read_header
+from logserver_records.errors import CorruptBatch, UnsupportedBatch
+
+from logserver_segments.seams import File
+
+_CHUNK: Final = 1 << 20
+
+
+class ScanStopped(Exception):
+    """What follows at `position` is not a whole valid batch; `reason` says why."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(f"position {position}: {reason}")
+        self.position = position
+        self.reason = reason
+
+
+def scan(
+    file: File, start: int, end: int, *, next_offset: int, check_from_offset: int | None = None
+) -> Iterator[tuple[int, BatchHeader]]:
+    """Yields (position, header) of the batches of a file from one position to another.
+
+    Args:
+        file: a segment file.
+        start: position of a batch.
+        end: position where the data ends.
+        next_offset: no batch may have a smaller base offset.
+        check_from_offset: CRCs are checked of batches from this offset on; None checks none.
+
+    Raises:
+        ScanStopped: a batch is cut short, corrupt, or out of order. Every batch yielded before it is fine.
+    """
+    position = start
+    chunk = b""
+    chunk_start = start
+    while position < end:
+        at = position - chunk_start
+        if at + HEADER_SIZE > len(chunk):
+            chunk_start, chunk, at = position, file.read(min(_CHUNK, end - position), position), 0
+            if len(chunk) < HEADER_SIZE:
+                raise ScanStopped(position, f"{len(chunk)} bytes are less than a record batch header")
+        head = read_header(chunk, at)
+        size = head.size
+        checking = check_from_offset is not None and max(next_offset, head.base_offset) >= check_from_offset
+        if checking and at + size > len(chunk) and 0 < size <= end - position:
+            # The length may be a lie, but never beyond the file.
+            chunk_start, chunk, at = position, file.read(max(size, min(_CHUNK, end - position)), position), 0
+        try:
+            if checking:
+                header = next_batch(chunk, at)
+                check_crc(chunk, at, header)
+            else:
+                header = read_header(chunk, at)
+                if header.magic != 2 or header.size < HEADER_SIZE or header.size > end - position:
+                    raise CorruptBatch("no record batch")
+        except (CorruptBatch, UnsupportedBatch) as error:
+            raise ScanStopped(position, str(error)) from None
+        if header.base_offset < next_offset or header.last_offset_delta < 0:
+            raise ScanStopped(position, f"base offset {header.base_offset} where {next_offset} or more was expected")
+        yield position, header
+        next_offset = header.next_offset
+        position += header.size

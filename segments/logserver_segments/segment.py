@@ -1,0 +1,282 @@
+"""One segment of a log: a file of record batches with its offset and time index.
+
+The last segment of a log is *active*: it is appended to and read by `pread`. Every other one is *sealed*: it never
+changes again and is read through a mapping where the page cache has the data.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from logserver_records.batch import BatchHeader, Buffer
+
+from logserver_segments.index import Index, IndexDamaged
+from logserver_segments.pool import Pool, Slot
+from logserver_segments.reading import ColdData, Fetch
+from logserver_segments.seams import Disk, File, Mapping
+
+LOG_SUFFIX: Final = ".log"
+INDEX_SUFFIX: Final = ".index"
+TIME_INDEX_SUFFIX: Final = ".timeindex"
+SNAPSHOT_SUFFIX: Final = ".snapshot"
+TXN_INDEX_SUFFIX: Final = ".txnindex"
+DELETED_SUFFIX: Final = ".deleted"
+
+MAX_RELATIVE_OFFSET: Final = 0x7FFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What all segments of a data directory share."""
+
+    disk: Disk
+    files: Pool[File]
+    maps: Pool[Mapping]
+
+
+def file_name(offset: int, suffix: str) -> str:
+    """Returns the name of a log's file: the offset in 20 digits and the suffix."""
+    return f"{offset:020d}{suffix}"
+
+
+class Segment:
+    """A segment file with its indexes.
+
+    Args:
+        directory: of the partition.
+        base_offset: no record in it has a smaller one.
+        size: bytes of whole batches in the file.
+        sealed: whether it will never be appended to.
+    """
+
+    __slots__ = (
+        "_bytes_since_entry",
+        "_checked",
+        "_file",
+        "_map",
+        "_resources",
+        "base_offset",
+        "directory",
+        "first_timestamp",
+        "index",
+        "max_timestamp",
+        "max_timestamp_offset",
+        "path",
+        "sealed",
+        "size",
+        "time_index",
+    )
+
+    def __init__(
+        self,
+        directory: str,
+        base_offset: int,
+        resources: Resources,
+        *,
+        size: int = 0,
+        sealed: bool = False,
+        index_bytes: int = 0,
+        time_index_bytes: int = 0,
+    ) -> None:
+        self.directory = directory
+        self.base_offset = base_offset
+        self.size = size
+        self.sealed = sealed
+        self.path = f"{directory}/{file_name(base_offset, LOG_SUFFIX)}"
+        self._resources = resources
+        self._file: Slot[File] = Slot()
+        self._map: Slot[Mapping] = Slot()
+        disk, maps = resources.disk, resources.maps
+        self.index = Index(
+            "offset",
+            f"{directory}/{file_name(base_offset, INDEX_SUFFIX)}",
+            disk,
+            maps,
+            index_bytes // Index.entry_size("offset"),
+        )
+        self.time_index = Index(
+            "time",
+            f"{directory}/{file_name(base_offset, TIME_INDEX_SUFFIX)}",
+            disk,
+            maps,
+            time_index_bytes // Index.entry_size("time"),
+        )
+        self._bytes_since_entry = 0
+        self._checked = size == 0
+        # Of the first batch appended: what segment.ms counts from. None where it has not been read yet.
+        self.first_timestamp: int | None = None
+        self.max_timestamp = -1
+        self.max_timestamp_offset = base_offset
+
+    @property
+    def file(self) -> File:
+        """The open log file."""
+        slot = self._file
+        slot.used = True
+        file = slot.resource
+        if file is None:
+            file = self._resources.files.put(slot, self._resources.disk.open(self.path))
+        return file
+
+    def create(self) -> File:
+        """Makes the empty log file.
+
+        Raises:
+            OSError: the disk refused, or the file exists.
+        """
+        return self._resources.files.put(self._file, self._resources.disk.open(self.path, create=True))
+
+    def note_batch(self, header: BatchHeader, position: int, index_interval_bytes: int) -> None:
+        """Takes up a batch that stands at a position into indexes and timestamps."""
+        size = header.size
+        if header.max_timestamp > self.max_timestamp:
+            self.max_timestamp = header.max_timestamp
+            self.max_timestamp_offset = header.last_offset
+        if position == 0:
+            self.first_timestamp = header.max_timestamp
+        if self._bytes_since_entry > index_interval_bytes:
+            # As Kafka: an entry names the last offset of the batch that starts at the position.
+            self.index.append(header.last_offset - self.base_offset, position)
+            self._append_time_entry()
+            self._bytes_since_entry = 0
+        self._bytes_since_entry += size
+
+    def _append_time_entry(self) -> None:
+        last = self.time_index.last()
+        if last is None or self.max_timestamp > last[0]:
+            self.time_index.append(self.max_timestamp, self.max_timestamp_offset - self.base_offset)
+
+    def seal(self) -> None:
+        """Writes the indexes out, with a last time entry so that the file alone tells the largest timestamp.
+
+        Raises:
+            OSError: the disk refused; the segment is not sealed.
+        """
+        self.close_time_index()
+        self.flush_indexes()
+        self.sealed = True
+
+    def close_time_index(self) -> None:
+        """Adds the entry that names the segment's largest timestamp."""
+        if self.size and self.max_timestamp >= 0:
+            self._append_time_entry()
+
+    def flush_indexes(self) -> None:
+        """Writes index entries that are only in memory to their files."""
+        self.index.flush()
+        self.time_index.flush()
+
+    def load_max_timestamp(self) -> int:
+        """Returns the largest timestamp in the segment, -1 if it has no records; reads it if need be."""
+        if self.max_timestamp < 0 and self.size:
+            last = self.time_index.last()
+            if last is not None:
+                self.max_timestamp = last[0]
+                self.max_timestamp_offset = self.base_offset + last[1]
+        return self.max_timestamp
+
+    def check_indexes(self, next_offset: int) -> None:
+        """Checks the index files the first time; `next_offset` is the one behind the segment's last record.
+
+        Raises:
+            IndexDamaged: they have to be made again.
+        """
+        if self._checked:
+            return
+        offsets = range(next_offset - self.base_offset)
+        self.index.check(key_range=offsets, value_range=range(self.size))
+        self.time_index.check(key_range=range(1 << 63), value_range=offsets)
+        if self.sealed and len(self.time_index) == 0:
+            raise IndexDamaged(f"{self.time_index.path} is empty although the segment is not")
+        self._checked = True
+
+    def indexes_rebuilt(self) -> None:
+        """Says that the indexes were made from the segment itself, so there is nothing to check."""
+        self._checked = True
+
+    def reset_indexes(self) -> None:
+        """Forgets both indexes, to make them again by `note_batch` over all batches."""
+        self.index.reset()
+        self.time_index.reset()
+        self._bytes_since_entry = 0
+        self.max_timestamp = -1
+        self.max_timestamp_offset = self.base_offset
+        self.first_timestamp = None
+
+    def position_at_or_before(self, offset: int) -> int:
+        """Returns the position of a batch from which walking on meets the one holding `offset`."""
+        # An entry's key is its batch's last offset: the batch of the largest key <= offset starts at or before it.
+        entry = self.index.floor(offset - self.base_offset)
+        return entry[1] if entry is not None else 0
+
+    def boundary_at_or_before(self, position: int) -> int:
+        """Returns the largest indexed start of a batch that is at most `position`, or 0."""
+        entry = self.index.floor_by_value(position)
+        return entry[1] if entry is not None else 0
+
+    def fetcher(self) -> Fetch:
+        """Returns a fetch that raises `ColdData` rather than wait for the disk."""
+        return self._fetch_mapped if self.sealed and self.size else self._fetch_file
+
+    def _fetch_file(self, position: int, size: int) -> Buffer:
+        data = self.file.read_resident(size, position)
+        if data is None:
+            raise ColdData
+        return data
+
+    def _fetch_mapped(self, position: int, size: int) -> Buffer:
+        slot = self._map
+        slot.used = True
+        mapping = slot.resource
+        if mapping is None:
+            mapping = self._resources.maps.put(slot, self.file.map(self.size))
+        size = min(size, self.size - position)
+        if not mapping.is_resident(position, size):
+            raise ColdData
+        return mapping.view[position : position + size]
+
+    def blocking_fetcher(self) -> Fetch:
+        """Returns a fetch that waits for the disk; safe to call on another thread."""
+        file = self.file
+        return lambda position, size: file.read(size, position)
+
+    def truncate(self, size: int) -> None:
+        """Cuts the file at a position that is the end of a batch; the segment becomes active.
+
+        The indexes have to be made again afterwards, or cut by the caller.
+
+        A mapping with live slices would turn into a trap, so a sealed segment's file is replaced, not cut in place.
+        """
+        if self.sealed:
+            self._replace_with_prefix(size)
+            self.sealed = False
+        else:
+            self.file.truncate(size)
+        self.size = size
+
+    def _replace_with_prefix(self, size: int) -> None:
+        disk = self._resources.disk
+        old = self.file
+        temporary = self.path + ".tmp"
+        disk.remove(temporary)
+        new = disk.open(temporary, create=True)
+        position = 0
+        while position < size:
+            part = old.read(min(1 << 20, size - position), position)
+            new.write((part,), position)
+            position += len(part)
+        new.sync()
+        disk.rename(temporary, self.path)
+        disk.sync_directory(self.directory)
+        self.release()
+
+    def release(self) -> None:
+        """Lets go of the open file and the mappings."""
+        self._resources.files.drop(self._file)
+        self._resources.maps.drop(self._map)
+        self.index.release()
+        self.time_index.release()
+
+    def paths(self) -> tuple[str, ...]:
+        """The files that make up the segment."""
+        stem = self.path.removesuffix(LOG_SUFFIX)
+        return tuple(stem + suffix for suffix in (LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX))
