@@ -1,0 +1,60 @@
+"""The demonstration from its beginning to its end. Exits with 1 if anything does not hold."""
+
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final, NoReturn
+
+from .archive import ArchiveError, flights_zip
+from .commands import CommandError
+from .flights import read_flights
+from .killing import kill
+from .proof import Proof
+from .replaying import replay_from_offset, replay_from_time
+from .server import Server, ServerError
+from .stage import Stage
+from .storing import store
+
+BUILD: Final = Path("build")
+"""Git ignores it. The flights stay there for the next time; the server's data goes."""
+
+
+def main() -> int:
+    """Runs all parts; returns the exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    proof = Proof()
+    try:
+        _run(proof)
+    except (ArchiveError, CommandError, ServerError) as error:
+        proof.check(False, f"{type(error).__name__}: {error}")
+    return 0 if proof.close() else 1
+
+
+def _run(proof: Proof) -> None:
+    proof.step("Getting the flights: all that left New York City in 2013")
+    path = flights_zip(BUILD / "flights")
+    flights = read_flights(path)
+    proof.say(f"{len(flights):,} flights in {path}")
+    with (
+        tempfile.TemporaryDirectory(prefix="demo-", dir=BUILD) as folder,
+        Server(Path(folder, "data"), Path(folder, "server.log")) as server,
+    ):
+        proof.step("Starting the server")
+        seconds = server.start()
+        proof.say(f"ready after {seconds:.1f} s on {server.address}, data in {folder}")
+        stage = Stage(flights, server, proof)
+        stored = store(stage)
+        kill(stage)
+        replay_from_offset(stage, stored)
+        replay_from_time(stage)
+        proof.step("Stopping the server with SIGTERM")
+        proof.check(server.stop() == 0, "the server ended cleanly")
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
