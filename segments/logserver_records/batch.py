@@ -21,6 +21,9 @@ HEADER_SIZE: Final = HEADER.size
 LENGTH_OVERHEAD: Final = 12
 """Bytes before those that the batch length counts: base offset and the length itself."""
 
+MIN_RECORD_SIZE: Final = 7
+"""Bytes of the smallest record: each of its seven fields takes one at least (Kafka: `DefaultRecord`)."""
+
 MAGIC: Final = 2
 NO_PRODUCER_ID: Final = -1
 NO_PRODUCER_EPOCH: Final = -1
@@ -36,6 +39,7 @@ DELETE_HORIZON_MASK: Final = 0x40
 _CRC_START: Final = 21
 _MIN_LENGTH: Final = HEADER_SIZE - LENGTH_OVERHEAD
 _LENGTH: Final = Struct(">qi")
+_CRC: Final = Struct(">I")
 _MAX_SEQUENCE: Final = 0x7FFFFFFF
 
 Buffer = bytes | bytearray | memoryview
@@ -113,10 +117,11 @@ def read_header(buffer: Buffer, position: int = 0) -> BatchHeader:
 def next_batch(buffer: Buffer, position: int = 0) -> BatchHeader:
     """Returns the header at a position after checking that a whole batch of magic 2 stands there.
 
-    Neither the CRC nor the records are looked at.
+    Neither the CRC nor the records are looked at. The count is held against the offsets, and against the bytes where
+    these are not compressed.
 
     Raises:
-        CorruptBatch: the batch is cut short, or its length or record count can't be.
+        CorruptBatch: the batch is cut short, or its length, record count or last offset delta can't be.
         UnsupportedBatch: another magic than 2.
     """
     left = len(buffer) - position
@@ -135,6 +140,17 @@ def next_batch(buffer: Buffer, position: int = 0) -> BatchHeader:
     if header.batch_length + LENGTH_OVERHEAD > left:
         raise CorruptBatch(
             f"truncated record batch: it claims {header.batch_length + LENGTH_OVERHEAD} bytes, {left} are there"
+        )
+    count = header.record_count
+    # Compaction leaves fewer records than offsets, down to none; never more.
+    if header.last_offset_delta < 0 or not 0 <= count <= header.last_offset_delta + 1:
+        raise CorruptBatch(
+            f"record batch claims {count} records with a last offset delta of {header.last_offset_delta}"
+        )
+    if count * MIN_RECORD_SIZE > header.batch_length - _MIN_LENGTH and not header.attributes & COMPRESSION_MASK:
+        raise CorruptBatch(
+            f"record batch claims {count} records, "
+            f"its {header.batch_length - _MIN_LENGTH} bytes of records can't hold them"
         )
     return header
 
@@ -210,7 +226,8 @@ def with_append_time(buffer: Buffer, position: int, header: BatchHeader, append_
 
 def reheader(header: BatchHeader, records: Buffer) -> bytes:
     """Returns a whole batch of this header over other record bytes, with length and CRC set to fit."""
-    body = HEADER.pack(*header._replace(batch_length=_MIN_LENGTH + len(records), crc=0))[_CRC_START:]
-    crc = int(crc32c(records, crc32c(body)))
-    fixed = header._replace(batch_length=_MIN_LENGTH + len(records), crc=crc)
-    return b"".join((HEADER.pack(*fixed), records))
+    head = bytearray(HEADER.pack(header[0], _MIN_LENGTH + len(records), *header[2:]))
+    with memoryview(head) as view, view[_CRC_START:] as covered:
+        crc = crc32c(records, crc32c(covered))
+    _CRC.pack_into(head, _CRC_START - _CRC.size, crc)
+    return b"".join((head, records))

@@ -1,0 +1,399 @@
+"""Records in and out of record batches (magic 2), by aiokafka's compiled codec. The only module that knows it.
+
+How its reader is made safe for bytes from anywhere (read in its source, 0.12 to 0.14):
+
+- It checks key, value and header bytes against the end, but reads a length itself without looking, up to a few bytes
+  past the end. It only ever sees a copy with `_PADDING` behind it, whose zero bytes end every such number; what was
+  read beyond the end is then noticed by its own checks.
+- It inflates without a limit. It only ever sees uncompressed batches; `compression` does the rest.
+- Lengths near 2^63 overflow its check and end as MemoryError or OverflowError, after no allocation.
+- It reads a record's attributes, one byte that is always 0, as a number of variable length. Where the byte is 128 or
+  more, which no client writes, it may take the fields that follow for others; never bytes outside of the batch.
+
+What it makes is bounded by what it reads: a record takes 7 bytes at least, and an object of some 200 bytes.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from operator import index, lt
+from typing import Any, Final, NamedTuple
+
+from logserver_records.batch import (
+    COMPRESSION_MASK,
+    CONTROL_MASK,
+    HEADER_SIZE,
+    LENGTH_OVERHEAD,
+    MAGIC,
+    MIN_RECORD_SIZE,
+    NO_PRODUCER_EPOCH,
+    NO_PRODUCER_ID,
+    NO_SEQUENCE,
+    NO_TIMESTAMP,
+    TRANSACTIONAL_MASK,
+    BatchHeader,
+    Buffer,
+    check_crc,
+    next_batch,
+    reheader,
+    split,
+)
+from logserver_records.compression import Compression, check_level, compress, decompress_pieces
+from logserver_records.errors import CorruptBatch
+from logserver_records.fault import find_fault
+
+try:
+    from aiokafka.errors import CorruptRecordException
+    from aiokafka.record._crecords import DefaultRecordBatch, DefaultRecordBatchBuilder
+except ImportError as error:
+    raise ImportError(
+        "logserver_records needs the compiled record codec of aiokafka (aiokafka.record._crecords), which this "
+        "installation of aiokafka lacks: install one of its wheels, or build it with a C compiler"
+    ) from error
+
+Headers = Sequence[tuple[str, bytes | None]]
+"""Headers of a record: key and value, in order; a key may come more than once."""
+
+NO_LEADER_EPOCH: Final = -1
+
+_MAX_INT64: Final = 0x7FFF_FFFF_FFFF_FFFF
+# One less than what 64 bits hold, so that the distance from -1 fits as well.
+_MAX_TIMESTAMP_MS: Final = _MAX_INT64 - 1
+_MAX_BATCH_BYTES: Final = 0x7FFF_FFFF
+_NO_HEADERS: list[tuple[str, bytes | None]] = []
+_PADDING: Final = bytes(16)
+_ATTRIBUTES: Final = slice(21, 23)
+
+
+class Record(NamedTuple):
+    """One record as it stands in a log."""
+
+    offset: int
+    timestamp_ms: int
+    """Milliseconds since the epoch; -1 where the producer gave none."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+NewRecord = tuple[int, bytes | None, bytes | None, Headers]
+"""A record to be built into a batch: timestamp in milliseconds, key, value, headers."""
+
+
+def _new_encoder(batch_size_bytes: int) -> tuple[Any, bytearray]:
+    """Returns an encoder and the buffer that it writes into: room for the header, then the records.
+
+    Its own `build` would take the CRC of the batch in software, 0.6 us for each KiB, three times what all else costs.
+    So the buffer is taken from the empty encoder, and header and CRC are written by us.
+    """
+    encoder = DefaultRecordBatchBuilder(MAGIC, 0, 0, NO_PRODUCER_ID, NO_PRODUCER_EPOCH, NO_SEQUENCE, batch_size_bytes)
+    return encoder, encoder.build()
+
+
+def _check_encoder() -> None:
+    encoder, buffer = _new_encoder(1)
+    encoder.append(0, 0, None, b"", [])
+    if not isinstance(buffer, bytearray) or len(buffer) != encoder.size():
+        raise ImportError("this version of aiokafka doesn't share its encoder's buffer; use one of 0.12 to 0.14")
+
+
+_check_encoder()
+
+
+class BatchBuilder:
+    """Collects records for one batch, offsets 0 and up. Not safe for threads.
+
+    Args:
+        batch_size_bytes: how large the batch may get (inclusive, header included, before compression). A first
+            record is taken whatever its size.
+        compression: codec of the batch.
+        level: level of compression; None for the codec's default.
+
+    Raises:
+        ValueError: the codec doesn't have this level.
+    """
+
+    __slots__ = (
+        "_append",
+        "_base_timestamp_ms",
+        "_buffer",
+        "_compression",
+        "_level",
+        "_max_timestamp_ms",
+        "record_count",
+    )
+
+    def __init__(
+        self, batch_size_bytes: int, compression: Compression = Compression.NONE, level: int | None = None
+    ) -> None:
+        check_level(compression, level)
+        # The encoder takes its size as exclusive.
+        encoder, self._buffer = _new_encoder(min(batch_size_bytes, _MAX_BATCH_BYTES) + 1)
+        self._append = encoder.append
+        self._compression = compression
+        self._level = level
+        self._base_timestamp_ms = NO_TIMESTAMP
+        self._max_timestamp_ms = NO_TIMESTAMP
+        self.record_count = 0
+        """Records taken so far."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the batch so far, header included, before compression."""
+        return len(self._buffer)
+
+    def append(self, timestamp_ms: int, key: bytes | None, value: bytes | None, headers: Headers = ()) -> bool:
+        """Adds a record unless the batch is full; the cost of this call is the cost of producing.
+
+        Args:
+            timestamp_ms: milliseconds since the epoch, in any order; -1 for none.
+            key, value: bytes, or None for null.
+            headers: pairs of text and bytes, or None for a null value.
+
+        Returns:
+            False if the batch has no room for it; a smaller record may still fit.
+
+        Raises:
+            ValueError: a timestamp below -1 or above 2^63 - 2, or a header key that UTF-8 can't say.
+            TypeError: another type than those above. The batch is as before, after either error.
+        """
+        if timestamp_ms.__class__ is not int:
+            timestamp_ms = index(timestamp_ms)
+        if not NO_TIMESTAMP <= timestamp_ms <= _MAX_TIMESTAMP_MS:
+            raise ValueError(f"timestamp {timestamp_ms} is not from {NO_TIMESTAMP} to {_MAX_TIMESTAMP_MS}")
+        count = self.record_count
+        if not count:
+            self._base_timestamp_ms = timestamp_ms
+        # The encoder gets timestamps from 0 on, not as they are: a first one of -1 would mean "none yet" to it.
+        if (
+            self._append(
+                count,
+                timestamp_ms - self._base_timestamp_ms,
+                key,
+                value,
+                _plain_headers(headers) if headers else _NO_HEADERS,
+            )
+            is None
+        ):
+            return False
+        self.record_count = count + 1
+        if timestamp_ms > self._max_timestamp_ms:
+            self._max_timestamp_ms = timestamp_ms
+        return True
+
+    def build(
+        self,
+        *,
+        producer_id: int = NO_PRODUCER_ID,
+        producer_epoch: int = NO_PRODUCER_EPOCH,
+        base_sequence: int = NO_SEQUENCE,
+        is_transactional: bool = False,
+        is_control: bool = False,
+        base_offset: int = 0,
+        leader_epoch: int = NO_LEADER_EPOCH,
+    ) -> bytes:
+        """Returns the batch of the records so far. More may be added after it, and it may be built again.
+
+        Raises:
+            ValueError: there are no records, or more than a batch's length can say (2 GiB).
+        """
+        count = self.record_count
+        if not count:
+            raise ValueError("a record batch needs at least one record")
+        attributes = self._compression.value
+        if is_transactional:
+            attributes |= TRANSACTIONAL_MASK
+        if is_control:
+            attributes |= CONTROL_MASK
+        header = BatchHeader(
+            base_offset,
+            0,
+            leader_epoch,
+            MAGIC,
+            0,
+            attributes,
+            count - 1,
+            self._base_timestamp_ms,
+            self._max_timestamp_ms,
+            producer_id,
+            producer_epoch,
+            base_sequence,
+            count,
+        )
+        return _finish(header, self._buffer, HEADER_SIZE, self._compression, self._level)
+
+
+def _plain_headers(headers: Headers) -> list[tuple[str, bytes | None]]:
+    """Returns headers in the very types that the encoder takes; it checks the values itself."""
+    plain = []
+    for name, data in headers:
+        if not isinstance(name, str):
+            raise TypeError(f"a header key must be str, not {type(name).__name__}")
+        plain.append((str(name), data))
+    return plain
+
+
+def _finish(header: BatchHeader, buffer: bytearray, start: int, compression: Compression, level: int | None) -> bytes:
+    """Returns the batch of a header over the records that an encoder's buffer holds from start on."""
+    # The views must be closed again, also after an error: the encoder can't grow a buffer that is being looked at.
+    with memoryview(buffer) as whole, whole[start:] as records:
+        body = compress(compression, records, level) if compression else records
+        if len(body) > _MAX_BATCH_BYTES - HEADER_SIZE:
+            raise ValueError(f"{len(body)} bytes of records are more than a record batch can hold")
+        return reheader(header, body)
+
+
+def build_batch(
+    records: Iterable[NewRecord],
+    *,
+    compression: Compression = Compression.NONE,
+    level: int | None = None,
+    producer_id: int = NO_PRODUCER_ID,
+    producer_epoch: int = NO_PRODUCER_EPOCH,
+    base_sequence: int = NO_SEQUENCE,
+    is_transactional: bool = False,
+    is_control: bool = False,
+    base_offset: int = 0,
+    leader_epoch: int = NO_LEADER_EPOCH,
+) -> bytes:
+    """Returns one batch of all the records: (timestamp in milliseconds, key, value, headers) each.
+
+    Raises:
+        ValueError, TypeError: as `BatchBuilder`, its `append` and its `build`.
+    """
+    builder = BatchBuilder(_MAX_BATCH_BYTES, compression, level)
+    for timestamp_ms, key, value, headers in records:
+        if not builder.append(timestamp_ms, key, value, headers):
+            raise ValueError(f"the records are more than one record batch can hold ({_MAX_BATCH_BYTES} bytes)")
+    return builder.build(
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        base_sequence=base_sequence,
+        is_transactional=is_transactional,
+        is_control=is_control,
+        base_offset=base_offset,
+        leader_epoch=leader_epoch,
+    )
+
+
+def rebuild_batch(header: BatchHeader, records: Iterable[Record]) -> bytes:
+    """Returns a batch with only these of its records, as log compaction leaves it (Kafka: `MemoryRecords.filterTo`).
+
+    Base and last offset, producer fields, attributes and base timestamp stay. The max timestamp is that of the records
+    kept, unless the batch has LogAppendTime. With no records at all it is a header alone, without compression.
+
+    Args:
+        header: the header of the batch that the records were decoded from.
+        records: some of these records, in order.
+    """
+    encoder, buffer = _new_encoder(_MAX_INT64)
+    # The encoder counts timestamps from those of its first record: one at 0, cut off below, lets us choose.
+    encoder.append(0, 0, None, None, [])
+    start = len(buffer)
+    count = 0
+    max_timestamp_ms = NO_TIMESTAMP
+    for record in records:
+        encoder.append(
+            record.offset - header.base_offset,
+            _wrapped(record.timestamp_ms - header.base_timestamp),
+            record.key,
+            record.value,
+            list(record.headers),
+        )
+        max_timestamp_ms = max(max_timestamp_ms, record.timestamp_ms)
+        count += 1
+    if header.is_log_append_time or not count:
+        max_timestamp_ms = header.max_timestamp
+    compression = Compression.of(header.compression) if count else Compression.NONE
+    kept = header._replace(
+        attributes=header.attributes & ~COMPRESSION_MASK | compression,
+        max_timestamp=max_timestamp_ms,
+        record_count=count,
+    )
+    return _finish(kept, buffer, start, compression, None)
+
+
+def _wrapped(delta: int) -> int:
+    """Returns a difference of 64 bit numbers as 64 bits hold it; adding it again, as readers do, undoes that."""
+    return (delta + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def iter_batches(buffer: Buffer) -> Iterator[tuple[int, BatchHeader]]:
+    """Yields (position, header) of each batch of a payload; the same as `batch.split`."""
+    return split(buffer)
+
+
+def decode_batch(
+    buffer: Buffer, position: int = 0, *, max_decompressed_bytes: int, verify_crc: bool = False
+) -> list[Record]:
+    """Returns the records of the batch that starts at a position, in the order of their offsets.
+
+    Every record of a batch with LogAppendTime carries the batch's max timestamp. The records of a control batch are
+    returned as any others (see `BatchHeader.is_control` and the module `control`). A batch that compaction has emptied
+    gives an empty list. Nothing that is returned refers to the buffer.
+
+    Args:
+        buffer: holds a whole batch at the position, and any bytes around it.
+        position: of the batch's first byte.
+        max_decompressed_bytes: how much may come out of a compressed batch (inclusive).
+        verify_crc: check the CRC first. Without that, damaged bytes are an error or other records, never a crash.
+
+    Raises:
+        CorruptBatch: the batch is cut short, or its count, lengths and offsets don't agree with its bytes, or a header
+            key is not UTF-8; the message names the record and the field.
+        UnsupportedBatch: another magic than 2, or an unknown compression codec.
+        DecompressionLimitExceeded: more would come out; the message names the limit.
+    """
+    header = next_batch(buffer, position)
+    if verify_crc:
+        check_crc(buffer, position, header)
+    size = header.batch_length + LENGTH_OVERHEAD
+    if not header.record_count and size == HEADER_SIZE:
+        return []
+    compression = Compression.of(header.compression)
+    with memoryview(buffer) as whole, whole[position : position + size] as batch:
+        if compression:
+            with batch[HEADER_SIZE:] as packed:
+                pieces = decompress_pieces(compression, packed, max_bytes=max_decompressed_bytes)
+            head = bytearray(batch[:HEADER_SIZE])
+            head[_ATTRIBUTES] = (header.attributes & ~COMPRESSION_MASK).to_bytes(2, "big", signed=True)
+            plain = b"".join((head, *pieces, _PADDING))
+        else:
+            plain = b"".join((batch, _PADDING))
+    if header.record_count * MIN_RECORD_SIZE > len(plain) - len(_PADDING) - HEADER_SIZE:
+        raise CorruptBatch(
+            f"record batch claims {header.record_count} records, "
+            f"its {len(plain) - len(_PADDING) - HEADER_SIZE} bytes of records can't hold them"
+        )
+    records = _read_records(header, plain)
+    _check_offsets(header, records)
+    return records
+
+
+def _read_records(header: BatchHeader, plain: bytes) -> list[Record]:
+    new = tuple.__new__
+    batch = memoryview(plain)[: len(plain) - len(_PADDING)]
+    try:
+        return [
+            new(Record, (record.offset, record.timestamp, record.key, record.value, record.headers or ()))
+            for record in DefaultRecordBatch(batch)
+        ]
+    except (CorruptRecordException, UnicodeDecodeError, OverflowError, MemoryError) as error:
+        # The codec knows neither the record nor the field; this is the rare path, so they are looked for again.
+        fault = find_fault(batch[HEADER_SIZE:], header.record_count, header.base_offset)
+        if fault is None and not isinstance(error, CorruptRecordException):
+            raise
+        raise CorruptBatch(f"corrupt record batch: {fault or error}") from error
+
+
+def _check_offsets(header: BatchHeader, records: list[Record]) -> None:
+    """Checks that offsets grow and stay inside of the header's range; all are there unless compaction took some."""
+    base = header.base_offset
+    offsets = [record[0] for record in records]
+    if offsets == list(range(base, base + len(offsets))) and len(offsets) <= header.last_offset_delta + 1:
+        return
+    if not all(map(lt, offsets, offsets[1:])):
+        raise CorruptBatch(f"record batch at offset {base} whose records' offsets don't grow")
+    if offsets and (offsets[0] < base or offsets[-1] > header.last_offset):
+        raise CorruptBatch(
+            f"record batch of offsets {base} to {header.last_offset} "
+            f"whose records have offsets {offsets[0]} to {offsets[-1]}"
+        )

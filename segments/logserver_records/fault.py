@@ -1,0 +1,102 @@
+"""Finds what is wrong with the records of a batch, for the message of an error.
+
+Slow, exact and bounds-checked, in the order of the format (Kafka: `DefaultRecord`): length, attributes i8, timestamp
+delta, offset delta, key, value, headers; numbers are variable-length with zigzag sign (protobuf), and a length of -1
+is a null. It is run only on records that could not be decoded.
+"""
+
+from typing import Final
+
+_MAX_VARINT_BYTES: Final = 10
+_MAX_UINT64: Final = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class _Fault(Exception):
+    """What is wrong, in words."""
+
+
+class _Cursor:
+    """Reads fields one after the other, never beyond the end."""
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+        self.position = 0
+
+    @property
+    def left(self) -> int:
+        return len(self.data) - self.position
+
+    def byte(self, field: str) -> int:
+        if not self.left:
+            raise _Fault(f"its bytes end inside the {field}")
+        value = self.data[self.position]
+        self.position += 1
+        return value
+
+    def number(self, field: str) -> int:
+        value = 0
+        for place in range(_MAX_VARINT_BYTES):
+            byte = self.byte(field)
+            value |= (byte & 0x7F) << (7 * place)
+            if byte < 0x80:
+                value &= _MAX_UINT64
+                return (value >> 1) ^ -(value & 1)
+        raise _Fault(f"the {field} is a number of more than {_MAX_VARINT_BYTES} bytes")
+
+    def skip(self, field: str, length: int) -> memoryview:
+        if length > self.left:
+            raise _Fault(f"the {field} claims {length} bytes, {self.left} are left")
+        start = self.position
+        self.position += length
+        return self.data[start : self.position]
+
+    def nullable(self, field: str) -> None:
+        length = self.number(f"length of the {field}")
+        if length >= 0:
+            self.skip(field, length)
+
+
+def find_fault(records: memoryview, record_count: int, base_offset: int) -> str | None:
+    """Returns a sentence about the first thing that is wrong with the uncompressed records, None if nothing is."""
+    cursor = _Cursor(records)
+    for number in range(record_count):
+        start = cursor.position
+        try:
+            _read_record(cursor)
+        except _Fault as fault:
+            return (
+                f"record {number + 1} of {record_count}, at byte {start} of the records (base offset {base_offset}): "
+                f"{fault}"
+            )
+    if cursor.left:
+        return f"{cursor.left} bytes are left behind the last of {record_count} records (base offset {base_offset})"
+    return None
+
+
+def _read_record(cursor: _Cursor) -> None:
+    length = cursor.number("length of the record")
+    start = cursor.position
+    cursor.byte("attributes")
+    cursor.number("timestamp delta")
+    cursor.number("offset delta")
+    cursor.nullable("key")
+    cursor.nullable("value")
+    header_count = cursor.number("header count")
+    if header_count < 0:
+        raise _Fault(f"a header count of {header_count}")
+    for number in range(header_count):
+        _read_header(cursor, number)
+    if cursor.position - start != length:
+        raise _Fault(f"it claims {length} bytes, its fields take {cursor.position - start}")
+
+
+def _read_header(cursor: _Cursor, number: int) -> None:
+    field = f"key of header {number + 1}"
+    length = cursor.number(f"length of the {field}")
+    if length < 0:
+        raise _Fault(f"the {field} has a length of {length}")
+    try:
+        bytes(cursor.skip(field, length)).decode()
+    except UnicodeDecodeError as error:
+        raise _Fault(f"the {field} is not UTF-8: {error.reason} at byte {error.start}") from None
+    cursor.nullable(f"value of header {number + 1}")
