@@ -14,10 +14,13 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final, TextIO
 
 import structlog
+from logserver_segments.logs import EVENT, FIELDS, PROCESSORS, get_logger, render
 from structlog.stdlib import BoundLogger
+
+__all__ = ["JsonLines", "TextLines", "configure_log_output", "get_logger"]
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -25,20 +28,10 @@ _LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_EVENT: Final = "logserver_event"
-_FIELDS: Final = "logserver_fields"
 _QUIET_LIBRARIES: Final = ("grpc", "asyncio")
 """They tell of single connections at info, which is nothing that a person who runs a server has to read."""
 
 _COLOURS: Final = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
-
-
-def get_logger(name: str) -> BoundLogger:
-    """A logger whose calls take an event (a sentence's words) and key=value fields: ids and numbers, never payloads."""
-    return cast(
-        BoundLogger,
-        structlog.wrap_logger(logging.getLogger(name), processors=_PROCESSORS, wrapper_class=BoundLogger),
-    )
 
 
 def configure_log_output(level: str = "info", form: str = "text", *, stream: TextIO | None = None) -> None:
@@ -60,7 +53,7 @@ def configure_log_output(level: str = "info", form: str = "text", *, stream: Tex
     logging.captureWarnings(True)
     # Whoever asks structlog itself for a logger gets the same lines, not its default of standard output.
     structlog.configure(
-        processors=_PROCESSORS,
+        processors=PROCESSORS,
         wrapper_class=BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
@@ -78,7 +71,7 @@ class TextLines(logging.Formatter):
         level = f"{record.levelname:<7}"
         if self._colours:
             level = f"\x1b[{_COLOURS.get(record.levelname, '0')}m{level}\x1b[0m"
-        line = f"{_time_of(record)} {level} {_text(_event_of(record), _fields_of(record), self._colours)}"
+        line = f"{_time_of(record)} {level} {render(_event_of(record), _fields_of(record), self._colours)}"
         trace = _trace_of(self, record)
         return f"{line}\n{trace}" if trace else line
 
@@ -100,29 +93,13 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def _to_record(
-    _logger: object, _method: str, event_dict: structlog.typing.EventDict
-) -> tuple[tuple[str], dict[str, Any]]:
-    """Turns a structlog event into the arguments of a logging call; the message is readable by any handler."""
-    event = str(event_dict.pop("event", ""))
-    arguments: dict[str, Any] = {
-        name: event_dict.pop(name) for name in ("exc_info", "stack_info") if name in event_dict
-    }
-    fields = dict(event_dict)
-    # A percent sign in the message stays one: without arguments logging doesn't format.
-    return (_text(event, fields),), {**arguments, "extra": {_EVENT: event, _FIELDS: fields}}
-
-
-_PROCESSORS: Final[list[Any]] = [structlog.stdlib.filter_by_level, structlog.contextvars.merge_contextvars, _to_record]
-
-
 def _event_of(record: logging.LogRecord) -> str:
-    event = getattr(record, _EVENT, None)
+    event = getattr(record, EVENT, None)
     return event if isinstance(event, str) else record.getMessage()
 
 
 def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:
-    fields = getattr(record, _FIELDS, None)
+    fields = getattr(record, FIELDS, None)
     return fields if isinstance(fields, dict) else {"logger": record.name}
 
 
@@ -138,21 +115,3 @@ def _trace_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     if record.stack_info:
         parts.append(formatter.formatStack(record.stack_info))
     return "\n".join(parts)
-
-
-def _text(event: str, fields: Mapping[str, object], colours: bool = False) -> str:
-    name = "\x1b[2m{}=\x1b[0m{}" if colours else "{}={}"
-    return " ".join((_one_line(event), *(name.format(key, _value(value)) for key, value in fields.items())))
-
-
-def _value(value: object) -> str:
-    text = value if isinstance(value, str) else str(value)
-    plain = text and text.isprintable() and not any(character in text for character in ' "=')
-    return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())
-
-
-def _one_line(text: str) -> str:
-    # A line break or an escape sequence that came in with a client's name must not look like a line of ours.
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

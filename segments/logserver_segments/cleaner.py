@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import mmh3
-import structlog
 from logserver_records.batch import COMPRESSION_MASK, NO_PRODUCER_ID, BatchHeader, reheader
 from logserver_records.codec import Record, decode_batch, rebuild_batch
 
 from logserver_segments.config import LogConfig
 from logserver_segments.log import Log
+from logserver_segments.logs import get_logger
 from logserver_segments.scan import scan
 from logserver_segments.seams import Disk, File, Workers
 from logserver_segments.segment import LOG_SUFFIX, Resources, Segment, file_name
 from logserver_segments.swap import CLEANED_SUFFIX, begin_swap, end_swap
 
-_log = structlog.get_logger("logserver.segments")
+_log = get_logger("logserver.segments")
 
 _NO_KEY: Final = -1
 

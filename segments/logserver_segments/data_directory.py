@@ -7,10 +7,8 @@ the directory is not ours.
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, NamedTuple
-
-import structlog
 
 from logserver_segments import cleaner
 from logserver_segments.checkpoints import (
@@ -25,6 +23,7 @@ from logserver_segments.committer import Committer
 from logserver_segments.config import LogConfig
 from logserver_segments.errors import DirectoryInUse, ForeignDirectory
 from logserver_segments.log import Log
+from logserver_segments.logs import get_logger
 from logserver_segments.pool import Pool
 from logserver_segments.recovery import open_log
 from logserver_segments.scan import ScanStopped
@@ -38,7 +37,7 @@ PARTITION_METADATA: Final = "partition.metadata"
 DELETE_SUFFIX: Final = "-delete"
 FORMAT: Final = 1
 
-_log = structlog.get_logger("logserver.segments")
+_log = get_logger("logserver.segments")
 
 
 class Meta(NamedTuple):
@@ -93,6 +92,9 @@ class DataDirectory:
         self._logs: dict[TopicPartition, Log] = {}
         self._committer: Committer | None = None
         self._cleaned_to: dict[TopicPartition, int] = {}
+        # Logs whose recovery point on disk is not their end: closed while in use, or not to be opened.
+        self._unsettled: set[TopicPartition] = set()
+        self._all_opened = False
         self._lock = self._claim()
         try:
             self.meta = self._load_meta(node_id)
@@ -218,6 +220,7 @@ class DataDirectory:
         elif known is None:
             # An unknown directory: one that a crash kept us from noting, or a stranger's.
             self._check_topic_id(directory, topic_id)
+        self._unsettled.add(key)
         log = open_log(
             f"{topic}-{partition}",
             directory,
@@ -230,7 +233,12 @@ class DataDirectory:
             start_offset=self._start_offsets.get(key, 0),
         )
         self._logs[key] = log
+        self._unsettled.discard(key)
         return log
+
+    def opened_all(self) -> None:
+        """Says that every log there is has been opened; before that a stop after an unclean end is not a clean one."""
+        self._all_opened = True
 
     def _check_topic_id(self, directory: str, topic_id: str) -> None:
         path = f"{directory}/{PARTITION_METADATA}"
@@ -245,40 +253,50 @@ class DataDirectory:
         if found != topic_id:
             raise ForeignDirectory(f"{directory} belongs to the topic id {found}, not {topic_id}; move it away")
 
-    def delete(self, topic: str, partition: int) -> str | None:
-        """Takes a log out of use and renames its directory; returns the new path, to be removed by a worker."""
+    def delete(self, topic: str, partition: int) -> Awaitable[None]:
+        """Takes a log out of use and renames its directory, at once; its space is given back by a worker.
+
+        Returns:
+            To await the latter.
+
+        Raises:
+            OSError: the disk refused to rename it.
+        """
         key = (topic, partition)
         log = self._logs.pop(key, None)
         self._recovery_points.pop(key, None)
         self._start_offsets.pop(key, None)
         self._cleaned_to.pop(key, None)
+        self._unsettled.discard(key)
         if log is not None:
             log.close("its topic was deleted")
-        directory = self.log_directory(topic, partition)
-        if not self._disk.exists(directory):
-            return None
-        doomed = f"{self.path}/{topic}-{partition}.{self._random.randbytes(16).hex()}{DELETE_SUFFIX}"
-        self._disk.rename(directory, doomed)
-        return doomed
+        # A name has 255 bytes at most, which a long topic name leaves no room in.
+        doomed = f"{self.path}/{topic[:150]}-{partition}.{self._random.randbytes(16).hex()}{DELETE_SUFFIX}"
+        self._disk.rename(self.log_directory(topic, partition), doomed)
+        return self._workers.run(self._disk.remove_tree, doomed)
 
     def close_log(self, topic: str, partition: int) -> None:
         """Takes a log out of use and leaves it on disk; its recovery point stays the last checkpointed one."""
         log = self._logs.pop((topic, partition), None)
         if log is not None:
+            self._unsettled.add((topic, partition))
             log.close()
 
-    def remove_strays(self, known: Callable[[str, int], bool]) -> None:
-        """Renames directories of logs that no topic knows, to be removed at the next start.
+    def remove_strays(self, known: Callable[[str, int], bool]) -> list[Awaitable[None]]:
+        """Removes the directories of logs that no topic knows; a crash in the deletion of a topic leaves such.
 
-        A crash between a topic's deletion and its directories' leaves such.
+        Returns:
+            To await the space given back.
         """
+        removals = []
         for entry in self._disk.list(self.path):
             name, _, number = entry.name.rpartition("-")
             if not entry.is_directory or not name or not number.isdigit() or known(name, int(number)):
                 continue
             if self._disk.exists(f"{self.path}/{entry.name}/{PARTITION_METADATA}"):
                 _log.warning("directory of a deleted topic removed", path=f"{self.path}/{entry.name}")
-                self.delete(name, int(number))
+                removals.append(self.delete(name, int(number)))
+        return removals
 
     # Housekeeping
 
@@ -377,7 +395,7 @@ class DataDirectory:
             OSError: the disk refused; the next start will check the logs.
         """
         points = dict(self._recovery_points)
-        clean = True
+        clean = not self._unsettled and (self.was_clean or self._all_opened)
         try:
             for key, log in self._logs.items():
                 if log.offline is not None:

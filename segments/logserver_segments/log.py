@@ -9,7 +9,6 @@ from bisect import bisect_right
 from collections.abc import Awaitable
 from typing import Final
 
-import structlog
 from logserver_records.batch import (
     HEADER_SIZE,
     LENGTH_OVERHEAD,
@@ -33,6 +32,7 @@ from logserver_segments.errors import (
     WriteFailed,
 )
 from logserver_segments.index import IndexDamaged
+from logserver_segments.logs import get_logger
 from logserver_segments.partition_log import Appended, LogListener, TimestampOffset
 from logserver_segments.producer_state import ProducerStates
 from logserver_segments.reading import BadBatch, ColdData, Slice, find_batch, read_slice
@@ -51,7 +51,7 @@ from logserver_segments.validation import check_payload
 
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
-_log = structlog.get_logger("logserver.segments")
+_log = get_logger("logserver.segments")
 
 
 class Log:

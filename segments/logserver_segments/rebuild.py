@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-import structlog
 from logserver_records.batch import NO_PRODUCER_ID
 
 from logserver_segments.errors import CorruptRecords
 from logserver_segments.index import IndexDamaged
+from logserver_segments.logs import get_logger
 from logserver_segments.producer_state import ProducerStates, SnapshotDamaged
 from logserver_segments.scan import ScanStopped, scan
 from logserver_segments.seams import Disk
 from logserver_segments.segment import SNAPSHOT_SUFFIX, Segment, file_name
 
-_log = structlog.get_logger("logserver.segments")
+_log = get_logger("logserver.segments")
 
 
 def rebuild_indexes(segment: Segment, size: int, index_interval_bytes: int) -> None:

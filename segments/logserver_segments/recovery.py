@@ -7,13 +7,12 @@ everything from it on is cut off, and one log line says what and where.
 
 from collections.abc import Sequence
 
-import structlog
-
 from logserver_segments.checkpoints import LEADER_EPOCHS, CheckpointDamaged, LeaderEpochs
 from logserver_segments.committer import Committer
 from logserver_segments.config import LogConfig
 from logserver_segments.index import IndexDamaged
 from logserver_segments.log import Log
+from logserver_segments.logs import get_logger
 from logserver_segments.producer_state import ProducerStates
 from logserver_segments.reading import BadBatch, find_batch
 from logserver_segments.rebuild import load_producers
@@ -32,7 +31,7 @@ from logserver_segments.segment import (
 )
 from logserver_segments.swap import finish_swaps
 
-_log = structlog.get_logger("logserver.segments")
+_log = get_logger("logserver.segments")
 
 
 def open_log(

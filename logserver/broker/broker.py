@@ -1,0 +1,414 @@
+"""The broker of one node: topics and their partitions, changed only through the metadata store's watch.
+
+A request that changes metadata writes to the store and is answered when this node's own watch has applied it, so
+everybody who reads afterwards sees the change.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from logserver_segments.config import LogConfig
+from logserver_segments.errors import StorageError
+from logserver_segments.logs import get_logger
+from logserver_segments.partition_log import PartitionLog
+from logserver_segments.seams import Clock, Random
+
+from logserver.broker.partition import Partition
+from logserver.broker.producer_ids import ProducerIds
+from logserver.broker.storage_errors import domain_error
+from logserver.broker.topics import (
+    TOPICS_PREFIX,
+    Topic,
+    TopicRecord,
+    check_name,
+    log_config,
+    topic_key,
+)
+from logserver.errors import ErrorCode, LogServerError, unknown_partition, unknown_topic
+from logserver.metadata import Compare, Delete, Event, MetadataStore, Operation, Put, StoreUnavailable, TooLarge
+from logserver.settings import ServerSettings, SettingsError, TopicSettings, check_topic_overrides, topic_definition
+
+_log = get_logger("logserver.broker")
+
+LATEST: Final = -1
+"""In place of an offset to delete records before: the high watermark (as Kafka's DeleteRecords)."""
+
+
+class LogStorage(Protocol):
+    """Where partitions' logs are."""
+
+    def open(self, topic: str, partition: int, topic_id: str, config: LogConfig) -> PartitionLog:
+        """Opens a log, or makes an empty one."""
+        ...
+
+    def close_log(self, topic: str, partition: int) -> None:
+        """Takes a log out of use; it stays where it is."""
+        ...
+
+    def delete(self, topic: str, partition: int) -> Awaitable[None]:
+        """Takes a log out of use at once; its space is given back when awaited."""
+        ...
+
+    async def persist_start_offsets(self) -> None:
+        """Makes the logs' start offsets durable."""
+        ...
+
+
+class Node(NamedTuple):
+    """This node, as clients are told of it."""
+
+    node_id: int
+    cluster_id: str
+
+
+class Broker:
+    """Topics and partitions of this node.
+
+    Args:
+        new_topic_id: makes a random topic id.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        node: Node,
+        store: MetadataStore,
+        storage: LogStorage,
+        clock: Clock,
+        random: Random,
+        new_topic_id: Callable[[], str],
+    ) -> None:
+        self.settings = settings
+        self.node = node
+        self.producer_ids = ProducerIds(store)
+        self._store = store
+        self._storage = storage
+        self._clock = clock
+        self._random = random
+        self._new_topic_id = new_topic_id
+        self._topics: dict[str, Topic] = {}
+        self._leader_epoch = 0
+        self._applied = 0
+        self._apply_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._watcher: asyncio.Task[None] | None = None
+        self._removals: set[asyncio.Task[None]] = set()
+
+    # Start and stop
+
+    def start(self, leader_epoch: int) -> None:
+        """Takes up all topics of the store, leads all their partitions, and follows changes from here on."""
+        self._leader_epoch = leader_epoch
+        revision = self._store.revision
+        for found in self._store.range(TOPICS_PREFIX):
+            self._apply_topic(TopicRecord.from_value(found.key, found.value), found.mod_revision)
+        self._applied = revision
+        watch = self._store.watch(TOPICS_PREFIX, revision + 1)
+        self._watcher = asyncio.create_task(self._follow(watch.__aiter__()), name="broker-watch")
+
+    async def stop(self) -> None:
+        """Ends following changes; resigns all partitions."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        if self._removals:
+            await asyncio.gather(*self._removals, return_exceptions=True)
+        for partition in self.partitions():
+            partition.resign("the server is stopping")
+
+    async def _follow(self, changes: AsyncIterator[Sequence[Event]]) -> None:
+        async for events in changes:
+            for event in events:
+                self._apply(event)
+            self._applied = events[-1].revision
+            still = []
+            for revision, done in self._apply_waiters:
+                if revision <= self._applied:
+                    if not done.done():
+                        done.set_result(None)
+                else:
+                    still.append((revision, done))
+            self._apply_waiters = still
+
+    def _apply(self, event: Event) -> None:
+        if event.value is None:
+            self._forget_topic(event.key.removeprefix(TOPICS_PREFIX).decode())
+        else:
+            self._apply_topic(TopicRecord.from_value(event.key, event.value), event.revision)
+
+    def _apply_topic(self, record: TopicRecord, revision: int) -> None:
+        topic = self._topics.get(record.name)
+        if topic is not None and topic.record.topic_id != record.topic_id:
+            self._forget_topic(record.name)
+            topic = None
+        settings = TopicSettings.resolve(self.settings, record.settings)
+        if topic is None:
+            topic = self._topics[record.name] = Topic(record, revision, settings, [])
+        topic.record, topic.revision, topic.settings = record, revision, settings
+        config = log_config(settings, self.settings)
+        for partition in topic.partitions:
+            partition.configure(config)
+        for number in range(len(topic.partitions), record.partitions):
+            partition = Partition(record.name, number, self._clock, self._opener(topic, number))
+            topic.partitions.append(partition)
+            partition.lead(self._leader_epoch)
+            if partition.unavailable is not None:
+                _log.error("partition offline", partition=str(partition), reason=partition.unavailable.message)
+
+    def _opener(self, topic: Topic, number: int) -> Callable[[], PartitionLog]:
+        def open_log() -> PartitionLog:
+            config = log_config(topic.settings, self.settings)
+            return self._storage.open(topic.name, number, topic.record.topic_id, config)
+
+        return open_log
+
+    def _forget_topic(self, name: str) -> None:
+        topic = self._topics.pop(name, None)
+        if topic is None:
+            return
+        for partition in topic.partitions:
+            partition.resign("its topic was deleted")
+            # Out of the way at once, so that a topic of the same name can follow; the space comes back later.
+            try:
+                doomed = self._storage.delete(name, partition.number)
+            except OSError as error:
+                _log.error("files of a deleted topic remain", partition=str(partition), error=str(error))
+                continue
+            removal = asyncio.ensure_future(self._remove(partition, doomed))
+            self._removals.add(removal)
+            removal.add_done_callback(self._removals.discard)
+
+    async def _remove(self, partition: Partition, removal: Awaitable[None]) -> None:
+        try:
+            await removal
+        except OSError as error:
+            _log.error("files of a deleted topic remain", partition=str(partition), error=str(error))
+
+    async def _change(self, compares: Sequence[Compare], operations: Sequence[Operation]) -> bool:
+        """Changes the store and waits until this node has applied it; returns whether the compares held."""
+        try:
+            result = await self._store.txn(compares, operations)
+        except StoreUnavailable as error:
+            raise LogServerError(ErrorCode.kafka_storage_error, str(error)) from error
+        except TooLarge as error:
+            raise LogServerError(ErrorCode.invalid_request, str(error)) from error
+        if result.succeeded and self._applied < result.revision:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._apply_waiters.append((result.revision, done))
+            await done
+        return result.succeeded
+
+    # Leadership
+
+    def resign(self, partition: Partition, reason: str) -> None:
+        """Ends leading a partition and closes its log."""
+        partition.resign(reason)
+        self._storage.close_log(partition.topic, partition.number)
+
+    # Look-ups
+
+    def topics(self) -> list[Topic]:
+        """Returns all topics, by name."""
+        return sorted(self._topics.values(), key=lambda topic: topic.name)
+
+    def topic(self, name: str) -> Topic:
+        """Returns a topic.
+
+        Raises:
+            LogServerError: UNKNOWN_TOPIC_OR_PARTITION.
+        """
+        found = self._topics.get(name)
+        if found is None:
+            raise unknown_topic(name)
+        return found
+
+    def partition(self, topic: str, number: int) -> Partition:
+        """Returns a partition.
+
+        Raises:
+            LogServerError: UNKNOWN_TOPIC_OR_PARTITION.
+        """
+        found = self._topics.get(topic)
+        if found is None:
+            raise unknown_topic(topic)
+        if not 0 <= number < len(found.partitions):
+            raise unknown_partition(topic, number, len(found.partitions))
+        return found.partitions[number]
+
+    def partitions(self) -> Iterator[Partition]:
+        """Yields all partitions of all topics."""
+        for topic in self._topics.values():
+            yield from topic.partitions
+
+    # Changes
+
+    async def create_topic(
+        self, name: str, partitions: int, settings: Mapping[str, str], *, validate_only: bool = False
+    ) -> TopicRecord:
+        """Creates a topic; 0 partitions means the server's `num.partitions`.
+
+        Raises:
+            LogServerError: INVALID_TOPIC_EXCEPTION, TOPIC_ALREADY_EXISTS, INVALID_PARTITIONS, INVALID_CONFIG.
+        """
+        check_name(name)
+        self._check_collision(name)
+        count = partitions or self.settings.num_partitions
+        self._check_partitions(count, self._total_partitions() + count)
+        self._check_settings(settings)
+        if len(self._topics) >= self.settings.max_topics:
+            raise LogServerError(
+                ErrorCode.policy_violation, f"there are max.topics={self.settings.max_topics} topics already"
+            )
+        record = TopicRecord(name, self._new_topic_id(), count, dict(settings))
+        if validate_only:
+            return record
+        if not await self._change((Compare(record.key, mod_revision=0),), (Put(record.key, record.to_value()),)):
+            raise self._exists(name)
+        return record
+
+    def _check_collision(self, name: str) -> None:
+        if name in self._topics:
+            raise self._exists(name)
+        # As Kafka: '.' and '_' are the same in the names of metrics.
+        flat = name.replace(".", "_")
+        if flat != name or "_" in name:
+            for other in self._topics:
+                if other.replace(".", "_") == flat:
+                    raise LogServerError(
+                        ErrorCode.invalid_topic_exception,
+                        f"the topic name {name!r} collides with the topic {other!r}: '.' and '_' count as the same",
+                    )
+
+    @staticmethod
+    def _exists(name: str) -> LogServerError:
+        return LogServerError(ErrorCode.topic_already_exists, f"the topic {name!r} exists already")
+
+    def _total_partitions(self) -> int:
+        return sum(len(topic.partitions) for topic in self._topics.values())
+
+    def _check_partitions(self, count: int, total: int) -> None:
+        most = self.settings.max_partitions_per_topic
+        if not 1 <= count <= most:
+            raise LogServerError(
+                ErrorCode.invalid_partitions,
+                f"a topic has 1 to max.partitions.per.topic={most} partitions, {count} were asked for",
+            )
+        if total > self.settings.max_partitions:
+            raise LogServerError(
+                ErrorCode.invalid_partitions,
+                f"that would make {total} partitions; this server is limited to "
+                f"max.partitions={self.settings.max_partitions}",
+            )
+
+    @staticmethod
+    def _check_settings(settings: Mapping[str, str]) -> None:
+        try:
+            check_topic_overrides(settings)
+        except SettingsError as error:
+            raise LogServerError(ErrorCode.invalid_config, str(error)) from None
+
+    async def delete_topic(self, name: str) -> None:
+        """Deletes a topic with all its records.
+
+        Raises:
+            LogServerError: UNKNOWN_TOPIC_OR_PARTITION.
+        """
+        topic = self.topic(name)
+        if topic.internal:
+            raise LogServerError(
+                ErrorCode.invalid_topic_exception, f"the topic {name!r} belongs to the server and can't be deleted"
+            )
+        if not await self._change((Compare(topic_key(name), mod_revision=topic.revision),), (Delete(topic_key(name)),)):
+            await self.delete_topic(name)
+
+    async def alter_topic(
+        self, name: str, changes: Mapping[str, str], reset: Iterable[str] = (), *, validate_only: bool = False
+    ) -> TopicRecord:
+        """Changes settings of a topic, all or none; those in `reset` go back to their defaults.
+
+        Raises:
+            LogServerError: UNKNOWN_TOPIC_OR_PARTITION, INVALID_CONFIG.
+        """
+        topic = self.topic(name)
+        removed = set(reset)
+        self._check_settings(changes)
+        for unknown in sorted(removed):
+            self._check_settings_name(unknown)
+        both = removed & set(changes)
+        if both:
+            raise LogServerError(ErrorCode.invalid_config, f"{min(both)} is both set and reset")
+        kept = {key: value for key, value in topic.record.settings.items() if key not in removed}
+        record = topic.record._replace(settings={**kept, **changes})
+        self._check_settings(record.settings)
+        if validate_only:
+            return record
+        return await self._update(topic, record, lambda: self.alter_topic(name, changes, removed))
+
+    @staticmethod
+    def _check_settings_name(name: str) -> None:
+        try:
+            topic_definition(name)
+        except SettingsError as error:
+            raise LogServerError(ErrorCode.invalid_config, str(error)) from None
+
+    async def _update(
+        self, topic: Topic, record: TopicRecord, again: Callable[[], Awaitable[TopicRecord]]
+    ) -> TopicRecord:
+        compare = Compare(record.key, mod_revision=topic.revision)
+        if await self._change((compare,), (Put(record.key, record.to_value()),)):
+            return record
+        # Somebody else changed the topic meanwhile: decide again on what is there now.
+        return await again()
+
+    async def create_partitions(self, name: str, total: int, *, validate_only: bool = False) -> TopicRecord:
+        """Raises the number of partitions of a topic to `total`.
+
+        Raises:
+            LogServerError: UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS.
+        """
+        topic = self.topic(name)
+        now = len(topic.partitions)
+        if total <= now:
+            raise LogServerError(
+                ErrorCode.invalid_partitions,
+                f"the topic {name!r} has {now} partitions; their number can only be raised, {total} were asked for",
+            )
+        self._check_partitions(total, self._total_partitions() + total - now)
+        record = topic.record._replace(partitions=total)
+        if validate_only:
+            return record
+        return await self._update(topic, record, lambda: self.create_partitions(name, total))
+
+    async def delete_records(self, topic: str, number: int, before_offset: int) -> int:
+        """Deletes the records before an offset (-1: before the high watermark); returns the log start offset.
+
+        Raises:
+            LogServerError: UNKNOWN_TOPIC_OR_PARTITION, OFFSET_OUT_OF_RANGE, POLICY_VIOLATION on a topic that is only
+                compacted.
+        """
+        partition = self.partition(topic, number)
+        if not self.topic(topic).settings.deletes:
+            raise LogServerError(
+                ErrorCode.policy_violation,
+                f"the topic {topic!r} has cleanup.policy=compact; records can be deleted only where it has 'delete'",
+            )
+        if partition.unavailable is not None or partition.log is None:
+            raise partition.unavailable or unknown_topic(topic)
+        log = partition.log
+        try:
+            log.delete_records_before(log.committed_offset if before_offset == LATEST else before_offset)
+            await self._storage.persist_start_offsets()
+        except (StorageError, OSError) as error:
+            raise domain_error(error) from error
+        return log.log_start_offset
+
+    async def init_producer_id(self, producer_id: int | None = None, epoch: int | None = None) -> tuple[int, int]:
+        """Returns (producer id, epoch): new ones, or the next epoch of an id that the client has (KIP-360).
+
+        Raises:
+            LogServerError: INVALID_REQUEST, or KAFKA_STORAGE_ERROR if the metadata store failed.
+        """
+        try:
+            return await self.producer_ids.init(producer_id, epoch)
+        except StoreUnavailable as error:
+            raise LogServerError(ErrorCode.kafka_storage_error, str(error)) from error

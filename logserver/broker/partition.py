@@ -1,0 +1,263 @@
+"""A partition that this node leads, or does not: appending, waiting for commits, reading, waiting for data.
+
+Leadership is run-time state. `lead(epoch)` opens the log for writing; `resign(reason)` ends that at any moment and
+answers everybody who waits.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from logserver_records.batch import Buffer
+from logserver_segments.committer import Loss, LossReason
+from logserver_segments.config import LogConfig
+from logserver_segments.errors import StorageError
+from logserver_segments.partition_log import Appended, PartitionLog, TimestampOffset
+from logserver_segments.reading import Slice
+from logserver_segments.seams import Clock
+
+from logserver.broker.storage_errors import domain_error
+from logserver.errors import ErrorCode, LeaderHint, LogServerError
+
+Committed = Callable[[LogServerError | None], None]
+"""Called once: with None when the records are durable, with an error when they won't be."""
+
+
+class DataWaiter(Protocol):
+    """Who wants to know that a partition has something new to read, or can't be read here any more."""
+
+    def data_available(self, partition: "Partition") -> None:
+        """Called on every rise of the high watermark, and when the partition goes offline or is resigned."""
+        ...
+
+
+class Partition:
+    """One partition of a topic.
+
+    Args:
+        open_log: opens the partition's log; called at `lead`.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_open_log",
+        "_produces",
+        "_unavailable",
+        "_waiters",
+        "leader",
+        "leader_epoch",
+        "log",
+        "number",
+        "topic",
+    )
+
+    def __init__(self, topic: str, number: int, clock: Clock, open_log: Callable[[], PartitionLog]) -> None:
+        self.topic = topic
+        self.number = number
+        self._clock = clock
+        self._open_log = open_log
+        self.log: PartitionLog | None = None
+        self.leader_epoch = -1
+        self.leader: LeaderHint | None = None
+        self._unavailable: LogServerError | None = self._not_leader("it is not led by this node yet")
+        # Produces that wait for their last offset to be committed, in the order of appending.
+        self._produces: deque[tuple[int, Committed]] = deque()
+        self._waiters: dict[DataWaiter, None] = {}
+
+    def __repr__(self) -> str:
+        return f"{self.topic}-{self.number}"
+
+    # Leadership
+
+    def lead(self, epoch: int) -> None:
+        """Opens the log for writing under a leader epoch, which must not be below the last one.
+
+        An error of the disk is kept as the answer to whoever uses the partition, and harms no other partition.
+        """
+        assert self.log is None and epoch >= self.leader_epoch, (self, epoch, self.leader_epoch)
+        self.leader_epoch = epoch
+        try:
+            log = self._open_log()
+        except (OSError, StorageError) as error:
+            self._unavailable = domain_error(error)
+            return
+        log.set_listener(self)
+        self.log = log
+        self._unavailable = None
+
+    def resign(self, reason: str, leader: LeaderHint | None = None) -> None:
+        """Ends leading: no append or read from here on, and everybody who waits is answered. Closing the log is left
+        to the caller."""
+        log, self.log = self.log, None
+        if log is not None:
+            log.set_listener(None)
+        self.leader = leader
+        self._end(self._not_leader(reason))
+
+    def _not_leader(self, reason: str) -> LogServerError:
+        return LogServerError(
+            ErrorCode.not_leader_or_follower, f"this node does not lead {self}: {reason}", leader=self.leader
+        )
+
+    def _end(self, error: LogServerError) -> None:
+        self._unavailable = error
+        produces, self._produces = self._produces, deque()
+        for _, committed in produces:
+            committed(error)
+        self._wake()
+
+    @property
+    def unavailable(self) -> LogServerError | None:
+        """Why the partition can't be used here, or None."""
+        return self._unavailable
+
+    def check_epoch(self, known_epoch: int | None) -> None:
+        """Checks the leader epoch that a client knows (KIP-320).
+
+        Raises:
+            LogServerError: FENCED_LEADER_EPOCH if it is older than ours, UNKNOWN_LEADER_EPOCH if newer.
+        """
+        if known_epoch is None or known_epoch < 0 or known_epoch == self.leader_epoch:
+            return
+        if known_epoch < self.leader_epoch:
+            raise LogServerError(
+                ErrorCode.fenced_leader_epoch,
+                f"leader epoch {known_epoch} of {self} is over, it is {self.leader_epoch} now; refresh the metadata",
+                leader=self.leader,
+            )
+        raise LogServerError(
+            ErrorCode.unknown_leader_epoch,
+            f"leader epoch {known_epoch} of {self} is not known here yet, it is {self.leader_epoch}",
+        )
+
+    # Offsets
+
+    @property
+    def high_watermark(self) -> int:
+        """Offset behind the last record that can be read; -1 while the partition is unavailable."""
+        return self.log.committed_offset if self.log is not None else -1
+
+    @property
+    def log_start_offset(self) -> int:
+        """Offset of the first record; -1 while the partition is unavailable."""
+        return self.log.log_start_offset if self.log is not None else -1
+
+    @property
+    def log_end_offset(self) -> int:
+        """Offset behind the last record, durable or not; -1 while the partition is unavailable."""
+        return self.log.log_end_offset if self.log is not None else -1
+
+    def _led(self) -> PartitionLog:
+        if self._unavailable is not None:
+            raise self._unavailable
+        assert self.log is not None
+        return self.log
+
+    # Produce
+
+    def append(self, payload: Buffer) -> Appended:
+        """Appends a client's payload of whole record batches.
+
+        Raises:
+            LogServerError: the payload is refused, or the partition can't take it; nothing was stored.
+        """
+        log = self._led()
+        try:
+            return log.append(payload, self.leader_epoch, self._clock.now_ms())
+        except (StorageError, OSError) as error:
+            raise domain_error(error) from error
+
+    def when_committed(self, last_offset: int, committed: Committed) -> None:
+        """Calls back when the record at `last_offset` is durable, or can't become so; at once if it already is."""
+        if self._unavailable is not None:
+            committed(self._unavailable)
+        elif last_offset < self.high_watermark:
+            committed(None)
+        else:
+            self._produces.append((last_offset, committed))
+
+    # The log's listener
+
+    def log_committed(self, offset: int) -> None:
+        """Answers the produces that are durable now, and wakes readers."""
+        produces = self._produces
+        while produces and produces[0][0] < offset:
+            produces.popleft()[1](None)
+        if self._waiters:
+            self._wake()
+
+    def log_lost(self, loss: Loss) -> None:
+        """Answers everybody: the log is offline."""
+        if loss.reason is LossReason.FENCED:
+            self._end(self._not_leader(loss.message))
+        else:
+            self._end(
+                LogServerError(
+                    ErrorCode.kafka_storage_error,
+                    f"{self} is offline: {loss.message}. Look after the disk, then restart the server",
+                )
+            )
+
+    # Fetch
+
+    def read(self, offset: int, max_bytes: int) -> Slice | Awaitable[Slice]:
+        """Returns committed batches from the one that holds `offset` on, at once if they are in memory.
+
+        Raises:
+            LogServerError: OFFSET_OUT_OF_RANGE, or the partition can't be read; also when the answer is awaited.
+        """
+        log = self._led()
+        try:
+            found = log.read(offset, max_bytes)
+        except (StorageError, OSError) as error:
+            raise domain_error(error) from error
+        return found if isinstance(found, Slice) else self._await_read(found)
+
+    async def _await_read(self, found: Awaitable[Slice]) -> Slice:
+        try:
+            return await found
+        except (StorageError, OSError) as error:
+            raise domain_error(error) from error
+
+    def add_waiter(self, waiter: DataWaiter) -> None:
+        """Tells a waiter of news from here on, until it is removed."""
+        self._waiters[waiter] = None
+
+    def remove_waiter(self, waiter: DataWaiter) -> None:
+        """Ends telling a waiter; fine if it was not there."""
+        self._waiters.pop(waiter, None)
+
+    def _wake(self) -> None:
+        for waiter in tuple(self._waiters):
+            waiter.data_available(self)
+
+    async def offset_for_timestamp(self, timestamp_ms: int) -> TimestampOffset | None:
+        """Finds the first record with at least that timestamp; None if there is none.
+
+        Raises:
+            LogServerError: the partition can't be read.
+        """
+        log = self._led()
+        try:
+            return await log.offset_for_timestamp(timestamp_ms)
+        except (StorageError, OSError) as error:
+            raise domain_error(error) from error
+
+    async def offset_of_max_timestamp(self) -> TimestampOffset | None:
+        """Finds the first record with the largest timestamp; None if there are no records.
+
+        Raises:
+            LogServerError: the partition can't be read.
+        """
+        log = self._led()
+        try:
+            return await log.offset_of_max_timestamp()
+        except (StorageError, OSError) as error:
+            raise domain_error(error) from error
+
+    # Settings
+
+    def configure(self, config: LogConfig) -> None:
+        """Puts new settings into force."""
+        if self.log is not None:
+            self.log.config = config

@@ -1,0 +1,29 @@
+"""The one place where the storage engine's errors become the domain's."""
+
+from typing import Final
+
+from logserver_segments import errors as storage
+
+from logserver.errors import ErrorCode, LogServerError
+
+_CODES: Final[dict[type[storage.StorageError], ErrorCode]] = {
+    storage.InvalidRecords: ErrorCode.invalid_record,
+    storage.CorruptRecords: ErrorCode.corrupt_message,
+    storage.RecordsTooLarge: ErrorCode.message_too_large,
+    storage.RecordListTooLarge: ErrorCode.record_list_too_large,
+    storage.InvalidTimestamp: ErrorCode.invalid_timestamp,
+    storage.OutOfOrderSequence: ErrorCode.out_of_order_sequence_number,
+    storage.DuplicateSequence: ErrorCode.duplicate_sequence_number,
+    storage.StaleProducerEpoch: ErrorCode.invalid_producer_epoch,
+    storage.OffsetOutOfRange: ErrorCode.offset_out_of_range,
+    storage.LogOffline: ErrorCode.kafka_storage_error,
+    storage.DiskFull: ErrorCode.kafka_storage_error,
+    storage.WriteFailed: ErrorCode.kafka_storage_error,
+}
+
+
+def domain_error(error: storage.StorageError | OSError) -> LogServerError:
+    """Returns what clients are told about an error of the storage engine or its disk."""
+    if isinstance(error, storage.StorageError):
+        return LogServerError(_CODES.get(type(error), ErrorCode.kafka_storage_error), str(error))
+    return LogServerError(ErrorCode.kafka_storage_error, f"the disk refused: {error.strerror or error}")

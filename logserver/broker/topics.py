@@ -1,0 +1,120 @@
+"""Topics: what the metadata store knows of them, what their names may be, and how settings reach their logs."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from logserver_segments.config import NEVER_MS, LogConfig
+
+from logserver.broker.partition import Partition
+from logserver.errors import ErrorCode, LogServerError
+from logserver.settings import ServerSettings, TopicSettings
+
+TOPICS_PREFIX: Final = b"/topics/"
+INTERNAL_TOPICS: Final = frozenset(
+    ("__logserver_metadata", "__consumer_offsets", "__transaction_state", "__share_group_state")
+)
+METADATA_TOPIC: Final = "__logserver_metadata"
+
+_NAME: Final = re.compile(r"[a-zA-Z0-9._-]+")
+_MAX_NAME: Final = 249
+
+
+class TopicRecord(NamedTuple):
+    """A topic as the metadata store keeps it: one value for all its partitions."""
+
+    name: str
+    topic_id: str
+    partitions: int
+    settings: Mapping[str, str]
+
+    @property
+    def key(self) -> bytes:
+        """The key in the metadata store."""
+        return topic_key(self.name)
+
+    def to_value(self) -> bytes:
+        """The value in the metadata store."""
+        fields = {"id": self.topic_id, "partitions": self.partitions, "settings": dict(self.settings)}
+        return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+    @staticmethod
+    def from_value(key: bytes, value: bytes) -> "TopicRecord":
+        """Reads a key and value of the metadata store."""
+        fields = json.loads(value)
+        name = key.removeprefix(TOPICS_PREFIX).decode()
+        return TopicRecord(name, fields["id"], fields["partitions"], fields["settings"])
+
+
+def topic_key(name: str) -> bytes:
+    """Returns the key of a topic in the metadata store."""
+    return TOPICS_PREFIX + name.encode()
+
+
+@dataclass(slots=True)
+class Topic:
+    """A topic of this node's image: what the store says, and the partitions."""
+
+    record: TopicRecord
+    revision: int
+    settings: TopicSettings
+    partitions: list[Partition]
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def internal(self) -> bool:
+        return self.record.name in INTERNAL_TOPICS
+
+
+def check_name(name: str) -> None:
+    """Checks a topic's name by Kafka's rules.
+
+    Raises:
+        LogServerError: INVALID_TOPIC_EXCEPTION.
+    """
+    problem = None
+    if not name:
+        problem = "it is empty"
+    elif name in (".", ".."):
+        problem = "'.' and '..' are no names"
+    elif len(name) > _MAX_NAME:
+        problem = f"it has {len(name)} characters, {_MAX_NAME} are allowed"
+    elif not _NAME.fullmatch(name):
+        problem = "it may hold only letters and digits of ASCII, '.', '_' and '-'"
+    elif name in INTERNAL_TOPICS:
+        problem = "the server keeps this name for itself"
+    if problem is not None:
+        shown = name if len(name) <= 60 else name[:60] + "..."
+        raise LogServerError(ErrorCode.invalid_topic_exception, f"the topic name {shown!r} is not valid: {problem}")
+
+
+def log_config(topic: TopicSettings, server: ServerSettings) -> LogConfig:
+    """Returns the settings of a topic's logs."""
+    return LogConfig(
+        segment_bytes=topic.segment_bytes,
+        segment_ms=topic.segment_ms,
+        segment_index_bytes=topic.segment_index_bytes,
+        index_interval_bytes=topic.index_interval_bytes,
+        retention_ms=topic.retention_ms,
+        retention_bytes=topic.retention_bytes,
+        max_message_bytes=topic.max_message_bytes,
+        flush_messages=topic.flush_messages,
+        flush_ms=NEVER_MS if topic.flush_ms is None else topic.flush_ms,
+        file_delete_delay_ms=topic.file_delete_delay_ms,
+        compact=topic.compacts,
+        delete=topic.deletes,
+        log_append_time=topic.message_timestamp_type == "LogAppendTime",
+        timestamp_before_max_ms=topic.message_timestamp_before_max_ms,
+        timestamp_after_max_ms=topic.message_timestamp_after_max_ms,
+        min_cleanable_dirty_ratio=topic.min_cleanable_dirty_ratio,
+        min_compaction_lag_ms=topic.min_compaction_lag_ms,
+        delete_retention_ms=topic.delete_retention_ms,
+        max_producers=server.log_max_producers_per_partition,
+        producer_expiration_ms=server.producer_id_expiration_ms,
+        max_decompressed_bytes=server.record_batch_max_decompressed_bytes,
+    )

@@ -1,0 +1,236 @@
+"""One server: everything it is made of, put together, started and stopped in order."""
+
+import asyncio
+import os
+from typing import Final
+
+import grpc
+from logserver_segments.committer import FlushCommitter
+from logserver_segments.config import LogConfig
+from logserver_segments.data_directory import DataDirectory, random_id
+from logserver_segments.disk import OsDisk
+from logserver_segments.errors import StorageError
+from logserver_segments.logs import get_logger
+from logserver_segments.machine import SystemClock, SystemRandom, ThreadWorkers
+from logserver_segments.seams import Clock, Disk, Random
+
+from logserver.broker import Broker
+from logserver.broker.broker import Node
+from logserver.broker.topics import METADATA_TOPIC
+from logserver.daemon.housekeeping import Housekeeping
+from logserver.daemon.ports import PortError, bind
+from logserver.daemon.status import server_status
+from logserver.grpc_api import GrpcDoor
+from logserver.grpc_api.admin_service import ServerStatus
+from logserver.metadata import Compare, MetadataStore, Put
+from logserver.metadata.log_store import LogMetadataStore
+from logserver.settings import (
+    Address,
+    ServerSettings,
+    file_limits,
+    parse_address,
+    system_map_count,
+    system_open_files,
+)
+
+_METADATA_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAQ"
+"""Kafka's fixed id of its metadata topic."""
+
+_METADATA_CONFIG: Final = LogConfig(segment_bytes=16 << 20, compact=True, delete=False, min_cleanable_dirty_ratio=0.5)
+_WORKER_THREADS: Final = 4
+
+_log = get_logger("logserver.daemon")
+
+
+class StartError(Exception):
+    """The server could not start; the message says what to do."""
+
+
+class Daemon:
+    """A log server in this process, on the running event loop.
+
+    Args:
+        settings: of the server.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        disk: Disk | None = None,
+        clock: Clock | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self.settings = settings
+        self._disk = disk or OsDisk()
+        self._clock = clock or SystemClock()
+        self._random = random or SystemRandom()
+        self._workers = ThreadWorkers(_WORKER_THREADS)
+        self._path = os.path.abspath(settings.log_dirs)
+        self._start_time_ms = 0
+        self._committer: FlushCommitter | None = None
+        self._directory: DataDirectory | None = None
+        self._housekeeping: Housekeeping | None = None
+        self._broker: Broker | None = None
+        self._door: GrpcDoor | None = None
+        self._server: grpc.aio.Server | None = None
+        self._grpc: list[Address] = []
+
+    @property
+    def grpc_addresses(self) -> list[Address]:
+        """Where the gRPC door listens, with real ports."""
+        return list(self._grpc)
+
+    @property
+    def broker(self) -> Broker:
+        """The broker; there from `start` on."""
+        assert self._broker is not None
+        return self._broker
+
+    async def start(self) -> None:
+        """Opens the data directory, leads all partitions, opens the doors.
+
+        Raises:
+            StartError: something is in the way; nothing is left open.
+        """
+        try:
+            await self._start()
+        except (StorageError, PortError) as error:
+            await self.stop()
+            raise StartError(str(error)) from error
+        except OSError as error:
+            await self.stop()
+            raise StartError(f"the data directory can't be used: {error.strerror}: {error.filename}") from error
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        settings = self.settings
+        loop = asyncio.get_running_loop()
+        self._start_time_ms = self._clock.now_ms()
+        limits = file_limits(settings, open_files=system_open_files(), map_count=system_map_count())
+        directory = DataDirectory(
+            self._path,
+            settings.node_id,
+            disk=self._disk,
+            clock=self._clock,
+            random=self._random,
+            workers=self._workers,
+            open_files=limits.open_files,
+            mapped_files=limits.mapped_files,
+        )
+        self._directory = directory
+        self._committer = FlushCommitter(self._disk, directory.path, loop.call_soon_threadsafe)
+        directory.start(self._committer)
+        store = await self._open_metadata(directory)
+        epoch = await _leader_epoch(store, settings.node_id, raise_it=not directory.was_clean)
+        node = Node(settings.node_id, directory.meta.cluster_id)
+        broker = Broker(settings, node, store, directory, self._clock, self._random, lambda: random_id(self._random))
+        self._broker = broker
+        broker.start(epoch)
+        directory.opened_all()
+        for removal in directory.remove_strays(lambda topic, number: _is_known(broker, topic, number)):
+            await removal
+        self._housekeeping = Housekeeping(settings, directory, store)
+        self._housekeeping.start()
+        await self._open_door(broker)
+        _log.info(
+            "started",
+            topics=len(broker.topics()),
+            partitions=len(directory) - 1,
+            leader_epoch=epoch,
+            after="clean stop" if directory.was_clean else "unclean end or first start",
+            took_ms=self._clock.now_ms() - self._start_time_ms,
+        )
+
+    async def _open_metadata(self, directory: DataDirectory) -> LogMetadataStore:
+        log = directory.open(METADATA_TOPIC, 0, _METADATA_TOPIC_ID, _METADATA_CONFIG)
+        # The store's own log is the one log whose leader epoch can't come from the store.
+        last = log.epochs.latest if log.epochs.latest is not None else -1
+        store = LogMetadataStore(log, max(last + (not directory.was_clean), 0), self._clock)
+        await store.load()
+        return store
+
+    async def _open_door(self, broker: Broker) -> None:
+        settings = self.settings
+        self._door = GrpcDoor(broker, self._clock, self._status)
+        # Without so_reuseport=0 gRPC shares a port in use with the other server, and each gets half of the calls.
+        self._server = grpc.aio.server(
+            options=(
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+            ),
+            maximum_concurrent_rpcs=settings.grpc_max_concurrent_calls,
+        )
+        self._door.register(self._server)
+        for listener in settings.grpc_listeners:
+            address = parse_address(listener)
+            self._grpc.append(bind(self._server, address))
+            if not address.is_loopback:
+                _log.warning(
+                    "this listener can be reached from other machines and there is no authentication yet",
+                    listener=str(address),
+                )
+        await self._server.start()
+        await self._door.open()
+
+    def _status(self) -> ServerStatus:
+        assert self._directory is not None
+        advertised = [parse_address(text) for text in self.settings.grpc_advertised_listeners] or self._grpc
+        return server_status(self._directory, self._start_time_ms, self._grpc, advertised)
+
+    async def stop(self) -> None:
+        """Stops in order: calls end, partitions are resigned, everything is made durable. Safe after a failed start.
+
+        Takes `shutdown.grace.ms` and a little at most, whatever clients and disk do; if that was not enough, the next
+        start counts as one after an unclean end.
+        """
+        grace = self.settings.shutdown_grace_ms / 1000
+        if self._door is not None:
+            await self._door.close()
+        if self._server is not None:
+            await self._server.stop(grace / 2)
+        if self._housekeeping is not None:
+            await self._housekeeping.stop()
+        if self._broker is not None:
+            await self._broker.stop()
+        directory, self._directory = self._directory, None
+        if directory is not None:
+            try:
+                async with asyncio.timeout(grace / 2):
+                    await self._flush_and_close(directory)
+            except (OSError, TimeoutError) as error:
+                _log.error("no clean stop: the next start will check the logs", error=str(error) or "the disk is slow")
+                directory.abandon()
+        self._workers.close()
+        _log.info("stopped")
+
+    async def _flush_and_close(self, directory: DataDirectory) -> None:
+        if self._committer is not None:
+            await asyncio.to_thread(self._committer.close)
+            # The last round's report was posted before the thread ended; it runs before what is scheduled now.
+            await asyncio.sleep(0)
+        directory.close()
+
+
+def _is_known(broker: Broker, topic: str, number: int) -> bool:
+    if topic == METADATA_TOPIC:
+        return True
+    return any(found.name == topic and number < len(found.partitions) for found in broker.topics())
+
+
+async def _leader_epoch(store: MetadataStore, node_id: int, *, raise_it: bool) -> int:
+    """Returns the leader epoch of this start; one write to the store after an unclean end, none otherwise."""
+    key = f"/nodes/{node_id}/leader_epoch".encode()
+    while True:
+        found = store.get(key)
+        if found is not None and not raise_it:
+            return int(found.value)
+        epoch = int(found.value) + 1 if found is not None else 0
+        compare = Compare(key, mod_revision=found.mod_revision if found is not None else 0)
+        if (await store.txn((compare,), (Put(key, str(epoch).encode()),))).succeeded:
+            return epoch

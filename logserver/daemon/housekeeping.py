@@ -1,0 +1,59 @@
+"""What a server does by itself, in time: flushing by age, retention, compaction, checkpoints, leases."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from logserver_segments.data_directory import DataDirectory
+from logserver_segments.logs import get_logger
+
+from logserver.metadata.log_store import LogMetadataStore
+from logserver.settings import ServerSettings
+
+_TICK_MS: Final = 1000
+
+_log = get_logger("logserver.daemon")
+
+
+class Housekeeping:
+    """The periodic work of one data directory."""
+
+    def __init__(self, settings: ServerSettings, directory: DataDirectory, store: LogMetadataStore) -> None:
+        self._directory = directory
+        self._store = store
+        self._jobs: tuple[tuple[str, int, Callable[[], Awaitable[None]]], ...] = (
+            ("tick", _TICK_MS, self._tick),
+            ("retention", settings.log_retention_check_interval_ms, self._retention),
+            ("compaction", settings.log_cleaner_backoff_ms, directory.compact),
+            ("checkpoint", settings.log_flush_offset_checkpoint_interval_ms, directory.checkpoint),
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begins; the first turn of each job comes after its interval."""
+        self._tasks = [
+            asyncio.create_task(self._repeat(name, interval_ms, job), name=f"housekeeping-{name}")
+            for name, interval_ms, job in self._jobs
+        ]
+
+    async def stop(self) -> None:
+        """Ends all jobs."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _repeat(self, name: str, interval_ms: int, job: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(interval_ms / 1000)
+            try:
+                await job()
+            except Exception as error:
+                # Tried again at its next turn; a full disk, for one, passes.
+                _log.error("housekeeping failed", job=name, error=str(error), kind=type(error).__name__)
+
+    async def _tick(self) -> None:
+        self._directory.tick()
+        await self._store.expire_leases()
+
+    async def _retention(self) -> None:
+        self._directory.apply_retention()

@@ -1,0 +1,44 @@
+"""Running a daemon as a process of its own: event loop, signals, the ready line."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+
+import uvloop
+
+from logserver.daemon.daemon import Daemon
+from logserver.daemon.process import prepare_process
+from logserver.settings import ServerSettings
+
+
+def serve(settings: ServerSettings, ready: Callable[[str], None] | None = None) -> None:
+    """Runs a server until SIGTERM or SIGINT.
+
+    Args:
+        ready: gets the one line that says where every door answers, e.g. `ready grpc=127.0.0.1:50051`.
+
+    Raises:
+        StartError: it could not start.
+    """
+    prepare_process(settings)
+    uvloop.run(_serve(settings, ready or _print_line))
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+async def _serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    daemon = Daemon(settings)
+    await daemon.start()
+    try:
+        ready(" ".join(["ready", *(f"grpc={address}" for address in daemon.grpc_addresses)]))
+        await stop.wait()
+    finally:
+        await daemon.stop()

@@ -1,0 +1,78 @@
+"""Small conversions between messages and the broker's types."""
+
+from logserverpb.v1 import admin_pb2, common_pb2, log_pb2
+
+from logserver.broker import Broker, Partition, Topic
+from logserver.errors import ErrorCode, LogServerError
+from logserver.grpc_api.errors import to_error
+from logserver.settings import topic_setting_rows
+
+
+def partition_data(
+    topic: str, number: int, partition: Partition | None, next_offset: int, error: LogServerError | None
+) -> log_pb2.PartitionData:
+    """Returns the answer for one partition, without its records."""
+    message = log_pb2.PartitionData(
+        topic=topic,
+        partition=number,
+        next_offset=next_offset,
+        high_watermark=partition.high_watermark if partition is not None else -1,
+        log_start_offset=partition.log_start_offset if partition is not None else -1,
+    )
+    if error is not None:
+        message.error.CopyFrom(to_error(error))
+    return message
+
+
+async def resolve(partition: Partition, position: common_pb2.Position) -> tuple[int, int]:
+    """Returns (offset, timestamp) that a position stands for; -1 for what there is not.
+
+    Raises:
+        LogServerError: INVALID_REQUEST for an empty position, or the partition can't be read.
+    """
+    if partition.unavailable is not None:
+        raise partition.unavailable
+    kind = position.WhichOneof("at")
+    if kind == "offset":
+        return position.offset, -1
+    if kind == "earliest":
+        return partition.log_start_offset, -1
+    if kind == "latest":
+        return partition.high_watermark, -1
+    if kind == "timestamp":
+        found = await partition.offset_for_timestamp(position.timestamp)
+    elif kind == "max_timestamp":
+        found = await partition.offset_of_max_timestamp()
+    else:
+        raise LogServerError(
+            ErrorCode.invalid_request,
+            "position is empty; give offset, timestamp, earliest, latest or max_timestamp",
+        )
+    return (-1, -1) if found is None else (found.offset, found.timestamp_ms)
+
+
+def topic_message(broker: Broker, topic: Topic) -> admin_pb2.Topic:
+    """Returns a topic with its partitions and settings."""
+    message = admin_pb2.Topic(name=topic.name, topic_id=topic.record.topic_id, internal=topic.internal)
+    for partition in topic.partitions:
+        led = partition.log is not None
+        part = message.partitions.add(
+            partition=partition.number,
+            leader=broker.node.node_id if led else -1,
+            leader_epoch=partition.leader_epoch,
+            log_start_offset=partition.log_start_offset,
+            high_watermark=partition.high_watermark,
+            log_end_offset=partition.log_end_offset,
+            size_bytes=partition.log.size_bytes if partition.log is not None else 0,
+        )
+        if partition.unavailable is not None:
+            part.error.CopyFrom(to_error(partition.unavailable))
+    for row in topic_setting_rows(broker.settings, topic.record.settings):
+        message.settings.add(
+            name=row.name,
+            value=row.value,
+            default_value=row.default_value,
+            overridden=row.overridden,
+            documentation=row.documentation,
+        )
+    return message

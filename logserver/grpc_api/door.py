@@ -1,0 +1,68 @@
+"""The gRPC door as a whole: its services, health and reflection, ready to be put on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import grpc
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from logserver_segments.seams import Clock
+from logserverpb.v1 import admin_pb2, log_pb2
+
+from logserver.broker import Broker
+from logserver.grpc_api.admin_service import AdminService, ServerStatus
+from logserver.grpc_api.calls import Calls
+from logserver.grpc_api.log_service import LogService
+from logserver.grpc_api.wire import serialize
+
+
+class GrpcDoor:
+    """Services that translate between the wire and a broker.
+
+    Args:
+        status: tells what the daemon knows of itself.
+    """
+
+    def __init__(self, broker: Broker, clock: Clock, status: Callable[[], ServerStatus]) -> None:
+        self._calls = Calls()
+        self._services: tuple[tuple[ServiceDescriptor, object], ...] = (
+            (log_pb2.DESCRIPTOR.services_by_name["Log"], LogService(broker, clock, self._calls)),
+            (admin_pb2.DESCRIPTOR.services_by_name["Admin"], AdminService(broker, status)),
+        )
+        self._health = health.aio.HealthServicer()
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Puts all services on a server that has not been started."""
+        for descriptor, servicer in self._services:
+            handlers = {method.name: _handler(method, servicer) for method in descriptor.methods}
+            generic = grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
+            server.add_generic_rpc_handlers((generic,))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection((*self._names(), reflection.SERVICE_NAME, health.SERVICE_NAME), server)
+
+    def _names(self) -> Iterable[str]:
+        return (descriptor.full_name for descriptor, _ in self._services)
+
+    async def open(self) -> None:
+        """Tells health checks that the door serves."""
+        for name in ("", *self._names()):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def close(self) -> None:
+        """Tells health checks that it does not, and ends streams and long polls once they have answered."""
+        await self._health.enter_graceful_shutdown()
+        self._calls.close()
+
+
+def _handler(method: MethodDescriptor, servicer: object) -> grpc.RpcMethodHandler[Any, Any]:
+    make = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[method.client_streaming, method.server_streaming]
+    request = message_factory.GetMessageClass(method.input_type)
+    handler: grpc.RpcMethodHandler[Any, Any] = make(getattr(servicer, method.name), request.FromString, serialize)
+    return handler

@@ -1,0 +1,190 @@
+"""Produce, unary and as a stream: append at once, answer when the acks asked for are reached."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from grpc.aio import EOF
+from logserver_segments.partition_log import Appended
+from logserver_segments.seams import Clock
+from logserverpb.v1 import log_pb2
+
+from logserver.broker import Broker
+from logserver.errors import ErrorCode, LogServerError
+from logserver.grpc_api.calls import Calls
+from logserver.grpc_api.errors import Context, to_error
+from logserver.grpc_api.records import to_batch
+
+
+class Production:
+    """The appends of one request, and what is still to come of their answers.
+
+    Args:
+        done: called once, when `results` are all there; perhaps before the constructor returns.
+    """
+
+    __slots__ = ("_done", "_waiting", "failed", "results")
+
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock,
+        partitions: Sequence[log_pb2.ProducePartition],
+        acks: int,
+        done: Callable[["Production"], None],
+    ) -> None:
+        self.results: list[log_pb2.ProduceResult] = []
+        self.failed = False
+        self._done = done
+        # One more than there are, so that nothing is done before all have been appended.
+        self._waiting = 1
+        for item in partitions:
+            result = log_pb2.ProduceResult(topic=item.topic, partition=item.partition)
+            self.results.append(result)
+            try:
+                partition = broker.partition(item.topic, item.partition)
+                appended = partition.append(_payload(item, clock))
+            except LogServerError as error:
+                self._fail(result, error)
+                continue
+            result.log_start_offset = partition.log_start_offset
+            if acks == log_pb2.ACKS_ALL:
+                self._waiting += 1
+                partition.when_committed(appended.last_offset, self._committed(result, appended))
+            else:
+                _fill(result, appended)
+        self._one_done()
+
+    def _committed(self, result: log_pb2.ProduceResult, appended: Appended) -> Callable[[LogServerError | None], None]:
+        def committed(error: LogServerError | None) -> None:
+            if error is None:
+                _fill(result, appended)
+            else:
+                self._fail(result, error)
+            self._one_done()
+
+        return committed
+
+    def _fail(self, result: log_pb2.ProduceResult, error: LogServerError) -> None:
+        self.failed = True
+        result.base_offset = result.last_offset = result.log_append_time_ms = -1
+        result.error.CopyFrom(to_error(error))
+
+    def _one_done(self) -> None:
+        self._waiting -= 1
+        if self._waiting == 0:
+            self._done(self)
+
+
+def _payload(item: log_pb2.ProducePartition, clock: Clock) -> bytes:
+    kind = item.WhichOneof("data")
+    if kind == "batches":
+        return item.batches
+    if kind == "records":
+        return to_batch(item.records, clock.now_ms())
+    raise LogServerError(ErrorCode.invalid_record, "give either batches or records, this partition has neither")
+
+
+def _fill(result: log_pb2.ProduceResult, appended: Appended) -> None:
+    result.base_offset, result.last_offset, result.log_append_time_ms, result.duplicate = appended
+
+
+def check_acks(acks: int) -> None:
+    """Checks a request's acks.
+
+    Raises:
+        LogServerError: INVALID_REQUIRED_ACKS.
+    """
+    if acks not in (log_pb2.ACKS_ALL, log_pb2.ACKS_LEADER, log_pb2.ACKS_NONE):
+        raise LogServerError(
+            ErrorCode.invalid_required_acks, f"acks {acks} is not known; give ACKS_ALL, ACKS_LEADER or ACKS_NONE"
+        )
+
+
+async def produce(broker: Broker, clock: Clock, request: log_pb2.ProduceRequest) -> log_pb2.ProduceResponse:
+    """Appends one request and returns its answer; with ACKS_NONE the answer only says what was refused at once."""
+    check_acks(request.acks)
+    answer: asyncio.Future[Production] = asyncio.get_running_loop().create_future()
+
+    def done(production: Production) -> None:
+        if not answer.done():
+            answer.set_result(production)
+
+    Production(broker, clock, request.partitions, request.acks, done)
+    return log_pb2.ProduceResponse(results=(await answer).results)
+
+
+class ProduceStream:
+    """One ProduceStream call. Reading pauses while `grpc.stream.max.inflight.bytes` wait for their answer."""
+
+    def __init__(self, broker: Broker, clock: Clock, calls: Calls) -> None:
+        self._broker = broker
+        self._calls = calls
+        self._clock = clock
+        self._max_inflight_bytes = broker.settings.grpc_stream_max_inflight_bytes
+        self._inflight_bytes = 0
+        self._inflight = 0
+        self._done: list[log_pb2.ProduceAcknowledgement] = []
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ended = False
+
+    async def run(self, context: Context) -> None:
+        """Reads requests until the client ends them, and answers all."""
+        writer = asyncio.create_task(self._write(context), name="produce-stream-writer")
+        try:
+            await self._read(context, writer)
+            await self._finish(writer)
+        except asyncio.CancelledError:
+            if self._calls.closing:
+                # What was taken is answered before the call ends.
+                await self._finish(writer)
+            raise
+        finally:
+            writer.cancel()
+
+    async def _read(self, context: Context, writer: asyncio.Task[None]) -> None:
+        while not writer.done():
+            request = await context.read()
+            if request is EOF:
+                return
+            check_acks(request.acks)
+            self._take(request)
+            while self._inflight_bytes > self._max_inflight_bytes and not writer.done():
+                self._room.clear()
+                await self._room.wait()
+
+    async def _finish(self, writer: asyncio.Task[None]) -> None:
+        self._ended = True
+        self._news.set()
+        await writer
+
+    def _take(self, request: log_pb2.ProduceStreamRequest) -> None:
+        size = request.ByteSize()
+        self._inflight_bytes += size
+        self._inflight += 1
+
+        def done(production: Production) -> None:
+            self._inflight_bytes -= size
+            self._inflight -= 1
+            self._room.set()
+            if request.acks != log_pb2.ACKS_NONE or production.failed:
+                self._done.append(
+                    log_pb2.ProduceAcknowledgement(correlation_id=request.correlation_id, results=production.results)
+                )
+            self._news.set()
+
+        Production(self._broker, self._clock, request.partitions, request.acks, done)
+
+    async def _write(self, context: Context) -> None:
+        """Sends what is done, everything since the last message in one."""
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                if self._done:
+                    answers, self._done = self._done, []
+                    await context.write(log_pb2.ProduceStreamResponse(acknowledgements=answers))
+                if self._ended and not self._inflight and not self._done:
+                    return
+        finally:
+            self._room.set()

@@ -1,0 +1,271 @@
+"""Subscribe: pushes committed data of the assigned partitions within the client's credit.
+
+Memory is bounded whatever the client does: data is read only when there is credit for it and the message before has
+been taken by the transport; the credit itself is capped by `grpc.subscribe.max.credit.bytes`.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from grpc.aio import EOF
+from logserver_records.batch import Buffer
+from logserverpb.v1 import common_pb2, log_pb2
+
+from logserver.broker import Broker, Partition
+from logserver.errors import ErrorCode, LogServerError
+from logserver.grpc_api.convert import partition_data, resolve
+from logserver.grpc_api.errors import Context
+from logserver.grpc_api.records import from_batches
+from logserver.grpc_api.wire import encode_partitions
+
+_DEFAULT_RESPONSE_BYTES: Final = 1 << 20
+_LATEST: Final = common_pb2.Position(latest=common_pb2.Latest())
+
+Key = tuple[str, int]
+
+
+class _Assigned:
+    """One partition of a subscription."""
+
+    __slots__ = ("generation", "key", "offset", "partition", "paused", "queued")
+
+    def __init__(self, key: Key, partition: Partition, generation: int) -> None:
+        self.key = key
+        self.partition = partition
+        self.generation = generation
+        # None until the position asked for has been resolved.
+        self.offset: int | None = None
+        self.paused = False
+        # Whether it is in the line of those that may have data.
+        self.queued = False
+
+
+class Subscription:
+    """One Subscribe call."""
+
+    def __init__(self, broker: Broker) -> None:
+        settings = broker.settings
+        self._broker = broker
+        self._max_credit = settings.grpc_subscribe_max_credit_bytes
+        self._most_bytes = settings.fetch_max_bytes
+        self._max_decompressed = settings.record_batch_max_decompressed_bytes
+        self._response_bytes = min(_DEFAULT_RESPONSE_BYTES, self._most_bytes)
+        self._plain = False
+        self._started = False
+        self._credit = 0
+        self._assigned: dict[Key, _Assigned] = {}
+        # In turn, so that no busy partition starves another.
+        self._line: deque[_Assigned] = deque()
+        self._notices: list[log_pb2.PartitionData] = []
+        self._news = asyncio.Event()
+        self._resolving: set[asyncio.Task[None]] = set()
+
+    async def run(self, context: Context) -> None:
+        """Takes commands and sends data until the client ends its side or cancels."""
+        sender = asyncio.create_task(self._send(context), name="subscribe-sender")
+        try:
+            while True:
+                request = await context.read()
+                if request is EOF or sender.done():
+                    break
+                self._command(request)
+        finally:
+            sender.cancel()
+            for task in self._resolving:
+                task.cancel()
+            for assigned in self._assigned.values():
+                assigned.partition.remove_waiter(self)
+            results = await asyncio.gather(sender, return_exceptions=True)
+        if isinstance(results[0], LogServerError):
+            raise results[0]
+
+    # Commands
+
+    def _command(self, request: log_pb2.SubscribeRequest) -> None:
+        kind = request.WhichOneof("command")
+        if kind == "credit":
+            self._add_credit(request.credit.bytes)
+        elif kind == "assign":
+            self._assign(request.assign)
+        elif kind == "seek":
+            self._seek(request.seek)
+        elif kind == "unassign":
+            for item in request.unassign.partitions:
+                self._remove((item.topic, item.partition))
+        elif kind == "pause":
+            self._pause(request.pause, True)
+        elif kind == "resume":
+            self._pause(request.resume, False)
+        elif kind == "options":
+            self._configure(request.options)
+        else:
+            raise LogServerError(ErrorCode.invalid_request, "the command is empty")
+        self._started = True
+
+    def _configure(self, options: log_pb2.SubscribeOptions) -> None:
+        if self._started:
+            raise LogServerError(ErrorCode.invalid_request, "options come once, before every other command")
+        if options.max_bytes < 0:
+            raise LogServerError(ErrorCode.invalid_request, f"max_bytes is {options.max_bytes}; it may not be negative")
+        self._plain = options.format == common_pb2.RECORD_FORMAT_RECORDS
+        self._response_bytes = min(options.max_bytes or _DEFAULT_RESPONSE_BYTES, self._most_bytes)
+
+    def _add_credit(self, count: int) -> None:
+        if count <= 0:
+            raise LogServerError(ErrorCode.invalid_request, f"credit.bytes is {count}; it must be above 0")
+        self._credit = min(self._credit + count, self._max_credit)
+        self._news.set()
+
+    def _assign(self, command: log_pb2.Assign) -> None:
+        for item in command.partitions:
+            key = (item.topic, item.partition)
+            self._remove(key)
+            try:
+                partition = self._broker.partition(*key)
+                partition.check_epoch(item.current_leader_epoch if item.HasField("current_leader_epoch") else None)
+            except LogServerError as error:
+                self._notify(key, None, command.generation, -1, error)
+                continue
+            assigned = _Assigned(key, partition, command.generation)
+            self._assigned[key] = assigned
+            partition.add_waiter(self)
+            self._resolve(assigned, item.position)
+
+    def _seek(self, command: log_pb2.Assign) -> None:
+        for item in command.partitions:
+            key = (item.topic, item.partition)
+            assigned = self._assigned.get(key)
+            if assigned is None:
+                self._notify(
+                    key,
+                    None,
+                    command.generation,
+                    -1,
+                    LogServerError(ErrorCode.invalid_request, f"{key[0]}-{key[1]} is not assigned; assign it first"),
+                )
+                continue
+            assigned.generation = command.generation
+            assigned.offset = None
+            self._resolve(assigned, item.position)
+
+    def _resolve(self, assigned: _Assigned, position: common_pb2.Position) -> None:
+        """Finds the offset of a position; looking one up by time may need the disk."""
+        task = asyncio.create_task(self._find(assigned, assigned.generation, position))
+        self._resolving.add(task)
+        task.add_done_callback(self._resolving.discard)
+
+    async def _find(self, assigned: _Assigned, generation: int, position: common_pb2.Position) -> None:
+        try:
+            offset, _ = await resolve(assigned.partition, position)
+            if offset < 0 and position.WhichOneof("at") in ("timestamp", "max_timestamp"):
+                offset, _ = await resolve(assigned.partition, _LATEST)
+            partition = assigned.partition
+            if not partition.log_start_offset <= offset <= partition.log_end_offset:
+                raise LogServerError(
+                    ErrorCode.offset_out_of_range,
+                    f"offset {offset} of {partition} is out of range: its records go from "
+                    f"{partition.log_start_offset} to {partition.high_watermark}",
+                )
+        except LogServerError as error:
+            self._end(assigned, generation, error)
+            return
+        if self._is_current(assigned, generation):
+            assigned.offset = offset
+            self._notify(assigned.key, assigned.partition, generation, offset, None)
+            self._queue(assigned)
+
+    def _is_current(self, assigned: _Assigned, generation: int) -> bool:
+        return self._assigned.get(assigned.key) is assigned and assigned.generation == generation
+
+    def _pause(self, command: log_pb2.PartitionSet, paused: bool) -> None:
+        for item in command.partitions:
+            assigned = self._assigned.get((item.topic, item.partition))
+            if assigned is not None:
+                assigned.paused = paused
+                self._queue(assigned)
+
+    def _remove(self, key: Key) -> None:
+        assigned = self._assigned.pop(key, None)
+        if assigned is not None:
+            assigned.partition.remove_waiter(self)
+
+    def _end(self, assigned: _Assigned, generation: int, error: LogServerError) -> None:
+        """Ends one partition of the subscription with an error; the others go on."""
+        if self._is_current(assigned, generation):
+            offset = assigned.offset if assigned.offset is not None else -1
+            self._remove(assigned.key)
+            self._notify(assigned.key, assigned.partition, generation, offset, error)
+
+    def _notify(
+        self, key: Key, partition: Partition | None, generation: int, offset: int, error: LogServerError | None
+    ) -> None:
+        message = partition_data(*key, partition, offset, error)
+        message.generation = generation
+        self._notices.append(message)
+        self._news.set()
+
+    # Data
+
+    def data_available(self, partition: Partition) -> None:
+        """Takes up a partition that has something new."""
+        assigned = self._assigned.get((partition.topic, partition.number))
+        if assigned is not None and not assigned.queued:
+            self._queue(assigned)
+
+    def _queue(self, assigned: _Assigned) -> None:
+        if not assigned.queued and assigned.offset is not None and not assigned.paused:
+            assigned.queued = True
+            self._line.append(assigned)
+            self._news.set()
+
+    async def _send(self, context: Context) -> None:
+        while True:
+            answer: list[tuple[log_pb2.PartitionData, Buffer]] = [(notice, b"") for notice in self._notices]
+            self._notices.clear()
+            size = 0
+            while self._line and self._credit > 0 and size < self._response_bytes:
+                assigned = self._line.popleft()
+                assigned.queued = False
+                size += await self._read(assigned, self._response_bytes - size, answer)
+            if answer:
+                await context.write(encode_partitions(answer))
+                continue
+            if self._notices or (self._line and self._credit > 0):
+                continue
+            self._news.clear()
+            await self._news.wait()
+
+    async def _read(
+        self, assigned: _Assigned, max_bytes: int, answer: list[tuple[log_pb2.PartitionData, Buffer]]
+    ) -> int:
+        """Reads one partition into an answer; returns the bytes of its records."""
+        offset, generation = assigned.offset, assigned.generation
+        if offset is None or assigned.paused or self._assigned.get(assigned.key) is not assigned:
+            return 0
+        partition = assigned.partition
+        try:
+            found = partition.read(offset, max_bytes)
+            if not isinstance(found, tuple):
+                found = await found
+                if not self._is_current(assigned, generation):
+                    return 0
+            size = len(found.data)
+            if not size:
+                assigned.offset = found.next_offset
+                return 0
+            message = partition_data(*assigned.key, partition, found.next_offset, None)
+            message.generation = generation
+            if self._plain:
+                message.records.extend(from_batches(found.data, offset, self._max_decompressed))
+                answer.append((message, b""))
+            else:
+                answer.append((message, found.data))
+        except LogServerError as error:
+            self._end(assigned, generation, error)
+            return 0
+        assigned.offset = found.next_offset
+        self._credit -= size
+        if found.next_offset < partition.high_watermark:
+            self._queue(assigned)
+        return size

@@ -1,0 +1,124 @@
+"""The daemon on a thread of this process, with free ports and a directory of its own."""
+
+import asyncio
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import uvloop
+
+from logserver.daemon import Daemon
+from logserver.settings import load_settings
+
+T = TypeVar("T")
+
+
+class LogServer:
+    """A real server for a test. Use it as a context manager, or call `start` and `stop`.
+
+    Args:
+        data_dir: where to keep data; by default a temporary directory that goes when the server stops.
+        settings: settings by name, e.g. `{"num.partitions": "3"}`; ports are free ones unless given here.
+
+    Raises:
+        logserver.daemon.StartError: from `start`; the message says what is in the way.
+    """
+
+    def __init__(
+        self, data_dir: str | os.PathLike[str] | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._own_directory: tempfile.TemporaryDirectory[str] | None = None
+        self._given_directory = None if data_dir is None else os.fspath(data_dir)
+        self._settings = dict(settings or {})
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._daemon: Daemon | None = None
+        self.grpc = ""
+        """HOST:PORT of the gRPC door; set while the server runs."""
+
+    @property
+    def data_dir(self) -> str:
+        """The data directory in use."""
+        if self._given_directory is not None:
+            return self._given_directory
+        if self._own_directory is None:
+            self._own_directory = tempfile.TemporaryDirectory(prefix="logserver-test-")
+        return self._own_directory.name + "/data"
+
+    def start(self) -> None:
+        """Starts the server and returns when its doors answer."""
+        if self._thread is not None:
+            raise RuntimeError("the server is running already")
+        settings = load_settings(
+            environment={},
+            command_line={"grpc.listeners": "127.0.0.1:0", "log.dirs": self.data_dir, **self._settings}.items(),
+        )
+        started: list[BaseException | None] = []
+        ready = threading.Event()
+
+        async def run() -> None:
+            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+            daemon = Daemon(settings)
+            try:
+                await daemon.start()
+            except BaseException as error:
+                started.append(error)
+                return
+            self._daemon = daemon
+            started.append(None)
+            ready.set()
+            try:
+                await self._stop.wait()
+            finally:
+                await daemon.stop()
+
+        def main() -> None:
+            try:
+                uvloop.run(run())
+            finally:
+                ready.set()
+
+        self._thread = threading.Thread(target=main, name="logserver", daemon=True)
+        self._thread.start()
+        ready.wait()
+        if started[0] is not None:
+            self._thread.join()
+            self._thread = None
+            raise started[0]
+        assert self._daemon is not None
+        self.grpc = str(self._daemon.grpc_addresses[0])
+
+    def stop(self) -> None:
+        """Stops the server cleanly. Its directory stays for another `start` if it was given, or until `close`."""
+        if self._thread is None:
+            return
+        assert self._loop is not None and self._stop is not None
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._thread = self._daemon = None
+        self.grpc = ""
+
+    def close(self) -> None:
+        """Stops the server and removes the temporary directory."""
+        self.stop()
+        if self._own_directory is not None:
+            self._own_directory.cleanup()
+            self._own_directory = None
+
+    def call(self, function: Callable[[Daemon], Coroutine[Any, Any, T]]) -> T:
+        """Runs a coroutine function of the daemon on the server's own event loop; for tests of the server itself."""
+        assert self._loop is not None and self._daemon is not None
+        return asyncio.run_coroutine_threadsafe(function(self._daemon), self._loop).result()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
