@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import uvloop
 
@@ -22,7 +23,12 @@ def serve(settings: ServerSettings, ready: Callable[[str], None] | None = None) 
         StartError: it could not start.
     """
     prepare_process(settings)
-    uvloop.run(_serve(settings, ready or _print_line))
+    run_loop(_serve(settings, ready or _print_line))
+
+
+def run_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Runs a coroutine to its end on an event loop of the kind that daemons run on."""
+    uvloop.run(main)
 
 
 def _print_line(line: str) -> None:

@@ -8,9 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import uvloop
-
-from logserver.daemon import Daemon
+from logserver.daemon import Daemon, run_loop
 from logserver.settings import load_settings
 
 T = TypeVar("T")
@@ -78,7 +76,7 @@ class LogServer:
 
         def main() -> None:
             try:
-                uvloop.run(run())
+                run_loop(run())
             finally:
                 ready.set()
 

@@ -219,7 +219,8 @@ def _known_part(segment: Segment, check_from: int) -> int:
     try:
         segment.check_indexes(segment.base_offset + (1 << 31))
     except IndexDamaged as error:
-        if segment.size:
+        # Behind the recovery point a missing index is what an unclean end leaves; before it, it was there once.
+        if check_from > segment.base_offset:
             _log.warning("index made again", segment=segment.path, reason=str(error))
         segment.reset_indexes()
         return 0
