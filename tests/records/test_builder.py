@@ -1,0 +1,251 @@
+"""Building batches: what the builder takes, how it is filled, what stands in the header."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from logserver_records import codec
+from logserver_records.batch import HEADER_SIZE, next_batch
+from logserver_records.codec import BatchBuilder, Record, build_batch, decode_batch, rebuild_batch
+from logserver_records.compression import Compression
+
+from .reference import LOG_APPEND_TIME, RefRecord, decode, encode
+from .strategies import MAX_TIMESTAMP, batches, new_records
+
+ALL = 1 << 30
+
+
+def taken(builder: BatchBuilder) -> tuple[RefRecord, ...]:
+    return decode(builder.build()).records
+
+
+@pytest.mark.parametrize("compression", Compression)
+@given(records=st.lists(new_records, min_size=1, max_size=8))
+def test_records_come_out_of_the_reference_as_they_went_in(compression, records):
+    builder = BatchBuilder(ALL, compression)
+    for record in records:
+        assert builder.append(*record)
+    data = builder.build()
+    batch = decode(data)
+    assert batch.records == tuple(
+        RefRecord(offset, timestamp, key, value, tuple(headers))
+        for offset, (timestamp, key, value, headers) in enumerate(records)
+    )
+    assert batch.codec == compression
+    assert batch.base_timestamp == records[0][0]
+    assert batch.max_timestamp == max(record[0] for record in records)
+    assert batch.last_offset_delta == len(records) - 1
+    assert builder.record_count == batch.record_count == len(records)
+    assert build_batch(records, compression=compression) == data
+
+
+@given(
+    st.integers(-1, 2**63 - 1),
+    st.integers(-1, 2**15 - 1),
+    st.integers(-1, 2**31 - 1),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2**62),
+    st.integers(-1, 2**31 - 1),
+)
+def test_the_header_says_what_build_was_told(
+    producer_id, epoch, sequence, transactional, control, offset, leader_epoch
+):
+    told = {
+        "producer_id": producer_id,
+        "producer_epoch": epoch,
+        "base_sequence": sequence,
+        "is_transactional": transactional,
+        "is_control": control,
+        "base_offset": offset,
+        "leader_epoch": leader_epoch,
+    }
+    data = build_batch([(5, None, b"a", ()), (6, None, b"b", ())], **told)
+    batch = decode(data)
+    assert (batch.producer_id, batch.producer_epoch, batch.base_sequence) == (producer_id, epoch, sequence)
+    assert (batch.base_offset, batch.leader_epoch) == (offset, leader_epoch)
+    assert batch.attributes == 0x10 * transactional + 0x20 * control
+    assert [record.offset for record in batch.records] == [offset, offset + 1]
+    builder = BatchBuilder(ALL)
+    builder.append(5, None, b"a")
+    builder.append(6, None, b"b")
+    assert builder.build(**told) == data
+
+
+def test_a_header_says_nothing_unless_told():
+    header = next_batch(build_batch([(5, None, None, ())]))
+    assert (header.base_offset, header.leader_epoch, header.attributes) == (0, -1, 0)
+    assert (header.producer_id, header.producer_epoch, header.base_sequence) == (-1, -1, -1)
+
+
+def test_a_batch_may_be_built_again_and_added_to():
+    builder = BatchBuilder(ALL)
+    builder.append(1, b"a", b"1")
+    first = builder.build(producer_id=7, base_sequence=0)
+    assert builder.build(producer_id=7, base_sequence=0) == first
+    assert decode(builder.build(producer_id=8, base_sequence=5)).producer_id == 8
+    builder.append(2, b"b", b"2")
+    assert [record.key for record in taken(builder)] == [b"a", b"b"]
+    assert len(decode(first).records) == 1
+
+
+def test_the_size_counts_to_the_last_byte():
+    builder = BatchBuilder(ALL)
+    assert builder.size_bytes == HEADER_SIZE
+    for number in range(300):
+        builder.append(number, b"key", bytes(number), [("h", None)])
+        assert builder.size_bytes == len(builder.build())
+
+
+@pytest.mark.parametrize("compression", [Compression.NONE, Compression.GZIP])
+def test_a_batch_is_full_when_the_next_byte_would_be_over(compression):
+    probe = BatchBuilder(ALL)
+    probe.append(1, None, bytes(50))
+    probe.append(1, None, bytes(50))
+    exact = probe.size_bytes
+    for size_bytes, expected in ((exact, True), (exact - 1, False)):
+        builder = BatchBuilder(size_bytes, compression)
+        assert builder.append(1, None, bytes(50))
+        assert builder.append(1, None, bytes(50)) is expected
+        assert builder.record_count == 1 + expected
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, HEADER_SIZE, 100])
+def test_the_first_record_is_always_taken(size_bytes):
+    builder = BatchBuilder(size_bytes)
+    assert builder.append(1, None, bytes(10_000))
+    assert not builder.append(1, None, None)
+    assert taken(builder) == (RefRecord(0, 1, None, bytes(10_000)),)
+
+
+def test_a_record_that_was_not_taken_leaves_no_trace():
+    builder = BatchBuilder(200)
+    builder.append(10, b"a", bytes(50))
+    before = builder.build()
+    assert not builder.append(99, b"b", bytes(500))
+    assert (builder.record_count, builder.build()) == (1, before)
+    assert builder.append(11, b"c", None)
+    assert [(record.offset, record.timestamp, record.key) for record in taken(builder)] == [
+        (0, 10, b"a"),
+        (1, 11, b"c"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record", "error"),
+    [
+        ((-2, None, None), ValueError),
+        ((MAX_TIMESTAMP + 1, None, None), ValueError),
+        ((1.0, None, None), TypeError),
+        ((None, None, None), TypeError),
+        (("1", None, None), TypeError),
+        ((99, "key", None), TypeError),
+        ((99, None, 5), TypeError),
+        ((99, None, None, [("name", "text")]), TypeError),
+        ((99, None, None, [("name", 5)]), TypeError),
+        ((99, None, None, [(b"name", b"")]), TypeError),
+        ((99, None, None, [(None, b"")]), TypeError),
+        ((99, None, None, ["nam"]), ValueError),
+        ((99, None, None, [("\ud800", b"")]), ValueError),
+    ],
+)
+@pytest.mark.parametrize("count", [0, 1])
+def test_what_is_not_a_record_is_an_error_and_leaves_no_trace(record, error, count):
+    builder = BatchBuilder(ALL)
+    for _ in range(count):
+        builder.append(10, b"a", b"1")
+    size_bytes = builder.size_bytes
+    with pytest.raises(error):
+        builder.append(*record)
+    assert (builder.record_count, builder.size_bytes) == (count, size_bytes)
+    builder.append(11, b"b", b"2")
+    batch = decode(builder.build())
+    assert [record.key for record in batch.records] == [b"a", b"b"][1 - count :]
+    assert (batch.base_timestamp, batch.max_timestamp) == (10 if count else 11, 11)
+
+
+def test_a_timestamp_may_be_any_kind_of_integer():
+    class Number:
+        def __index__(self) -> int:
+            return 77
+
+    builder = BatchBuilder(ALL)
+    builder.append(Number(), None, None)  # type: ignore[arg-type]
+    builder.append(True, None, None)
+    assert [record.timestamp for record in taken(builder)] == [77, 1]
+
+
+@pytest.mark.parametrize("first", [-1, 0, 5, MAX_TIMESTAMP])
+@pytest.mark.parametrize("second", [-1, 0, 5, MAX_TIMESTAMP])
+def test_a_timestamp_of_minus_one_stays_one(first, second):
+    builder = BatchBuilder(ALL)
+    times = [first, second, first, second]
+    for timestamp in times:
+        builder.append(timestamp, None, None)
+    assert [record.timestamp for record in taken(builder)] == times
+    assert decode(builder.build()).max_timestamp == max(times)
+
+
+def test_keys_and_values_may_be_any_bytes():
+    builder = BatchBuilder(ALL)
+    builder.append(1, bytearray(b"key"), memoryview(b"value"))  # type: ignore[arg-type]
+    assert taken(builder) == (RefRecord(0, 1, b"key", b"value"),)
+
+
+def test_headers_may_be_any_pairs():
+    class Name(str):
+        pass
+
+    builder = BatchBuilder(ALL)
+    builder.append(1, None, None, ((Name("a"), b"1"), ("a", None)))
+    builder.append(1, None, None, [["b", b"2"]])  # type: ignore[list-item]
+    assert [record.headers for record in taken(builder)] == [(("a", b"1"), ("a", None)), (("b", b"2"),)]
+
+
+def test_a_batch_without_records_is_not_built():
+    with pytest.raises(ValueError, match="at least one record"):
+        BatchBuilder(ALL).build()
+    with pytest.raises(ValueError, match="at least one record"):
+        build_batch([])
+
+
+def test_a_level_is_checked_at_once_and_used():
+    with pytest.raises(ValueError, match="zstd has levels"):
+        BatchBuilder(ALL, Compression.ZSTD, 23)
+    with pytest.raises(ValueError, match="none has no levels"):
+        BatchBuilder(ALL, level=1)
+    records = [(number, b"key", b"some value %d" % (number * number), ()) for number in range(500)]
+    sizes = [len(build_batch(records, compression=Compression.GZIP, level=level)) for level in (1, 9)]
+    assert sizes[0] > sizes[1]
+
+
+def test_records_beyond_the_length_of_a_batch_are_refused(monkeypatch):
+    monkeypatch.setattr(codec, "_MAX_BATCH_BYTES", 200)
+    assert build_batch([(1, None, bytes(50), ())] * 2)
+    with pytest.raises(ValueError, match=r"more than one record batch can hold \(200 bytes\)"):
+        build_batch([(1, None, bytes(50), ())] * 3)
+    with pytest.raises(ValueError, match="more than a record batch can hold"):
+        build_batch([(1, None, bytes(500), ())])
+
+
+@given(batches(), st.data())
+def test_a_rebuilt_batch_holds_the_records_kept_and_nothing_else_changes(batch, data):
+    before = decode(encode(batch))
+    records = decode_batch(encode(batch), max_decompressed_bytes=ALL)
+    kept = [record for record in records if data.draw(st.booleans())]
+    after = decode(rebuild_batch(next_batch(encode(batch)), kept))
+    assert [tuple(vars(record).values())[:5] for record in after.records] == [
+        (*record[:4], tuple(record.headers)) for record in kept
+    ]
+    for name in ("base_offset", "leader_epoch", "last_offset_delta", "base_timestamp", "producer_id", "base_sequence"):
+        assert getattr(after, name) == getattr(before, name)
+    if batch.attributes & LOG_APPEND_TIME or not kept:
+        assert after.max_timestamp == before.max_timestamp
+    else:
+        assert after.max_timestamp == max(record.timestamp_ms for record in kept)
+    assert after.attributes == (before.attributes if kept else before.attributes & ~7)
+
+
+def test_a_rebuilt_batch_keeps_timestamps_that_wrapped_around():
+    header = next_batch(build_batch([(-1, None, None, ())]))._replace(base_timestamp=2**63 - 1)
+    record = Record(0, -(2**63), None, None, ())
+    assert decode_batch(rebuild_batch(header, [record]), max_decompressed_bytes=0) == [record]
