@@ -1,0 +1,174 @@
+"""A producer without its face: what the synchronous and the asyncio class have in common."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Any, Generic, NoReturn, TypeVar
+
+from logserver_records.batch import HEADER_SIZE
+from logserver_records.codec import Headers
+
+from logserver_client._produce.accumulator import Accumulator, PartitionQueue, TopicQueues, record_bytes
+from logserver_client._produce.batch import Batch
+from logserver_client._produce.config import ENVELOPE_BYTES, ProducerConfig
+from logserver_client._produce.futures import BaseRecordFuture
+from logserver_client._produce.pool import BufferPool
+from logserver_client._produce.sender import Sender
+from logserver_client._transport.cluster import Cluster
+from logserver_client.errors import (
+    BufferFull,
+    UnknownTopicOrPartition,
+    buffer_full,
+    client_closed,
+    message_too_large,
+    serialization_error,
+)
+
+F = TypeVar("F", bound=BaseRecordFuture)
+
+
+class ProducerCore(Generic[F]):
+    """Accumulator and sender of one producer.
+
+    Args:
+        new_future: as `Accumulator`.
+    """
+
+    def __init__(self, config: ProducerConfig, new_future: Callable[[Batch, int, int], F]) -> None:
+        self.config = config
+        self._random = Random()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._cluster: Cluster | None = None
+        self._sender: Sender | None = None
+        self.accumulator: Accumulator[F] = Accumulator(
+            batch_bytes=config.batch_size,
+            compression=config.compression,
+            compression_level=config.compression_level,
+            linger_s=config.linger_ms / 1000,
+            delivery_timeout_s=config.delivery_timeout_ms / 1000,
+            pool=BufferPool(config.buffer_memory),
+            random=self._random,
+            clock=time.monotonic,
+            new_future=new_future,
+            check=self._check,
+            on_work=self._on_work,
+        )
+
+    # Any thread.
+
+    def choose(self, topic: TopicQueues, key: bytes | None, partition: int | None) -> PartitionQueue:
+        """Returns the queue of a record's partition.
+
+        Raises:
+            UnknownTopicOrPartition: the topic has no such partition, as far as known.
+        """
+        if partition is None:
+            partitioner = self.config.partitioner
+            if partitioner is None:
+                return topic.sticky if key is None else topic.for_key(key)
+            partition = partitioner(topic.topic, key, len(topic.queues))
+            if partition is None:
+                return topic.sticky
+        if not 0 <= partition < len(topic.queues):
+            raise UnknownTopicOrPartition(
+                3,
+                "UNKNOWN_TOPIC_OR_PARTITION",
+                f"{topic.topic} has the partitions 0 to {len(topic.queues) - 1}, not {partition}",
+            )
+        return topic.queues[partition]
+
+    def check_types(self, key: object, value: object) -> None:
+        """Raises TypeError with what to do if key or value are not bytes."""
+        for name, data in (("key", key), ("value", value)):
+            if data is not None and not isinstance(data, bytes):
+                raise TypeError(f"{name} is a {type(data).__name__}; give bytes, or the producer a {name}_serializer")
+
+    def full(self) -> BufferFull:
+        """Returns the error of a record for which there was no room."""
+        return buffer_full(
+            f"buffer_memory={self.config.buffer_memory} stayed full for max_block_ms={self.config.max_block_ms:g}: "
+            "records come faster than the server takes them, or it is away"
+        )
+
+    # The event loop.
+
+    async def start(self) -> None:
+        """Binds the producer to the running event loop."""
+        self._started()
+
+    async def topic(self, name: str) -> TopicQueues:
+        """Returns the queues of a topic, asking the server for its partitions.
+
+        Raises:
+            UnknownTopicOrPartition, InvalidTopic, ConnectionFailed: as `Cluster.topic`.
+        """
+        cluster, _ = self._started()
+        leaders = await cluster.topic(name)
+        return self.accumulator.add_topic(name, leaders.partitions)
+
+    async def flush(self) -> None:
+        """Sends everything buffered and returns when all of it has ended."""
+        if self._sender is not None:
+            await self._sender.flush()
+
+    async def close(self, timeout_s: float | None) -> None:
+        """Takes no more records, flushes, for so many seconds at most, fails what is left, and closes the channels."""
+        self.accumulator.close()
+        cluster, sender = self._cluster, self._sender
+        self._cluster = self._sender = None
+        if cluster is None or sender is None:
+            return
+        try:
+            await asyncio.wait_for(sender.flush(), timeout_s)
+        except TimeoutError:
+            sender.fail_all(client_closed("the producer was closed before the record was acknowledged"))
+        finally:
+            await sender.close()
+            await cluster.close()
+
+    async def abort(self) -> None:
+        """Closes without waiting for anything."""
+        await self.close(0)
+
+    def _started(self) -> tuple[Cluster, Sender]:
+        if self.accumulator.is_closed:
+            raise_closed()
+        if self._cluster is None or self._sender is None:
+            self._loop = asyncio.get_running_loop()
+            self._cluster = Cluster(self.config.address, request_timeout_s=self.config.request_timeout_ms / 1000)
+            self._sender = Sender(self.config, self._cluster, self.accumulator, self._random, time.monotonic)
+        return self._cluster, self._sender
+
+    def _on_work(self) -> None:
+        loop, sender = self._loop, self._sender
+        if loop is not None and sender is not None:
+            loop.call_soon_threadsafe(sender.look)
+
+    def _check(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        if self.accumulator.is_closed:
+            raise_closed()
+        self.check_types(key, value)
+        size_bytes = HEADER_SIZE + record_bytes(key, value, headers) + ENVELOPE_BYTES
+        if size_bytes > self.config.max_request_size:
+            raise message_too_large(
+                f"the record takes up to {size_bytes} bytes on its way, over max_request_size="
+                f"{self.config.max_request_size}; the server's limits are grpc.max.message.bytes and the topic's "
+                "max.message.bytes"
+            )
+
+
+def raise_closed() -> NoReturn:
+    raise client_closed("the producer is closed")
+
+
+def serialized(serializer: Callable[[Any], bytes], what: str, topic: str, data: Any) -> bytes:
+    """Returns what a serialiser makes of a key or value.
+
+    Raises:
+        SerializationError: it failed; the cause is its exception.
+    """
+    try:
+        return serializer(data)
+    except Exception as error:
+        raise serialization_error(f"the {what} of a record for {topic} can't be serialised: {error!r}") from error

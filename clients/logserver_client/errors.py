@@ -1,0 +1,194 @@
+"""What the client raises: one base class, a subclass for each error a program may want to treat apart.
+
+An error that the server answers carries Kafka's number and name (`org.apache.kafka.common.protocol.Errors`) and the
+server's sentence. Errors that arise in the client carry the number that Kafka's own clients give to the same situation,
+so that one table serves both.
+"""
+
+from typing import Final
+
+UNKNOWN: Final = -1
+"""Kafka's number of an error without one of its own (UNKNOWN_SERVER_ERROR)."""
+
+
+class LogServerError(Exception):
+    """Base of all errors of this package.
+
+    Attributes:
+        code: Kafka's number of the error, e.g. 3; -1 where there is none.
+        name: Kafka's name, e.g. "UNKNOWN_TOPIC_OR_PARTITION".
+        message: a sentence for a person: which limit, which setting, which record, and what to do.
+        retriable: True if the same call may succeed when made again.
+    """
+
+    def __init__(self, code: int, name: str, message: str, retriable: bool = False) -> None:
+        super().__init__(code, name, message, retriable)
+        self.code = code
+        self.name = name
+        self.message = message
+        self.retriable = retriable
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.name})" if self.message else self.name
+
+
+class UnknownTopicOrPartition(LogServerError):
+    """The topic or partition does not exist; only `AdminClient.create_topic` creates a topic."""
+
+
+class OffsetOutOfRange(LogServerError):
+    """The offset is below the log start offset or beyond the high watermark."""
+
+
+class CorruptMessage(LogServerError):
+    """A record batch is not whole, or its CRC is wrong."""
+
+
+class MessageTooLarge(LogServerError):
+    """A record batch is over the topic's `max.message.bytes`, or a record over the limit of a message."""
+
+
+class NotLeaderOrFollower(LogServerError):
+    """The node asked does not lead the partition; the client finds the leader by itself and tries again."""
+
+
+class LeaderNotAvailable(LogServerError):
+    """Nobody leads the partition now."""
+
+
+class TopicAlreadyExists(LogServerError):
+    """A topic of that name exists."""
+
+
+class InvalidTopic(LogServerError):
+    """The name can't be a topic's, or the topic is internal."""
+
+
+class InvalidPartitions(LogServerError):
+    """A topic can't have that number of partitions."""
+
+
+class InvalidConfig(LogServerError):
+    """A setting's name or value is wrong."""
+
+
+class InvalidTimestamp(LogServerError):
+    """A record's timestamp is too far from the server's clock (`message.timestamp.before.max.ms`, `.after.max.ms`)."""
+
+
+class InvalidRecord(LogServerError):
+    """The server refuses the record, e.g. one without a key in a compacted topic."""
+
+
+class InvalidRequest(LogServerError):
+    """A field of the call is wrong."""
+
+
+class OutOfOrderSequence(LogServerError):
+    """The server misses a batch of this producer before the one sent: acknowledged data may have been lost."""
+
+
+class UnknownProducerId(LogServerError):
+    """The server has forgotten the producer id."""
+
+
+class InvalidProducerEpoch(LogServerError):
+    """A newer epoch of the producer id is in use."""
+
+
+class StorageError(LogServerError):
+    """The partition's log is offline; the server's log says why."""
+
+
+class PolicyViolation(LogServerError):
+    """The server's rules forbid the call."""
+
+
+class RequestTimedOut(LogServerError):
+    """The server did not answer in time."""
+
+
+class ConnectionFailed(LogServerError):
+    """No server answers at the address."""
+
+
+class DeliveryTimeout(LogServerError):
+    """A record was not acknowledged within `delivery_timeout_ms`; the message says whether it may be stored."""
+
+
+class BufferFull(LogServerError):
+    """The producer's `buffer_memory` stayed full for `max_block_ms`."""
+
+
+class ClientClosed(LogServerError):
+    """The client has been closed."""
+
+
+class SerializationError(LogServerError):
+    """A serialiser or deserialiser failed; the cause is its exception.
+
+    Attributes:
+        topic, partition, offset: the record, when reading; the consumer's position stays at it, seek past it to go on.
+    """
+
+    topic: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+
+
+_BY_NAME: Final[dict[str, type[LogServerError]]] = {
+    "OFFSET_OUT_OF_RANGE": OffsetOutOfRange,
+    "CORRUPT_MESSAGE": CorruptMessage,
+    "UNKNOWN_TOPIC_OR_PARTITION": UnknownTopicOrPartition,
+    "LEADER_NOT_AVAILABLE": LeaderNotAvailable,
+    "NOT_LEADER_OR_FOLLOWER": NotLeaderOrFollower,
+    "REQUEST_TIMED_OUT": RequestTimedOut,
+    "MESSAGE_TOO_LARGE": MessageTooLarge,
+    "NETWORK_EXCEPTION": ConnectionFailed,
+    "INVALID_TOPIC_EXCEPTION": InvalidTopic,
+    "RECORD_LIST_TOO_LARGE": MessageTooLarge,
+    "INVALID_TIMESTAMP": InvalidTimestamp,
+    "TOPIC_ALREADY_EXISTS": TopicAlreadyExists,
+    "INVALID_PARTITIONS": InvalidPartitions,
+    "INVALID_CONFIG": InvalidConfig,
+    "INVALID_REQUEST": InvalidRequest,
+    "POLICY_VIOLATION": PolicyViolation,
+    "OUT_OF_ORDER_SEQUENCE_NUMBER": OutOfOrderSequence,
+    "INVALID_PRODUCER_EPOCH": InvalidProducerEpoch,
+    "KAFKA_STORAGE_ERROR": StorageError,
+    "UNKNOWN_PRODUCER_ID": UnknownProducerId,
+    "INVALID_RECORD": InvalidRecord,
+}
+
+
+def error_for(code: int, name: str, message: str, retriable: bool) -> LogServerError:
+    """Returns the error of the class that stands for a Kafka name, `LogServerError` itself for names without one."""
+    return _BY_NAME.get(name, LogServerError)(code, name, message, retriable)
+
+
+def connection_failed(message: str) -> ConnectionFailed:
+    return ConnectionFailed(13, "NETWORK_EXCEPTION", message, True)
+
+
+def request_timed_out(message: str) -> RequestTimedOut:
+    return RequestTimedOut(7, "REQUEST_TIMED_OUT", message, True)
+
+
+def delivery_timeout(message: str) -> DeliveryTimeout:
+    return DeliveryTimeout(7, "REQUEST_TIMED_OUT", message, False)
+
+
+def buffer_full(message: str) -> BufferFull:
+    return BufferFull(7, "REQUEST_TIMED_OUT", message, True)
+
+
+def client_closed(message: str) -> ClientClosed:
+    return ClientClosed(UNKNOWN, "CLIENT_CLOSED", message, False)
+
+
+def message_too_large(message: str) -> MessageTooLarge:
+    return MessageTooLarge(10, "MESSAGE_TOO_LARGE", message, False)
+
+
+def serialization_error(message: str) -> SerializationError:
+    return SerializationError(UNKNOWN, "SERIALIZATION_ERROR", message, False)

@@ -1,0 +1,235 @@
+"""The synchronous producer."""
+
+import time
+import warnings
+from collections.abc import Callable
+from threading import Event
+from time import time_ns
+from types import TracebackType
+from typing import Any, Generic, TypeVar, Unpack, overload
+
+from logserver_client._background import BACKGROUND
+from logserver_client._produce.accumulator import PartitionQueue, TopicQueues
+from logserver_client._produce.batch import OnDelivery
+from logserver_client._produce.config import DEFAULT_ADDRESS, ProducerSettings, producer_config
+from logserver_client._produce.core import ProducerCore, serialized
+from logserver_client._produce.futures import RecordFuture
+from logserver_client.errors import request_timed_out
+from logserver_client.types import Headers
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_NS_PER_MS = 1_000_000
+
+
+class Producer(Generic[K, V]):
+    """Sends records to topics, many in a batch, and keeps what is under way in order.
+
+    Safe for threads. Records of a partition are stored in the order in which `send` was called. With the defaults each
+    is stored exactly once, whatever connections or server restarts happen on the way, or its future says why not.
+
+        with Producer("127.0.0.1:50051") as producer:
+            producer.send("flights", b'{"carrier": "UA"}', key=b"UA")
+
+    Args:
+        address: HOST:PORT of a server.
+        key_serializer, value_serializer: make bytes of what `send` gets; not called for None.
+        acks: when a record counts as delivered. "all": it is durable; 1: the leader has appended it; 0: it was sent,
+            the offset stays unknown and errors are only logged.
+        linger_ms: how long a batch that isn't full waits for more records, in milliseconds.
+        batch_size: bytes of a full batch, before compression; a larger record goes alone. With very many partitions
+            batches get smaller, so that an open batch for each fits into half of `buffer_memory`.
+        compression: None, "gzip", "snappy", "lz4" or "zstd", for each batch.
+        compression_level: None for the codec's default.
+        partitioner: chooses partitions in place of the default: murmur2 of the key as Kafka's Java client, and for
+            records without a key one partition after another, a batch each (KIP-480).
+        idempotent: the server stores a batch once however often it is sent (KIP-98). None means yes with acks="all",
+            no otherwise. Without it, a retry after a lost connection may store records twice and out of order.
+        max_in_flight: messages under way to a node at a time, hence batches of a partition; at most 5 if idempotent.
+        buffer_memory: bytes of records not yet acknowledged above which `send` blocks.
+        max_request_size: bytes of the largest message; a record that needs a larger one is refused.
+        max_block_ms: how long `send` waits for room in the buffer, or to hear about a topic, before it raises.
+        delivery_timeout_ms: how long after its creation a batch may be acknowledged; then its records fail.
+        request_timeout_ms: how long the server may take over a message before the connection counts as broken.
+        retry_backoff_ms, retry_backoff_max_ms: the first and the longest ceiling of delays between attempts; each
+            delay is drawn evenly from 0 to a ceiling that doubles.
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+
+    @overload
+    def __init__(
+        self: "Producer[bytes, bytes]", address: str = DEFAULT_ADDRESS, **settings: Unpack[ProducerSettings]
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Producer[K, bytes]",
+        address: str = DEFAULT_ADDRESS,
+        *,
+        key_serializer: Callable[[K], bytes],
+        **settings: Unpack[ProducerSettings],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Producer[bytes, V]",
+        address: str = DEFAULT_ADDRESS,
+        *,
+        value_serializer: Callable[[V], bytes],
+        **settings: Unpack[ProducerSettings],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        key_serializer: Callable[[K], bytes],
+        value_serializer: Callable[[V], bytes],
+        **settings: Unpack[ProducerSettings],
+    ) -> None: ...
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        key_serializer: Callable[[Any], bytes] | None = None,
+        value_serializer: Callable[[Any], bytes] | None = None,
+        **settings: Unpack[ProducerSettings],
+    ) -> None:
+        self._is_closed = True
+        config = producer_config(address, key_serializer, value_serializer, **settings)
+        self._key_serializer = key_serializer
+        self._value_serializer = value_serializer
+        self._chooses_partition = config.partitioner is not None
+        self._max_block_s = config.max_block_ms / 1000
+        self._core: ProducerCore[RecordFuture] = ProducerCore(config, RecordFuture)
+        self._append = self._core.accumulator.append
+        self._topics = self._core.accumulator.topics
+        self._user = BACKGROUND.acquire(self._core.abort)
+        self._is_closed = False
+        BACKGROUND.run(self._core.start())
+
+    def send(
+        self,
+        topic: str,
+        value: V | None = None,
+        *,
+        key: K | None = None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        on_delivery: OnDelivery | None = None,
+    ) -> RecordFuture:
+        """Puts a record into its partition's batch and returns at once, unless the buffer is full.
+
+        Args:
+            topic: must exist; the first record of a topic asks the server for its partitions.
+            value, key: None is a null, which in a compacted topic (value) deletes the key.
+            headers: pairs of name and bytes or None.
+            partition: chosen by key, or by turns, unless given.
+            timestamp_ms: milliseconds since the Unix epoch; now unless given.
+            on_delivery: called with (metadata, None) or (None, error) when the record is stored or has failed, on the
+                client's thread, which it must not block; records of a batch in their order.
+
+        Raises:
+            UnknownTopicOrPartition, InvalidTopic: there is no such topic or partition.
+            ConnectionFailed, RequestTimedOut: nobody could say whether there is.
+            BufferFull: no room was found within `max_block_ms`.
+            MessageTooLarge: the record is over `max_request_size`.
+            SerializationError: a serialiser failed.
+            TypeError: key or value are not bytes and there is no serialiser.
+            ClientClosed: after `close`.
+        """
+        key_bytes: Any = key
+        value_bytes: Any = value
+        if self._key_serializer is not None and key is not None:
+            key_bytes = serialized(self._key_serializer, "key", topic, key)
+        if self._value_serializer is not None and value is not None:
+            value_bytes = serialized(self._value_serializer, "value", topic, value)
+        queues = self._topics.get(topic)
+        if queues is None:
+            queues = self._ask_topic(topic)
+        if timestamp_ms is None:
+            timestamp_ms = time_ns() // _NS_PER_MS
+        try:
+            if partition is not None or self._chooses_partition:
+                queue = self._core.choose(queues, key_bytes, partition)
+            elif key_bytes is None:
+                queue = queues.sticky
+            else:
+                queue = queues.for_key(key_bytes)
+            future = self._append(queue, timestamp_ms, key_bytes, value_bytes, headers or (), on_delivery)
+        except TypeError:
+            self._core.check_types(key_bytes, value_bytes)
+            raise
+        if future is None:
+            return self._append_when_free(queue, timestamp_ms, key_bytes, value_bytes, headers or (), on_delivery)
+        return future
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Sends what is buffered without lingering and returns when all of it has been acknowledged or has failed.
+
+        Args:
+            timeout: seconds; None waits as long as it takes, which `delivery_timeout_ms` bounds.
+
+        Raises:
+            TimeoutError: it took longer.
+            ClientClosed: after `close`.
+        """
+        BACKGROUND.run(self._core.flush(), timeout)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Flushes and closes; what isn't acknowledged after `timeout` seconds fails with ClientClosed.
+
+        Raises:
+            RuntimeError: called in a delivery callback.
+        """
+        if self._is_closed:
+            return
+        BACKGROUND.run(self._core.close(timeout))
+        self._is_closed = True
+        BACKGROUND.release(self._user)
+
+    def __enter__(self) -> "Producer[K, V]":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._is_closed:
+            warnings.warn(f"unclosed {self!r}: records may be lost", ResourceWarning, source=self, stacklevel=1)
+
+    def _ask_topic(self, topic: str) -> TopicQueues:
+        try:
+            return BACKGROUND.run(self._core.topic(topic), self._max_block_s)
+        except TimeoutError:
+            raise request_timed_out(
+                f"nothing was heard about the topic {topic} within max_block_ms={self._max_block_s * 1000:g}"
+            ) from None
+
+    def _append_when_free(
+        self,
+        queue: PartitionQueue,
+        timestamp_ms: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        on_delivery: OnDelivery | None,
+    ) -> RecordFuture:
+        deadline_s = time.monotonic() + self._max_block_s
+        while True:
+            freed = Event()
+            future = self._append(queue, timestamp_ms, key, value, headers, on_delivery, freed.set)
+            if future is not None:
+                return future
+            # A callback runs where room would be made: it would wait for itself.
+            left_s = 0 if BACKGROUND.on_loop_thread() else deadline_s - time.monotonic()
+            if left_s <= 0 or not freed.wait(left_s):
+                raise self._core.full()
