@@ -39,9 +39,9 @@ def _entry(definition: Definition, value: Value, source: str) -> str:
         facts += f" This value comes from the {source}."
     lines = [_comment(about.documentation), _comment(facts)]
     if value is None:
-        lines.append(f'# "{definition.name}" = {_toml(_typed_example(definition))}')
+        lines.append(f'# "{definition.name}" = {toml_value(_typed_example(definition))}')
     else:
-        lines.append(f'"{definition.name}" = {_toml(value)}')
+        lines.append(f'"{definition.name}" = {toml_value(value)}')
     return "\n".join(lines)
 
 
@@ -70,7 +70,8 @@ def _comment(text: str) -> str:
     return "\n".join(f"# {line}" for line in lines)
 
 
-def _toml(value: Value) -> str:
+def toml_value(value: Value) -> str:
+    """A value as TOML; lists are comma-separated text."""
     if isinstance(value, (str, tuple)):
         # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
         return json.dumps(format_value(value), ensure_ascii=False).replace("\x7f", "\\u007f")

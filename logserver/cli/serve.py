@@ -1,0 +1,54 @@
+"""`logserver serve`: the server."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from logserver.cli.failures import CommandFailed, sentence
+from logserver.cli.settings import CONFIG_OPTION, SET_OPTION, load_or_fail
+
+_SHORT_FOR = {
+    "data_dir": "log.dirs",
+    "grpc_listen": "grpc.listeners",
+    "kafka_listen": "listeners",
+    "log_level": "log.level",
+    "log_format": "log.format",
+}
+
+
+@click.command()
+@click.option("--data-dir", metavar="DIR", help="Directory for all data (log.dirs).  [default: ./logserver-data]")
+@click.option(
+    "--grpc-listen",
+    metavar="HOST:PORT",
+    help="Where the gRPC door listens (grpc.listeners); port 0 picks a free one.  [default: 127.0.0.1:50051]",
+)
+@click.option("--kafka-listen", metavar="off", help="Where the door for Kafka clients listens; only `off` so far.")
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.  [default: info]")
+@click.option("--log-format", metavar="FORMAT", help="text or json.  [default: text]")
+@CONFIG_OPTION
+@SET_OPTION
+def serve(config: Path | None, overrides: dict[str, str], **flags: str | None) -> None:
+    """Run the server until SIGTERM or SIGINT.
+
+    Once every door answers, standard output gets one line that starts with `ready` and names them, such as
+    `ready grpc=127.0.0.1:50051`; log lines go to standard error. Settings come from --config, then LOGSERVER_*
+    variables, then this command line; `logserver settings` prints them all.
+    """
+    if sys.platform != "linux":
+        raise CommandFailed("The server needs Linux; on this system the client and the other commands work.")
+    given = {_SHORT_FOR[flag]: text for flag, text in flags.items() if text is not None}
+    settings = load_or_fail(config, overrides | given)
+
+    from logserver.daemon import StartError
+    from logserver.daemon import serve as run
+    from logserver.log_output import configure_log_output
+
+    configure_log_output(settings.log_level, settings.log_format)
+    try:
+        run(settings)
+    except StartError as error:
+        raise CommandFailed(sentence(str(error))) from error
