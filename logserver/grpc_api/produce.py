@@ -159,7 +159,8 @@ class ProduceStream:
         await writer
 
     def _take(self, request: log_pb2.ProduceStreamRequest) -> None:
-        size = request.ByteSize()
+        # What holds memory is the record bytes; asking the message for its own size would encode it.
+        size = sum(len(item.batches) if item.batches else item.ByteSize() for item in request.partitions)
         self._inflight_bytes += size
         self._inflight += 1
 
