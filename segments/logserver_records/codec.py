@@ -379,7 +379,7 @@ def _read_records(header: BatchHeader, plain: bytes) -> list[Record]:
     except (CorruptRecordException, UnicodeDecodeError, OverflowError, MemoryError) as error:
         # The codec knows neither the record nor the field; this is the rare path, so they are looked for again.
         fault = find_fault(batch[HEADER_SIZE:], header.record_count, header.base_offset)
-        if fault is None and not isinstance(error, CorruptRecordException):
+        if fault is None and isinstance(error, MemoryError):
             raise
         raise CorruptBatch(f"corrupt record batch: {fault or error}") from error
 

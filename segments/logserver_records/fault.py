@@ -76,7 +76,10 @@ def find_fault(records: memoryview, record_count: int, base_offset: int) -> str 
 def _read_record(cursor: _Cursor) -> None:
     length = cursor.number("length of the record")
     start = cursor.position
-    cursor.byte("attributes")
+    attributes = cursor.byte("attributes")
+    if attributes > 127:
+        # Kafka itself would not mind, but the codec can't read it: see there.
+        raise _Fault(f"attributes of {attributes}, where no client writes anything but 0")
     cursor.number("timestamp delta")
     cursor.number("offset delta")
     cursor.nullable("key")

@@ -169,7 +169,7 @@ def test_a_timestamp_may_be_any_kind_of_integer():
             return 77
 
     builder = BatchBuilder(ALL)
-    builder.append(Number(), None, None)  # type: ignore[arg-type]
+    builder.append(Number(), None, None)
     builder.append(True, None, None)
     assert [record.timestamp for record in taken(builder)] == [77, 1]
 
@@ -187,7 +187,7 @@ def test_a_timestamp_of_minus_one_stays_one(first, second):
 
 def test_keys_and_values_may_be_any_bytes():
     builder = BatchBuilder(ALL)
-    builder.append(1, bytearray(b"key"), memoryview(b"value"))  # type: ignore[arg-type]
+    builder.append(1, bytearray(b"key"), memoryview(b"value"))
     assert taken(builder) == (RefRecord(0, 1, b"key", b"value"),)
 
 
@@ -197,7 +197,7 @@ def test_headers_may_be_any_pairs():
 
     builder = BatchBuilder(ALL)
     builder.append(1, None, None, ((Name("a"), b"1"), ("a", None)))
-    builder.append(1, None, None, [["b", b"2"]])  # type: ignore[list-item]
+    builder.append(1, None, None, [["b", b"2"]])
     assert [record.headers for record in taken(builder)] == [(("a", b"1"), ("a", None)), (("b", b"2"),)]
 
 

@@ -1,5 +1,6 @@
 """The compiled codec is there, or the import says what to do."""
 
+import os
 import subprocess
 import sys
 
@@ -36,7 +37,7 @@ def test_the_python_only_mode_of_aiokafka_changes_nothing():
     script = "from logserver_records import codec; print(codec.DefaultRecordBatch.__module__)"
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env={"AIOKAFKA_NO_EXTENSIONS": "1"},
+        env={**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"},
         capture_output=True,
         text=True,
         timeout=60,

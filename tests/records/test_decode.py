@@ -172,6 +172,7 @@ def test_records_cut_anywhere_are_corrupt(codec):
             record_body(headers=varint(1) + varint(3) + b"a\xffb" + varint(-1)),
             "the key of header 1 is not UTF-8: invalid start byte at byte 1",
         ),
+        (b"\x80" + record_body()[1:], "attributes of 128, where no client writes anything but 0"),
         (record_body() + b"x", "it claims 7 bytes, its fields take 6"),
         (record_body(headers=b"\x80"), "its bytes end inside the header count"),
         (b"\x00\x00" + b"\x80" * 12, "the offset delta is a number of more than 10 bytes"),
