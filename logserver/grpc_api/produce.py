@@ -130,26 +130,26 @@ class ProduceStream:
 
     async def run(self, context: Context) -> None:
         """Reads requests until the client ends them, and answers all."""
-        writer = asyncio.create_task(self._write(context), name="produce-stream-writer")
         try:
-            await self._read(context, writer)
-            await self._finish(writer)
-        except asyncio.CancelledError:
-            if self._calls.closing:
-                # What was taken is answered before the call ends.
+            async with asyncio.TaskGroup() as group:
+                # If writing fails, so does the call: the group cancels the reading.
+                writer = group.create_task(self._write(context), name="produce-stream-writer")
+                try:
+                    await self._read(context)
+                except asyncio.CancelledError:
+                    # When the server stops, what was taken is answered before the call ends.
+                    if self._calls.closing and not writer.done():
+                        await self._finish(writer)
+                    raise
                 await self._finish(writer)
-            raise
-        finally:
-            writer.cancel()
+        except* LogServerError as errors:
+            raise errors.exceptions[0] from None
 
-    async def _read(self, context: Context, writer: asyncio.Task[None]) -> None:
-        while not writer.done():
-            request = await context.read()
-            if request is EOF:
-                return
+    async def _read(self, context: Context) -> None:
+        while (request := await context.read()) is not EOF:
             check_acks(request.acks)
             self._take(request)
-            while self._inflight_bytes > self._max_inflight_bytes and not writer.done():
+            while self._inflight_bytes > self._max_inflight_bytes:
                 self._room.clear()
                 await self._room.wait()
 
@@ -178,14 +178,11 @@ class ProduceStream:
 
     async def _write(self, context: Context) -> None:
         """Sends what is done, everything since the last message in one."""
-        try:
-            while True:
-                await self._news.wait()
-                self._news.clear()
-                if self._done:
-                    answers, self._done = self._done, []
-                    await context.write(log_pb2.ProduceStreamResponse(acknowledgements=answers))
-                if self._ended and not self._inflight and not self._done:
-                    return
-        finally:
-            self._room.set()
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self._done:
+                answers, self._done = self._done, []
+                await context.write(log_pb2.ProduceStreamResponse(acknowledgements=answers))
+            if self._ended and not self._inflight and not self._done:
+                return

@@ -63,22 +63,23 @@ class Subscription:
 
     async def run(self, context: Context) -> None:
         """Takes commands and sends data until the client ends its side or cancels."""
-        sender = asyncio.create_task(self._send(context), name="subscribe-sender")
         try:
-            while True:
-                request = await context.read()
-                if request is EOF or sender.done():
-                    break
-                self._command(request)
+            async with asyncio.TaskGroup() as group:
+                # If sending fails, so does the call: the group cancels the reading.
+                sender = group.create_task(self._send(context), name="subscribe-sender")
+                await self._receive(context)
+                sender.cancel()
+        except* LogServerError as errors:
+            raise errors.exceptions[0] from None
         finally:
-            sender.cancel()
             for task in self._resolving:
                 task.cancel()
             for assigned in self._assigned.values():
                 assigned.partition.remove_waiter(self)
-            results = await asyncio.gather(sender, return_exceptions=True)
-        if isinstance(results[0], LogServerError):
-            raise results[0]
+
+    async def _receive(self, context: Context) -> None:
+        while (request := await context.read()) is not EOF:
+            self._command(request)
 
     # Commands
 

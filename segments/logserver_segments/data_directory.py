@@ -217,8 +217,7 @@ class DataDirectory:
         if is_new:
             disk.make_directory(directory)
             disk.write_file(f"{directory}/{PARTITION_METADATA}", _partition_metadata(topic_id), durable=False)
-        elif known is None:
-            # An unknown directory: one that a crash kept us from noting, or a stranger's.
+        else:
             self._check_topic_id(directory, topic_id)
         self._unsettled.add(key)
         log = open_log(
