@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from logserver_records import codec
 from logserver_records.codec import Record, build_batch, decode_batch
 from logserver_records.compression import Compression
 from logserver_records.errors import CorruptBatch, DecompressionLimitExceeded, UnsupportedBatch
@@ -59,14 +60,14 @@ def test_records_of_the_reference_are_read(batch, lead, kind):
 def test_an_emptied_batch_has_no_records():
     batch = RefBatch((), base_offset=5, last_offset_delta=3, producer_id=9)
     assert decode_batch(encode(batch), max_decompressed_bytes=0) == []
-    for codec in Compression:
-        packed = RefBatch((), base_offset=5, last_offset_delta=3, attributes=codec)
+    for compression in Compression:
+        packed = RefBatch((), base_offset=5, last_offset_delta=3, attributes=compression)
         assert decode_batch(encode(packed), max_decompressed_bytes=0) == []
 
 
-@pytest.mark.parametrize("codec", Compression)
-def test_an_emptied_batch_with_bytes_left_is_corrupt(codec):
-    batch = RefBatch((RefRecord(5, 1),), base_offset=5, record_count=0, attributes=codec)
+@pytest.mark.parametrize("compression", Compression)
+def test_an_emptied_batch_with_bytes_left_is_corrupt(compression):
+    batch = RefBatch((RefRecord(5, 1),), base_offset=5, record_count=0, attributes=compression)
     with pytest.raises(CorruptBatch, match="7 bytes are left behind the last of 0 records"):
         decode_batch(encode(batch), max_decompressed_bytes=100)
 
@@ -80,8 +81,8 @@ def test_nothing_that_is_returned_refers_to_the_buffer():
 
 
 def test_no_view_of_the_buffer_is_kept_after_an_error():
-    for codec in Compression:
-        batch = RefBatch((RefRecord(0, 1),), record_count=5, last_offset_delta=4, attributes=codec)
+    for compression in Compression:
+        batch = RefBatch((RefRecord(0, 1),), record_count=5, last_offset_delta=4, attributes=compression)
         data = bytearray(encode(batch))
         with pytest.raises(CorruptBatch) as caught:
             decode_batch(data, max_decompressed_bytes=100)
@@ -97,12 +98,12 @@ def test_the_crc_is_checked_only_if_asked_for():
         decode_batch(data, max_decompressed_bytes=0, verify_crc=True)
 
 
-@pytest.mark.parametrize("codec", [codec for codec in Compression if codec])
-def test_the_limit_holds_for_what_comes_out(codec):
-    batch = RefBatch(tuple(RefRecord(number, 1, None, bytes(100)) for number in range(10)), attributes=codec)
+@pytest.mark.parametrize("compression", [compression for compression in Compression if compression])
+def test_the_limit_holds_for_what_comes_out(compression):
+    batch = RefBatch(tuple(RefRecord(number, 1, None, bytes(100)) for number in range(10)), attributes=compression)
     size = len(encode_records(batch))
     assert len(decode_batch(encode(batch), max_decompressed_bytes=size)) == 10
-    with pytest.raises(DecompressionLimitExceeded, match=f"{codec.label} data .*limit (of|is) {size - 1} bytes"):
+    with pytest.raises(DecompressionLimitExceeded, match=f"{compression.label} data .*limit (of|is) {size - 1} bytes"):
         decode_batch(encode(batch), max_decompressed_bytes=size - 1)
 
 
@@ -117,35 +118,35 @@ def test_an_unknown_codec_is_unsupported(number):
         decode_batch(encode(batch, b"0123456"), max_decompressed_bytes=100)
 
 
-@pytest.mark.parametrize("codec", Compression)
+@pytest.mark.parametrize("compression", Compression)
 @pytest.mark.parametrize("count", [4, 1000, 2**31 - 1])
-def test_a_count_beyond_the_bytes_is_corrupt(codec, count):
+def test_a_count_beyond_the_bytes_is_corrupt(compression, count):
     records = tuple(RefRecord(number, 1, b"some", b"bytes") for number in range(3))
-    batch = RefBatch(records, attributes=codec, record_count=count, last_offset_delta=count - 1)
+    batch = RefBatch(records, attributes=compression, record_count=count, last_offset_delta=count - 1)
     with pytest.raises(
         CorruptBatch, match=rf"claims {count} records|record 4 of {count}, at byte 48 .*: its bytes end"
     ):
         decode_batch(encode(batch), max_decompressed_bytes=100)
 
 
-@pytest.mark.parametrize("codec", Compression)
-def test_a_count_below_the_bytes_is_corrupt(codec):
+@pytest.mark.parametrize("compression", Compression)
+def test_a_count_below_the_bytes_is_corrupt(compression):
     records = tuple(RefRecord(number, 1, b"some", b"bytes") for number in range(3))
     with pytest.raises(CorruptBatch, match="16 bytes are left behind the last of 2 records"):
-        decode_batch(encode(RefBatch(records, attributes=codec, record_count=2)), max_decompressed_bytes=100)
+        decode_batch(encode(RefBatch(records, attributes=compression, record_count=2)), max_decompressed_bytes=100)
 
 
-@pytest.mark.parametrize("codec", Compression)
-def test_records_cut_anywhere_are_corrupt(codec):
+@pytest.mark.parametrize("compression", Compression)
+def test_records_cut_anywhere_are_corrupt(compression):
     records = (
         RefRecord(0, 1, b"key", b"value", (("name", b"data"), ("null", None))),
         RefRecord(1, 300, None, bytes(70)),
     )
-    batch = RefBatch(records, attributes=codec)
+    batch = RefBatch(records, attributes=compression)
     whole = encode_records(batch)
     for size in range(len(whole)):
         with pytest.raises(CorruptBatch, match=r"record [12] of 2, at byte \d+ of the records|can't hold them"):
-            decode_batch(encode(batch, compress(codec, whole[:size])), max_decompressed_bytes=1000)
+            decode_batch(encode(batch, compress(compression, whole[:size])), max_decompressed_bytes=1000)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +248,22 @@ def test_a_batch_cut_anywhere_is_corrupt(size):
         decode_batch(build_batch([(1, b"k", b"v", ())])[:size], max_decompressed_bytes=0)
 
 
+@pytest.mark.parametrize("compression", Compression)
+def test_the_codec_finds_zeros_behind_the_batch(monkeypatch, compression):
+    original = codec.DefaultRecordBatch
+    behind = []
+
+    def recording(batch):
+        behind.append(bytes(batch.obj[len(batch) :]))
+        return original(batch)
+
+    monkeypatch.setattr(codec, "DefaultRecordBatch", recording)
+    data = build_batch([(1, b"k", b"v", ())], compression=compression)
+    # Bytes that would make a number go on, if they were looked at.
+    decode_batch(data + b"\xff" * 20, max_decompressed_bytes=100)
+    assert behind == [bytes(16)]
+
+
 def test_real_lack_of_memory_is_not_called_corrupt(monkeypatch):
     class Starved:
         def __init__(self, batch):
@@ -255,6 +272,6 @@ def test_real_lack_of_memory_is_not_called_corrupt(monkeypatch):
         def __iter__(self):
             raise MemoryError
 
-    monkeypatch.setattr("logserver_records.codec.DefaultRecordBatch", Starved)
+    monkeypatch.setattr(codec, "DefaultRecordBatch", Starved)
     with pytest.raises(MemoryError):
         decode_batch(build_batch([(1, b"k", b"v", ())]), max_decompressed_bytes=0)
