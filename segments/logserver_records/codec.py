@@ -278,7 +278,7 @@ def rebuild_batch(header: BatchHeader, records: Iterable[Record]) -> bytes:
     """Returns a batch with only these of its records, as log compaction leaves it (Kafka: `MemoryRecords.filterTo`).
 
     Base and last offset, producer fields, attributes and base timestamp stay. The max timestamp is that of the records
-    kept, unless the batch has LogAppendTime. With no records at all it is a header alone, without compression.
+    kept, which with LogAppendTime is what it was. With no records at all it is a header alone, without compression.
 
     Args:
         header: the header of the batch that the records were decoded from.
@@ -300,7 +300,7 @@ def rebuild_batch(header: BatchHeader, records: Iterable[Record]) -> bytes:
         )
         max_timestamp_ms = max(max_timestamp_ms, record.timestamp_ms)
         count += 1
-    if header.is_log_append_time or not count:
+    if not count:
         max_timestamp_ms = header.max_timestamp
     compression = Compression.of(header.compression) if count else Compression.NONE
     kept = header._replace(

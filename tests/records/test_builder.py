@@ -218,6 +218,24 @@ def test_a_level_is_checked_at_once_and_used():
     assert sizes[0] > sizes[1]
 
 
+def test_a_batch_size_may_be_any_number():
+    for size_bytes in (-5, 2**31 - 1, 2**63, 2**80):
+        builder = BatchBuilder(size_bytes)
+        assert builder.append(1, None, b"a")
+        assert builder.append(1, None, b"b") is (size_bytes > 0)
+
+
+def test_a_builder_goes_on_after_a_build_that_failed(monkeypatch):
+    builder = BatchBuilder(ALL)
+    builder.append(1, None, bytes(300))
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="more than a record batch can hold") as caught:
+        patch.setattr(codec, "_MAX_BATCH_BYTES", 200)
+        builder.build()
+    # What was caught holds on to the frames; no view of the buffer may be open in them.
+    builder.append(1, None, bytes(100_000))
+    assert caught.value and len(taken(builder)) == 2
+
+
 def test_records_beyond_the_length_of_a_batch_are_refused(monkeypatch):
     monkeypatch.setattr(codec, "_MAX_BATCH_BYTES", 200)
     assert build_batch([(1, None, bytes(50), ())] * 2)
