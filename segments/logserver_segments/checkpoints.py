@@ -27,8 +27,9 @@ def _lines(content: bytes) -> list[str]:
         lines = content.decode("ascii").split("\n")
     except UnicodeDecodeError:
         raise CheckpointDamaged("it is not text") from None
-    if lines and lines[-1] == "":
-        lines.pop()
+    # Without the last line break the last number may have lost digits.
+    if lines.pop():
+        raise CheckpointDamaged("its last line is cut short")
     if len(lines) < 2 or lines[0].strip() != _VERSION:
         raise CheckpointDamaged(f"its first line is not version {_VERSION}")
     if not lines[1].isdigit() or int(lines[1]) != len(lines) - 2:

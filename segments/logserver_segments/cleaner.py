@@ -6,20 +6,21 @@ that a reader on its way sees it. Of an emptied batch with a producer id the hea
 producer's sequence is told by it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import mmh3
-from logserver_records.batch import COMPRESSION_MASK, NO_PRODUCER_ID, BatchHeader, reheader
+from logserver_records.batch import NO_PRODUCER_ID, BatchHeader, read_header
 from logserver_records.codec import Record, decode_batch, rebuild_batch
 
+from logserver_segments.committer import Loss, LossReason
 from logserver_segments.config import LogConfig
 from logserver_segments.log import Log
 from logserver_segments.logs import get_logger
 from logserver_segments.scan import scan
 from logserver_segments.seams import Disk, File, Workers
-from logserver_segments.segment import LOG_SUFFIX, Resources, Segment, file_name
-from logserver_segments.swap import CLEANED_SUFFIX, begin_swap, end_swap
+from logserver_segments.segment import MAX_RELATIVE_OFFSET, Resources, Segment
+from logserver_segments.swap import CLEANED_SUFFIX, begin_swap, end_swap, undo_swap
 
 _log = get_logger("logserver.segments")
 
@@ -36,14 +37,16 @@ class Cleaned(NamedTuple):
 
 
 def cleanable(log: Log, now_ms: int) -> list[Segment]:
-    """Returns the sealed, committed segments of a log that compaction may look at, in order."""
+    """Returns the sealed, committed segments of a log that compaction may look at, in order.
+
+    Raises:
+        CorruptRecords, ReadFailed: a segment's time index was damaged and could not be made again.
+    """
     found = []
-    sealed = log.segments[:-1]
-    for number, segment in enumerate(sealed):
-        behind = log.segments[number + 1].base_offset
-        if behind > log.committed_offset:
+    for segment in log.segments[:-1]:
+        if log.offset_behind(segment) > log.committed_offset:
             break
-        if now_ms - segment.load_max_timestamp() < log.config.min_compaction_lag_ms:
+        if now_ms - log.max_timestamp_of(segment) < log.config.min_compaction_lag_ms:
             break
         found.append(segment)
     return found
@@ -64,53 +67,73 @@ async def clean(log: Log, resources: Resources, workers: Workers, now_ms: int) -
     do.
 
     Raises:
-        OSError: the disk refused; the log is as before.
-        ScanStopped: a segment is damaged; the log is as before.
+        OSError, StorageError: the disk refused; the log is as before, or offline where that could not be had.
+        ScanStopped, RecordError: a segment is damaged; the log is as before.
     """
     segments = cleanable(log, now_ms)
     if not segments:
         return None
-    latest = await workers.run(_latest_offsets, [segment.file for segment in segments], segments, log.config)
+    parts = [_Part(segment.file, segment.base_offset, segment.size) for segment in segments]
+    latest = await workers.run(_latest_offsets, parts, log.config)
     before = after = kept = dropped = 0
-    for group in _groups(segments, log.config.segment_bytes):
-        result = await workers.run(
-            _write_cleaned, log, group, [segment.file for segment in group], latest, resources, now_ms
-        )
-        if log.offline is not None or not set(group) <= set(log.segments[:-1]):
-            # Retention or a truncation was faster; the next round starts afresh.
-            resources.disk.remove(result.path)
+    for group in _groups(log, segments):
+        if not _is_in(log, group):
             break
-        _take(log, group, resources, result, now_ms)
+        parts = [_Part(segment.file, segment.base_offset, segment.size) for segment in group]
+        new = Segment(log.directory, group[0].base_offset, resources, sealed=True)
+        counts = await workers.run(_write_cleaned, new, parts, latest, log.config, resources.disk, now_ms)
+        if not _is_in(log, group):
+            # Retention or a truncation was faster; the next round starts afresh.
+            undo_swap(log.directory, new.base_offset, resources.disk)
+            break
         before += sum(segment.size for segment in group)
-        after += result.size
-        kept += result.kept
-        dropped += result.dropped
+        _take(log, group, new, resources.disk, now_ms)
+        after += new.size
+        kept += counts.kept
+        dropped += counts.dropped
     _log.info("log compacted", log=log.name, bytes_before=before, bytes_after=after, kept=kept, dropped=dropped)
     return Cleaned(before, after, kept, dropped)
 
 
-def _groups(segments: Sequence[Segment], segment_bytes: int) -> list[list[Segment]]:
+def _is_in(log: Log, group: Sequence[Segment]) -> bool:
+    return log.offline is None and set(group) <= set(log.segments[:-1])
+
+
+def _groups(log: Log, segments: Sequence[Segment]) -> list[list[Segment]]:
     groups: list[list[Segment]] = []
     size = 0
     for segment in segments:
-        fits = groups and size + segment.size <= segment_bytes
-        if fits and segment.base_offset - groups[-1][0].base_offset < 1 << 31:
-            groups[-1].append(segment)
-            size += segment.size
-        else:
-            groups.append([segment])
-            size = segment.size
+        if groups and size + segment.size <= log.config.segment_bytes:
+            relative = log.offset_behind(segment) - 1 - groups[-1][0].base_offset
+            if relative <= MAX_RELATIVE_OFFSET:
+                groups[-1].append(segment)
+                size += segment.size
+                continue
+        groups.append([segment])
+        size = segment.size
     return groups
 
 
-def _latest_offsets(files: Sequence[File], segments: Sequence[Segment], config: LogConfig) -> dict[bytes, int]:
+class _Part(NamedTuple):
+    """A segment to read on another thread, where the log's own objects may not be touched."""
+
+    file: File
+    base_offset: int
+    size: int
+
+
+def _batches(part: _Part) -> Iterator[tuple[int, BatchHeader]]:
+    return scan(part.file, 0, part.size, next_offset=part.base_offset, check_from_offset=0)
+
+
+def _latest_offsets(parts: Sequence[_Part], config: LogConfig) -> dict[bytes, int]:
     """Returns the offset of the last record of each key, by digest."""
     latest: dict[bytes, int] = {}
-    for file, segment in zip(files, segments, strict=True):
-        for position, header in scan(file, 0, segment.size, next_offset=segment.base_offset, check_from_offset=0):
+    for part in parts:
+        for position, header in _batches(part):
             if header.is_control:
                 continue
-            for record in _records(file, position, header, config.max_decompressed_bytes):
+            for record in _records(part.file, position, header, config.max_decompressed_bytes):
                 if record.key is not None:
                     latest[mmh3.hash_bytes(record.key)] = record.offset
     return latest
@@ -120,47 +143,56 @@ def _records(file: File, position: int, header: BatchHeader, max_bytes: int) -> 
     return decode_batch(file.read(header.size, position), max_decompressed_bytes=max_bytes)
 
 
-class _Written(NamedTuple):
-    path: str
-    size: int
+class _Counts(NamedTuple):
     kept: int
     dropped: int
-    last_batch: int
 
 
 def _write_cleaned(
-    log: Log,
-    group: Sequence[Segment],
-    files: Sequence[File],
+    new: Segment,
+    parts: Sequence[_Part],
     latest: dict[bytes, int],
-    resources: Resources,
+    config: LogConfig,
+    disk: Disk,
     now_ms: int,
-) -> _Written:
-    """Writes the surviving batches of a group of segments to one synced `.cleaned` file."""
-    config = log.config
-    path = f"{log.directory}/{file_name(group[0].base_offset, LOG_SUFFIX)}{CLEANED_SUFFIX}"
-    resources.disk.remove(path)
-    out = resources.disk.open(path, create=True)
-    size = kept = dropped = 0
+) -> _Counts:
+    """Writes the surviving batches of some segments, and their indexes, to synced `.cleaned` files."""
+    undo_swap(new.directory, new.base_offset, disk)
+    try:
+        out = disk.open(new.path + CLEANED_SUFFIX, create=True)
+        counts = _write_survivors(new, out, parts, latest, config, now_ms)
+        out.sync()
+        new.close_time_index()
+        for index in (new.index, new.time_index):
+            disk.write_file(index.path + CLEANED_SUFFIX, index.content(), durable=True)
+    except BaseException:
+        # On a full disk somebody needs the space.
+        undo_swap(new.directory, new.base_offset, disk)
+        raise
+    new.indexes_rebuilt()
+    return counts
+
+
+def _write_survivors(
+    new: Segment, out: File, parts: Sequence[_Part], latest: dict[bytes, int], config: LogConfig, now_ms: int
+) -> _Counts:
+    kept = dropped = 0
     horizon = now_ms - config.delete_retention_ms
-    for file, segment in zip(files, group, strict=True):
-        for position, header in scan(file, 0, segment.size, next_offset=segment.base_offset, check_from_offset=0):
-            batch: bytes | None
-            if header.is_control or header.record_count == 0:
-                batch = file.read(header.size, position)
-            else:
-                records = _records(file, position, header, config.max_decompressed_bytes)
+    for part in parts:
+        for position, header in _batches(part):
+            batch: bytes | None = part.file.read(header.size, position)
+            if not header.is_control and header.record_count:
+                records = _records(part.file, position, header, config.max_decompressed_bytes)
                 survivors = [record for record in records if _survives(record, latest, horizon)]
                 kept += len(survivors)
                 dropped += len(records) - len(survivors)
-                if len(survivors) == len(records):
-                    batch = file.read(header.size, position)
-                else:
+                if len(survivors) < len(records):
                     batch = _rebuilt(header, survivors)
             if batch is not None:
-                size += out.write((batch,), size)
-    out.sync()
-    return _Written(path, size, kept, dropped, group[-1].base_offset)
+                out.write((batch,), new.size)
+                new.note_batch(read_header(batch), new.size, config.index_interval_bytes)
+                new.size += len(batch)
+    return _Counts(kept, dropped)
 
 
 def _survives(record: Record, latest: dict[bytes, int], tombstone_horizon_ms: int) -> bool:
@@ -173,17 +205,24 @@ def _survives(record: Record, latest: dict[bytes, int], tombstone_horizon_ms: in
 
 def _rebuilt(header: BatchHeader, survivors: Sequence[Record]) -> bytes | None:
     """Returns a batch with only the survivors, in the same place of offsets and sequences; None if none is needed."""
-    if not survivors:
-        if header.producer_id == NO_PRODUCER_ID:
-            return None
-        return reheader(header._replace(record_count=0, attributes=header.attributes & ~COMPRESSION_MASK), b"")
+    if not survivors and header.producer_id == NO_PRODUCER_ID:
+        return None
     return rebuild_batch(header, survivors)
 
 
-def _take(log: Log, group: list[Segment], resources: Resources, written: _Written, now_ms: int) -> None:
-    disk: Disk = resources.disk
-    base = group[0].base_offset
-    begin_swap(log.directory, base, written.last_batch, disk)
-    end_swap(log.directory, base, [segment.base_offset for segment in group], disk)
-    new = Segment(log.directory, base, resources, size=written.size)
+def _take(log: Log, group: list[Segment], new: Segment, disk: Disk, now_ms: int) -> None:
+    base = new.base_offset
+    try:
+        begin_swap(log.directory, base, group[-1].base_offset, disk)
+    except OSError:
+        undo_swap(log.directory, base, disk)
+        raise
+    try:
+        end_swap(log.directory, base, [segment.base_offset for segment in group], disk)
+    except OSError as error:
+        # The next opening finishes it; until then the files are neither the old ones nor the new.
+        log.lost(Loss(LossReason.FAILED, f"a compaction could not be finished: {error.strerror or error}"))
+        raise
+    new.index.in_file()
+    new.time_index.in_file()
     log.replace_segments(group, new, now_ms)

@@ -4,12 +4,16 @@
 or that it is lost. Nothing outside assumes files, one round at a time, or less than a second.
 """
 
+import posixpath
 import threading
 from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
+from logserver_segments.logs import get_logger
 from logserver_segments.seams import Disk, File
+
+_log = get_logger("logserver.segments")
 
 
 class LogEnd(NamedTuple):
@@ -53,7 +57,7 @@ class Committer(Protocol):
         """Asks that everything of `log` up to `end`, written to `file`, becomes durable.
 
         Args:
-            new_in: the directory that got a new entry for `file`, if it did since the last call.
+            new_in: the directory of the log, if it is new or got a new entry since the last call.
         """
         ...
 
@@ -72,7 +76,7 @@ class ImmediateCommitter:
         try:
             file.sync()
             if new_in is not None:
-                self._disk.sync_directory(new_in)
+                _sync_directories(self._disk, new_in)
         except OSError as error:
             log.lost(_failed(error))
         else:
@@ -82,8 +86,18 @@ class ImmediateCommitter:
         pass
 
 
-def _failed(error: OSError) -> Loss:
-    return Loss(LossReason.FAILED, f"the disk failed to flush: {error.strerror or error} ({error.filename or 'fsync'})")
+def _sync_directories(disk: Disk, directory: str) -> None:
+    """Makes a directory's entries durable, and its own in the one above."""
+    disk.sync_directory(directory)
+    disk.sync_directory(posixpath.dirname(directory))
+
+
+def _failed(error: Exception) -> Loss:
+    if isinstance(error, OSError):
+        text = f"the disk failed to flush: {error.strerror or error} ({error.filename or 'fsync'})"
+    else:
+        text = f"flushing failed: {error!r}"
+    return Loss(LossReason.FAILED, text)
 
 
 class _Dirty:
@@ -96,7 +110,7 @@ class _Dirty:
         self.end = end
         self.files = {file.path: file}
         self.directories: set[str] = set()
-        self.error: OSError | None = None
+        self.error: Exception | None = None
         self.discarded = False
 
 
@@ -155,7 +169,7 @@ class FlushCommitter:
                         entry.discarded = True
 
     def close(self) -> None:
-        """Flushes what is pending and ends the thread; reports that are already posted still arrive."""
+        """Flushes what is pending and ends the thread; what it has posted until then is still to be run."""
         with self._lock:
             self._closed = True
         self._wake.release()
@@ -178,10 +192,11 @@ class FlushCommitter:
 
     def _flush(self, entries: list[_Dirty]) -> None:
         files = sum(len(entry.files) for entry in entries)
+        # Whatever goes wrong, somebody waits for the report.
         if files > _ONE_BY_ONE:
             try:
                 self._disk.sync_filesystem(self._directory)
-            except OSError as error:
+            except Exception as error:
                 for entry in entries:
                     entry.error = error
             return
@@ -190,8 +205,8 @@ class FlushCommitter:
                 for file in entry.files.values():
                     file.sync()
                 for directory in entry.directories:
-                    self._disk.sync_directory(directory)
-            except OSError as error:
+                    _sync_directories(self._disk, directory)
+            except Exception as error:
                 entry.error = error
 
     def _report(self, entries: list[_Dirty]) -> None:
@@ -200,9 +215,13 @@ class FlushCommitter:
         for entry in entries:
             if entry.discarded:
                 continue
-            if entry.error is None:
-                entry.log.committed(entry.end)
-            else:
-                # What the log handed over meanwhile is lost with it; a later round must not report it as durable.
-                self.discard(entry.log)
-                entry.log.lost(_failed(entry.error))
+            try:
+                if entry.error is None:
+                    entry.log.committed(entry.end)
+                else:
+                    # What the log handed over meanwhile is lost with it; a later round must not report it as durable.
+                    self.discard(entry.log)
+                    entry.log.lost(_failed(entry.error))
+            except Exception:
+                # One log's trouble, or that of who listens to it, is not another's.
+                _log.exception("a log could not take the report of its flush", log=repr(entry.log))

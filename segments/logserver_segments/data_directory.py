@@ -7,8 +7,12 @@ the directory is not ours.
 
 import base64
 import json
+import posixpath
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, NamedTuple
+
+from logserver_records.errors import RecordError
 
 from logserver_segments import cleaner
 from logserver_segments.checkpoints import (
@@ -19,9 +23,9 @@ from logserver_segments.checkpoints import (
     format_offsets,
     parse_offsets,
 )
-from logserver_segments.committer import Committer
+from logserver_segments.committer import Committer, Loss, LossReason
 from logserver_segments.config import LogConfig
-from logserver_segments.errors import DirectoryInUse, ForeignDirectory
+from logserver_segments.errors import DirectoryInUse, ForeignDirectory, StorageError
 from logserver_segments.log import Log
 from logserver_segments.logs import get_logger
 from logserver_segments.pool import Pool
@@ -54,6 +58,15 @@ def random_id(random: Random) -> str:
         text = base64.urlsafe_b64encode(random.randbytes(16)).decode("ascii").rstrip("=")
         if not text.startswith("-"):
             return text
+
+
+class _Promise:
+    """A recovery point that holds once everything written when it was made is durable."""
+
+    __slots__ = ("offset",)
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
 
 
 class DataDirectory:
@@ -95,6 +108,16 @@ class DataDirectory:
         # Logs whose recovery point on disk is not their end: closed while in use, or not to be opened.
         self._unsettled: set[TopicPartition] = set()
         self._all_opened = False
+        # Since this object was made; what is on disk of these is not as the last stop left it.
+        self._opened: set[TopicPartition] = set()
+        # Where logs ended that are offline and could not be cut there.
+        self._lost_ends: dict[TopicPartition, int] = {}
+        # The checkpoint files, and what goes into them, are written by a worker too.
+        self._checkpoint_lock = threading.Lock()
+        self._promised: dict[TopicPartition, _Promise] = {}
+        self._written_points = self._written_starts = b""
+        # Whether they may still hold something of a log that was deleted, which is not for the next of its name.
+        self._is_outdated = False
         self._lock = self._claim()
         try:
             self.meta = self._load_meta(node_id)
@@ -105,6 +128,9 @@ class DataDirectory:
             if self.was_clean:
                 disk.remove(f"{path}/{CLEAN_SHUTDOWN}")
                 disk.sync_directory(path)
+            else:
+                # What an ended process wrote and did not flush can be read, and a power cut could still take it back.
+                disk.sync_filesystem(path)
             self._remove_deleted()
         except BaseException:
             self._lock.release()
@@ -114,7 +140,7 @@ class DataDirectory:
         disk, path = self._disk, self.path
         if disk.exists(path):
             self._refuse_foreign()
-        disk.make_directory(path)
+        self._make_directory(path)
         try:
             return disk.lock(f"{path}/{LOCK}")
         except BlockingIOError:
@@ -122,9 +148,20 @@ class DataDirectory:
                 f"the data directory {path} is in use by another server; stop that one or name another directory"
             ) from None
 
+    def _make_directory(self, path: str) -> None:
+        """Makes a directory durably, with those above it."""
+        missing = []
+        while path and not self._disk.exists(path):
+            missing.append(path)
+            path = posixpath.dirname(path)
+        for path in reversed(missing):
+            self._disk.make_directory(path)
+            self._disk.sync_directory(posixpath.dirname(path))
+
     def _refuse_foreign(self) -> None:
         """Before anything is written there: is the directory ours, or empty?"""
-        names = {entry.name for entry in self._disk.list(self.path)} - {LOCK, "lost+found"}
+        own = {LOCK, "lost+found", META + ".tmp"}
+        names = {entry.name for entry in self._disk.list(self.path)} - own
         if META in names:
             properties = _parse_properties(self._disk.read_file(f"{self.path}/{META}"))
             found = properties.get("logserver.format")
@@ -212,14 +249,25 @@ class DataDirectory:
         assert key not in self._logs and self._committer is not None
         directory = self.log_directory(topic, partition)
         disk = self._disk
-        known = self._recovery_points.get(key)
         is_new = not disk.exists(directory)
         if is_new:
+            self._forget(key)
+            self._settle()
             disk.make_directory(directory)
             disk.write_file(f"{directory}/{PARTITION_METADATA}", _partition_metadata(topic_id), durable=False)
         else:
             self._check_topic_id(directory, topic_id)
+        again = key in self._opened
+        if again:
+            # What was written and not flushed when it was closed counts from now on.
+            disk.sync_filesystem(self.path)
+            with self._checkpoint_lock:
+                promise = self._promised.pop(key, None)
+                if promise is not None:
+                    self._recovery_points[key] = promise.offset
         self._unsettled.add(key)
+        self._opened.add(key)
+        known = 0 if is_new else self._recovery_points.get(key)
         log = open_log(
             f"{topic}-{partition}",
             directory,
@@ -227,13 +275,56 @@ class DataDirectory:
             self.resources,
             self._committer,
             self._workers,
-            clean=is_new or self.was_clean,
-            recovery_point=0 if is_new else known,
+            clean=is_new or (self.was_clean and not again),
+            recovery_point=known,
             start_offset=self._start_offsets.get(key, 0),
         )
+        log.before_truncation = lambda end: self._lower_recovery_point(key, end)
+        try:
+            if known is not None and known > log.log_end_offset:
+                self._lower_recovery_point(key, log.log_end_offset)
+            if key in self._lost_ends:
+                log.truncate(self._lost_ends.pop(key))
+        except BaseException:
+            log.close()
+            raise
         self._logs[key] = log
         self._unsettled.discard(key)
         return log
+
+    def _forget(self, key: TopicPartition) -> None:
+        """Forgets what is known of a log that is not there, or not any more."""
+        with self._checkpoint_lock:
+            self._promised.pop(key, None)
+            point = self._recovery_points.pop(key, None)
+            start = self._start_offsets.pop(key, None)
+            self._is_outdated = self._is_outdated or point is not None or start is not None
+        self._cleaned_to.pop(key, None)
+        self._unsettled.discard(key)
+        self._opened.discard(key)
+        self._lost_ends.pop(key, None)
+
+    def _settle(self) -> None:
+        """Before a log is made: makes sure that no checkpoint on disk is taken for its own."""
+        with self._checkpoint_lock:
+            if self._is_outdated:
+                self._write_recovery_points()
+                self._write_start_offsets()
+                self._is_outdated = False
+
+    def _lower_recovery_point(self, key: TopicPartition, end: int) -> None:
+        """Before a log is cut at `end`: nothing behind may count as checked any more.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        with self._checkpoint_lock:
+            promise = self._promised.get(key)
+            if promise is not None:
+                promise.offset = min(promise.offset, end)
+            if self._recovery_points.get(key, 0) > end:
+                self._recovery_points[key] = end
+                self._write_recovery_points()
 
     def opened_all(self) -> None:
         """Says that every log there is has been opened; before that a stop after an unclean end is not a clean one."""
@@ -241,15 +332,17 @@ class DataDirectory:
 
     def _check_topic_id(self, directory: str, topic_id: str) -> None:
         path = f"{directory}/{PARTITION_METADATA}"
-        if not self._disk.exists(path):
+        found = None
+        if self._disk.exists(path):
+            found = dict(
+                line.split(": ", 1)
+                for line in self._disk.read_file(path).decode("ascii", "replace").splitlines()
+                if ": " in line
+            ).get("topic_id")
+        if found is None or (found != topic_id and topic_id.startswith(found)):
+            # The file is not synced when it is made; a power cut may have left a part of it, or none.
             self._disk.write_file(path, _partition_metadata(topic_id), durable=False)
-            return
-        found = dict(
-            line.split(": ", 1)
-            for line in self._disk.read_file(path).decode("ascii", "replace").splitlines()
-            if ": " in line
-        ).get("topic_id")
-        if found != topic_id:
+        elif found != topic_id:
             raise ForeignDirectory(f"{directory} belongs to the topic id {found}, not {topic_id}; move it away")
 
     def delete(self, topic: str, partition: int) -> Awaitable[None]:
@@ -263,10 +356,7 @@ class DataDirectory:
         """
         key = (topic, partition)
         log = self._logs.pop(key, None)
-        self._recovery_points.pop(key, None)
-        self._start_offsets.pop(key, None)
-        self._cleaned_to.pop(key, None)
-        self._unsettled.discard(key)
+        self._forget(key)
         if log is not None:
             log.close("its topic was deleted")
         # A name has 255 bytes at most, which a long topic name leaves no room in.
@@ -275,11 +365,26 @@ class DataDirectory:
         return self._workers.run(self._disk.remove_tree, doomed)
 
     def close_log(self, topic: str, partition: int) -> None:
-        """Takes a log out of use and leaves it on disk; its recovery point stays the last checkpointed one."""
-        log = self._logs.pop((topic, partition), None)
-        if log is not None:
-            self._unsettled.add((topic, partition))
-            log.close()
+        """Takes a log out of use and leaves it on disk; it may be opened again."""
+        key = (topic, partition)
+        log = self._logs.pop(key, None)
+        if log is None:
+            return
+        self._unsettled.add(key)
+        self._note_start_offset(key, log)
+        if log.offline is not None:
+            if log.log_end_offset > log.committed_offset:
+                self._lost_ends[key] = log.committed_offset
+        else:
+            try:
+                point = log.prepare_checkpoint()
+            except OSError as error:
+                _log.warning("no new recovery point", log=log.name, error=str(error))
+            else:
+                # Holds after the next checkpoint, or when it is opened again, before which all is synced.
+                with self._checkpoint_lock:
+                    self._promised[key] = _Promise(point)
+        log.close()
 
     def remove_strays(self, known: Callable[[str, int], bool]) -> list[Awaitable[None]]:
         """Removes the directories of logs that no topic knows; a crash in the deletion of a topic leaves such.
@@ -310,9 +415,13 @@ class DataDirectory:
     def tick(self) -> None:
         """Does what is due by time: `flush.ms`, files whose deletion delay is over. Cheap; call it every second."""
         now, monotonic = self._clock.now_ms(), self._clock.monotonic_ms()
-        for log in self._logs.values():
-            log.flush_if_due(monotonic)
-            log.remove_doomed(now)
+        for log in list(self._logs.values()):
+            try:
+                log.flush_if_due(monotonic)
+                log.remove_doomed(now)
+            except OSError as error:
+                # One log's trouble is not another's.
+                _log.error("a log's due work failed", log=log.name, error=str(error))
 
     def apply_retention(self) -> None:
         """Removes segments that the logs' retention settings allow, and producers not seen for long."""
@@ -320,7 +429,7 @@ class DataDirectory:
         for log in list(self._logs.values()):
             try:
                 log.apply_retention(now)
-            except Exception as error:
+            except (StorageError, OSError) as error:
                 # One log's trouble is not another's; it is tried again next time.
                 _log.error("retention failed", log=log.name, error=str(error))
             log.producers.expire(now - log.config.producer_expiration_ms)
@@ -331,81 +440,140 @@ class DataDirectory:
             now = self._clock.now_ms()
             if not log.config.compact or log.offline is not None:
                 continue
-            cleaned_to = self._cleaned_to.get(key, 0)
-            ratio = cleaner.dirty_ratio(log, cleaned_to, now)
-            if ratio == 0 or ratio < log.config.min_cleanable_dirty_ratio:
-                continue
-            end = log.segments[-1].base_offset
             try:
-                if await cleaner.clean(log, self.resources, self._workers, now) is not None:
-                    self._cleaned_to[key] = end
-            except (OSError, ScanStopped) as error:
+                ratio = cleaner.dirty_ratio(log, self._cleaned_to.get(key, 0), now)
+                if ratio == 0 or ratio < log.config.min_cleanable_dirty_ratio:
+                    continue
+                end = log.segments[-1].base_offset
+                done = await cleaner.clean(log, self.resources, self._workers, now)
+            except (OSError, StorageError, ScanStopped, RecordError) as error:
+                # One log's trouble is not another's; it is tried again next time.
                 _log.error("compaction failed", log=log.name, error=str(error))
+                continue
+            if done is not None and self._logs.get(key) is log:
+                self._cleaned_to[key] = end
 
     async def checkpoint(self) -> None:
-        """Writes recovery points and log start offsets, after making all that they promise durable."""
-        points = dict(self._recovery_points)
-        written = []
-        for key, log in list(self._logs.items()):
-            if log.offline is not None:
-                continue
-            if points.get(key) == log.log_end_offset:
-                continue
-            try:
-                points[key] = log.prepare_checkpoint()
-                written.append(log)
-            except OSError as error:
-                _log.warning("no new recovery point", log=log.name, error=str(error))
-        starts = self._current_starts()
-        await self._workers.run(self._write_checkpoints, points, starts)
-        self._recovery_points = {key: point for key, point in points.items() if key in self._logs}
-        self._start_offsets = starts
+        """Writes recovery points and log start offsets, after making all that they promise durable.
+
+        Raises:
+            OSError: the disk refused; the recovery points stay as they were.
+        """
+        written = self._prepare_checkpoint()
+        try:
+            await self._workers.run(self._write_checkpoints)
+        except OSError as error:
+            self._flush_failed(written, error)
+            raise
         for log in written:
             if log.offline is None:
                 log.prune_snapshots()
 
-    def _current_starts(self) -> dict[TopicPartition, int]:
-        # As Kafka: only where it is not simply the first segment's base offset.
-        return {
-            key: log.log_start_offset
-            for key, log in self._logs.items()
-            if log.log_start_offset > log.segments[0].base_offset
-        }
+    def _prepare_checkpoint(self) -> list[Log]:
+        """Writes out what is only in memory; returns the logs that get a new recovery point."""
+        written = []
+        for key, log in self._logs.items():
+            if log.offline is not None or self._recovery_points.get(key) == log.log_end_offset:
+                continue
+            try:
+                point = log.prepare_checkpoint()
+            except OSError as error:
+                _log.warning("no new recovery point", log=log.name, error=str(error))
+                continue
+            with self._checkpoint_lock:
+                self._promised[key] = _Promise(point)
+            written.append(log)
+        self._note_start_offsets()
+        return written
+
+    @staticmethod
+    def _flush_failed(logs: list[Log], error: OSError) -> None:
+        """Ends logs that were written to and whose flushing nobody else looks after: the disk may not have it all."""
+        for log in logs:
+            if log.config.flush_messages != 1:
+                log.lost(Loss(LossReason.FAILED, f"the disk failed to flush: {error.strerror or error}"))
+
+    def _note_start_offsets(self) -> None:
+        for key, log in self._logs.items():
+            self._note_start_offset(key, log)
+
+    def _note_start_offset(self, key: TopicPartition, log: Log) -> None:
+        with self._checkpoint_lock:
+            # As Kafka: only where it is not simply the first segment's base offset.
+            if log.log_start_offset > log.segments[0].base_offset:
+                self._start_offsets[key] = log.log_start_offset
+            else:
+                self._start_offsets.pop(key, None)
 
     async def persist_start_offsets(self) -> None:
-        """Makes the logs' start offsets durable."""
-        starts = self._current_starts()
-        await self._workers.run(
-            self._disk.write_file, f"{self.path}/{LOG_STARTS}", format_offsets(starts), durable=True
-        )
-        self._start_offsets = starts
+        """Makes the logs' start offsets durable.
 
-    def _write_checkpoints(self, points: dict[TopicPartition, int], starts: dict[TopicPartition, int]) -> None:
-        self._disk.sync_filesystem(self.path)
-        self._disk.write_file(f"{self.path}/{RECOVERY_POINTS}", format_offsets(points), durable=True)
-        self._disk.write_file(f"{self.path}/{LOG_STARTS}", format_offsets(starts), durable=True)
+        Raises:
+            OSError: the disk refused.
+        """
+        self._note_start_offsets()
+        await self._workers.run(self._write_only_start_offsets)
+
+    def _write_only_start_offsets(self) -> None:
+        with self._checkpoint_lock:
+            self._write_start_offsets()
+
+    def _write_checkpoints(self) -> None:
+        with self._checkpoint_lock:
+            covered = dict(self._promised)
+        if covered:
+            self._disk.sync_filesystem(self.path)
+        with self._checkpoint_lock:
+            for key, promise in covered.items():
+                # Otherwise the log was deleted meanwhile.
+                if self._promised.get(key) is promise:
+                    del self._promised[key]
+                    self._recovery_points[key] = promise.offset
+            self._write_recovery_points()
+            self._write_start_offsets()
+            self._is_outdated = False
+
+    def _write_recovery_points(self) -> None:
+        content = format_offsets(self._recovery_points)
+        if content != self._written_points:
+            self._disk.write_file(f"{self.path}/{RECOVERY_POINTS}", content, durable=True)
+            self._written_points = content
+
+    def _write_start_offsets(self) -> None:
+        content = format_offsets(self._start_offsets)
+        if content != self._written_starts:
+            self._disk.write_file(f"{self.path}/{LOG_STARTS}", content, durable=True)
+            self._written_starts = content
 
     def close(self) -> None:
         """Stops cleanly: makes everything durable and says so, unless some log could not be.
 
-        The committer must have ended.
+        The committer must have ended, and its reports have arrived.
 
         Raises:
             OSError: the disk refused; the next start will check the logs.
         """
-        points = dict(self._recovery_points)
         clean = not self._unsettled and (self.was_clean or self._all_opened)
         try:
             for key, log in self._logs.items():
                 if log.offline is not None:
                     clean = False
                     continue
+                if log.committed_offset < log.log_end_offset:
+                    # Nobody said that it is durable, so perhaps it can't be.
+                    clean = False
+                    _log.error("no clean stop: not all is flushed", log=log.name)
+                    continue
                 try:
-                    points[key] = log.prepare_close()
+                    point = log.prepare_close()
                 except OSError as error:
                     clean = False
                     _log.error("no clean stop", log=log.name, error=str(error))
-            self._write_checkpoints(points, self._current_starts())
+                    continue
+                with self._checkpoint_lock:
+                    self._promised[key] = _Promise(point)
+            self._note_start_offsets()
+            self._write_checkpoints()
             if clean:
                 content = json.dumps({"version": 0, "brokerEpoch": -1}).encode("ascii")
                 self._disk.write_file(f"{self.path}/{CLEAN_SHUTDOWN}", content, durable=True)
@@ -414,10 +582,12 @@ class DataDirectory:
 
     def abandon(self) -> None:
         """Lets go of everything as it is; the next start will check the logs."""
-        for log in self._logs.values():
-            log.close()
-        self._logs.clear()
-        self._lock.release()
+        try:
+            for log in self._logs.values():
+                log.close()
+            self._logs.clear()
+        finally:
+            self._lock.release()
 
 
 def _parse_properties(content: bytes) -> dict[str, str]:

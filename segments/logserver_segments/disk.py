@@ -11,6 +11,7 @@ import mmap
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Sequence
 
 from logserver_records.batch import Buffer
@@ -20,6 +21,8 @@ from logserver_segments.seams import Entry
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform != "win32" else None
 _RWF_NOWAIT = getattr(os, "RWF_NOWAIT", None)
 _PAGE = mmap.PAGESIZE
+# How many buffers one pwritev takes; POSIX promises 16, Linux takes 1024.
+_MAX_BUFFERS = os.sysconf("SC_IOV_MAX") if hasattr(os, "sysconf") else 16
 _COLD = (errno.EAGAIN, errno.EWOULDBLOCK)
 
 
@@ -89,7 +92,7 @@ class OsFile:
         size = 0
         for buffer in buffers:
             size += len(buffer)
-        written = os.pwritev(self._fd, buffers, position)
+        written = os.pwritev(self._fd, buffers if len(buffers) <= _MAX_BUFFERS else [b"".join(buffers)], position)
         if written == size:
             return written
         return self._write_rest(buffers, position, written, size)
@@ -145,7 +148,11 @@ class OsFile:
             os.fdatasync(self._fd)
 
     def map(self, size: int) -> OsMapping:
-        return OsMapping(self._fd, size)
+        try:
+            return OsMapping(self._fd, size)
+        except ValueError as error:
+            # mmap's way to say that the file is shorter.
+            raise OSError(errno.EINVAL, str(error), self.path) from None
 
 
 class OsLock:
@@ -162,10 +169,48 @@ class OsLock:
             self._fd = -1
 
 
+class _Descriptor:
+    """A file descriptor, closed when the last reference to this object goes."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+
+class _FileSystems(threading.local):
+    """The descriptors that one thread syncs file systems through, by path.
+
+    Linux reports a failed write-back once to each descriptor that was open when it happened, and to one opened later
+    only if nobody was told yet. So they are kept open, and each thread has its own: an error that another thread was
+    told is not kept from this one.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, _Descriptor] = {}
+
+    def descriptor(self, path: str) -> int:
+        known = self._open.get(path)
+        # A file system may have been mounted there since.
+        if known is None or os.fstat(known.number).st_dev != os.stat(path).st_dev:
+            known = self._open[path] = _Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        return known.number
+
+
 class OsDisk:
     """The operating system's file system."""
 
-    __slots__ = ()
+    __slots__ = ("_file_systems",)
+
+    _file_systems: _FileSystems
+
+    def __new__(cls, *_: object, **__: object) -> "OsDisk":
+        disk = super().__new__(cls)
+        disk._file_systems = _FileSystems()
+        return disk
 
     def open(self, path: str, *, create: bool = False) -> OsFile:
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0)
@@ -188,7 +233,20 @@ class OsDisk:
 
     def write_file(self, path: str, content: bytes, *, durable: bool) -> None:
         temporary = path + ".tmp"
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            self._write_new(temporary, content, durable)
+            os.replace(temporary, path)
+        except OSError:
+            # On a full disk the part that was written is space that somebody needs.
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        if durable:
+            self.sync_directory(os.path.dirname(path))
+
+    @staticmethod
+    def _write_new(path: str, content: bytes, durable: bool) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             rest = memoryview(content)
             while rest:
@@ -197,9 +255,6 @@ class OsDisk:
                 os.fsync(fd)
         finally:
             os.close(fd)
-        os.replace(temporary, path)
-        if durable:
-            self.sync_directory(os.path.dirname(path))
 
     def make_directory(self, path: str) -> None:
         os.makedirs(path, exist_ok=True)
@@ -222,15 +277,13 @@ class OsDisk:
             os.close(fd)
 
     def sync_filesystem(self, path: str) -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if sys.platform != "linux":
-                os.sync()
-            elif _libc is not None and _libc.syncfs(fd):
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code), path)
-        finally:
-            os.close(fd)
+        if sys.platform != "linux":
+            os.sync()
+            return
+        assert _libc is not None
+        if _libc.syncfs(self._file_systems.descriptor(path)):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), path)
 
     def space(self, path: str) -> tuple[int, int]:
         found = os.statvfs(path)

@@ -50,7 +50,11 @@ class DiskFull(StorageError):
 
 
 class WriteFailed(StorageError):
-    """The disk refused a write; the log is offline from here on."""
+    """The disk refused a write, and not because it is full; whether the log is offline now, the log tells."""
+
+
+class ReadFailed(StorageError):
+    """The disk refused to read; the log stays as it is."""
 
 
 class DirectoryInUse(StorageError):

@@ -2,19 +2,21 @@
 
 Offset index (`.index`): 8 bytes an entry, (offset - base offset) i32, position in the segment i32. Time index
 (`.timeindex`): 12 bytes an entry, timestamp i64, (offset - base offset) i32: up to the entry's offset no record has
-a larger timestamp. Both columns never fall from entry to entry (Kafka: `OffsetIndex`, `TimeIndex`).
+a larger timestamp. Both columns rise from entry to entry (Kafka: `OffsetIndex`, `TimeIndex`).
 
 Entries are appended in memory and written to the file in blocks, at roll, at checkpoints and when closed: a crash
-loses only entries that recovery makes again. What is in the file is read through a mapping.
+loses only entries that recovery makes again. What is in the file is searched through a mapping.
 """
 
 from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from bisect import bisect_right
 from struct import Struct
 from typing import Final, Literal
 
+from logserver_records.batch import Buffer
+
 from logserver_segments.pool import Pool, Slot
+from logserver_segments.reading import ColdData
 from logserver_segments.seams import Disk, Mapping
 
 _BLOCK_ENTRIES: Final = 1024
@@ -34,7 +36,7 @@ class Index:
         file_entries: how many entries of the file count.
     """
 
-    __slots__ = ("_disk", "_entry", "_file_entries", "_keys", "_maps", "_slot", "_values", "path")
+    __slots__ = ("_disk", "_entry", "_file_entries", "_file_last", "_keys", "_maps", "_slot", "_values", "path")
 
     _OFFSET: Final = Struct(">ii")
     _TIME: Final = Struct(">qi")
@@ -47,6 +49,8 @@ class Index:
         self._maps = maps
         self._entry = self._OFFSET if kind == "offset" else self._TIME
         self._file_entries = file_entries
+        # The last of them, once it was needed.
+        self._file_last: tuple[int, int] | None = None
         self._keys = array("q")
         self._values = array("q")
         self._slot: Slot[Mapping] = Slot()
@@ -64,8 +68,10 @@ class Index:
         """Size of the file once all entries are in it."""
         return len(self) * self._entry.size
 
+    # Growing
+
     def append(self, key: int, value: int) -> None:
-        """Adds an entry; key and value may not be below those of the last one."""
+        """Adds an entry; key and value must be above those of the last one."""
         self._keys.append(key)
         self._values.append(value)
 
@@ -84,53 +90,150 @@ class Index:
             if not self._file_entries and not self._disk.exists(self.path):
                 self._disk.open(self.path, create=True)
             return
-        pack = self._entry.pack
-        block = b"".join([pack(key, value) for key, value in zip(self._keys, self._values, strict=True)])
         try:
             file = self._disk.open(self.path)
         except FileNotFoundError:
             file = self._disk.open(self.path, create=True)
-        file.write((block,), self._file_entries * self._entry.size)
-        self._file_entries += len(self._keys)
+        file.write((self._packed(),), self._file_entries * self._entry.size)
+        self.in_file()
+
+    def _packed(self) -> bytes:
+        pack = self._entry.pack
+        return b"".join([pack(key, value) for key, value in zip(self._keys, self._values, strict=True)])
+
+    def content(self) -> bytes:
+        """Returns the content of the file of an index that is in memory only."""
+        assert not self._file_entries
+        return self._packed()
+
+    def in_file(self) -> None:
+        """Says that all entries stand in the file now."""
+        self._file_entries = len(self)
+        if self._keys:
+            self._file_last = self._keys[-1], self._values[-1]
         self._keys = array("q")
         self._values = array("q")
         self._maps.drop(self._slot)
 
+    # Looking up
+
     def last(self) -> tuple[int, int] | None:
-        """Returns the last entry, if there is one."""
-        count = len(self)
-        return self[count - 1] if count else None
+        """Returns the last entry, if there is one; may read that entry from the disk.
 
-    def __getitem__(self, number: int) -> tuple[int, int]:
-        in_memory = number - self._file_entries
-        if in_memory >= 0:
-            return self._keys[in_memory], self._values[in_memory]
-        key, value = self._entry.unpack_from(self._view(), number * self._entry.size)
-        return key, value
+        Raises:
+            IndexDamaged: the file is shorter than its entries.
+            OSError: the disk refused.
+        """
+        if self._keys:
+            return self._keys[-1], self._values[-1]
+        if not self._file_entries or self._file_last is not None:
+            return self._file_last
+        size = self._entry.size
+        # Not through a mapping: of most segments nothing but this is ever asked for.
+        found = self._disk.open(self.path).read(size, (self._file_entries - 1) * size)
+        if len(found) < size:
+            raise IndexDamaged(f"{self.path} is shorter than {self._file_entries} entries")
+        key, value = self._entry.unpack(found)
+        self._file_last = key, value
+        return self._file_last
 
-    def floor(self, key: int) -> tuple[int, int] | None:
-        """Returns the last entry whose key is at most `key`, or None if all are larger."""
+    def floor(self, key: int, *, wait: bool = False) -> tuple[int, int] | None:
+        """Returns the last entry whose key is at most `key`, or None if all are larger.
+
+        Args:
+            wait: whether the disk may be waited for.
+
+        Raises:
+            ColdData: it would be, and may not.
+            IndexDamaged: the file is not what it was.
+            OSError: the disk refused.
+        """
         keys = self._keys
         if keys and keys[0] <= key:
             found = bisect_right(keys, key) - 1
             return keys[found], self._values[found]
-        if not self._file_entries:
-            return None
-        found = self._bisect_file(key)
-        return self[found - 1] if found else None
+        return self._file_floor(0, key, wait)
 
-    def floor_by_value(self, value: int) -> tuple[int, int] | None:
-        """Returns the last entry whose value is at most `value`, or None if all are larger."""
+    def floor_by_value(self, value: int, *, wait: bool = False) -> tuple[int, int] | None:
+        """Returns the last entry whose value is at most `value`, or None if all are larger; otherwise as `floor`."""
         values = self._values
         if values and values[0] <= value:
             found = bisect_right(values, value) - 1
             return self._keys[found], values[found]
-        size, unpack = self._entry.size, self._entry.unpack_from
+        return self._file_floor(1, value, wait)
+
+    def _file_floor(self, column: int, wanted: int, wait: bool) -> tuple[int, int] | None:
         if not self._file_entries:
             return None
-        view = self._view()
-        found = bisect_right(range(self._file_entries), value, key=lambda n: unpack(view, n * size)[1])
-        return self[found - 1] if found else None
+        view, size, unpack = self._view(wait), self._entry.size, self._entry.unpack_from
+        found = bisect_right(range(self._file_entries), wanted, key=lambda n: unpack(view, n * size)[column])
+        if not found:
+            return None
+        key, value = unpack(view, (found - 1) * size)
+        return key, value
+
+    def _view(self, wait: bool) -> Buffer:
+        """Returns the file's entries: through the mapping where the page cache has them all, read if it may wait."""
+        slot = self._slot
+        mapping = slot.resource
+        slot.used = True
+        size = self._file_entries * self._entry.size
+        if mapping is None:
+            try:
+                mapping = self._maps.put(slot, self._disk.open(self.path).map(size))
+            except FileNotFoundError:
+                raise IndexDamaged(f"{self.path} is missing") from None
+            except OSError:
+                # Too short, or no room for a mapping: reading tells which.
+                return self._read(size)
+        if mapping.is_resident(0, size):
+            return mapping.view
+        if not wait:
+            raise ColdData
+        return self._read(size)
+
+    def _read(self, size: int) -> bytes:
+        content = self._disk.open(self.path).read(size, 0)
+        if len(content) < size:
+            raise IndexDamaged(f"{self.path} is shorter than {self._file_entries} entries")
+        return content
+
+    def warm(self) -> None:
+        """Reads the file, so that looking something up will find it in the page cache; for another thread.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        if self._file_entries:
+            self._disk.open(self.path).read(self._file_entries * self._entry.size, 0)
+
+    def entries(self) -> list[tuple[int, int]]:
+        """Returns all entries, reading the file; those of a file that is too short are left out."""
+        content = b""
+        if self._file_entries:
+            content = self._disk.open(self.path).read(self._file_entries * self._entry.size, 0)
+        whole = len(content) - len(content) % self._entry.size
+        found: list[tuple[int, int]] = list(self._entry.iter_unpack(content[:whole]))
+        return found + list(zip(self._keys, self._values, strict=True))
+
+    # Checking and cutting
+
+    def check(self, *, key_range: range, value_range: range) -> None:
+        """Checks what can be checked without reading the segment: size, and the last entry against its bounds.
+
+        Raises:
+            IndexDamaged: file size and entries disagree, or the last entry can't be.
+            OSError: the disk refused.
+        """
+        try:
+            size = self._disk.open(self.path).size()
+        except FileNotFoundError:
+            raise IndexDamaged(f"{self.path} is missing") from None
+        if size % self._entry.size or size // self._entry.size < self._file_entries:
+            raise IndexDamaged(f"{self.path} has {size} bytes, which is no whole number of the entries it should have")
+        last = self.last()
+        if last is not None and (last[0] not in key_range or last[1] not in value_range):
+            raise IndexDamaged(f"the last entry of {self.path}, {last}, is outside of its segment")
 
     def truncate(self, entries: int) -> None:
         """Keeps only the first `entries` entries, in memory and in the file."""
@@ -144,54 +247,18 @@ class Index:
         self._values = array("q")
         self._maps.drop(self._slot)
         self._file_entries = entries
+        self._file_last = None
         self._disk.open(self.path).truncate(entries * self._entry.size)
-
-    def count_below(self, *, key: int | None = None, value: int | None = None) -> int:
-        """Returns how many leading entries have a key (or value) below the one given."""
-        if key is not None:
-            return bisect_left(range(len(self)), key, key=lambda n: self[n][0])
-        assert value is not None
-        return bisect_left(range(len(self)), value, key=lambda n: self[n][1])
-
-    def check(self, *, key_range: range, value_range: range) -> None:
-        """Checks what can be checked without reading the segment: size, and the last entry against its bounds.
-
-        Raises:
-            IndexDamaged: file size and entries disagree, or the last entry can't be.
-        """
-        try:
-            size = self._disk.open(self.path).size()
-        except FileNotFoundError:
-            raise IndexDamaged(f"{self.path} is missing") from None
-        if size % self._entry.size or size // self._entry.size < self._file_entries:
-            raise IndexDamaged(f"{self.path} has {size} bytes, which is no whole number of the entries it should have")
-        last = self.last()
-        if last is not None and (last[0] not in key_range or last[1] not in value_range):
-            raise IndexDamaged(f"the last entry of {self.path}, {last}, is outside of its segment")
 
     def reset(self) -> None:
         """Forgets all entries; the file is removed."""
         self._keys = array("q")
         self._values = array("q")
         self._file_entries = 0
+        self._file_last = None
         self._maps.drop(self._slot)
         self._disk.remove(self.path)
 
     def release(self) -> None:
         """Lets go of the mapping."""
         self._maps.drop(self._slot)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return (self[n] for n in range(len(self)))
-
-    def _bisect_file(self, key: int) -> int:
-        view, size, unpack = self._view(), self._entry.size, self._entry.unpack_from
-        return bisect_right(range(self._file_entries), key, key=lambda n: unpack(view, n * size)[0])
-
-    def _view(self) -> memoryview:
-        slot = self._slot
-        mapping = slot.resource
-        slot.used = True
-        if mapping is None:
-            mapping = self._maps.put(slot, self._disk.open(self.path).map(self._file_entries * self._entry.size))
-        return mapping.view

@@ -6,7 +6,7 @@ yet durable; nobody reads it. `recovery.open_log` makes logs.
 
 import errno
 from bisect import bisect_right
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from logserver_records.batch import (
@@ -28,6 +28,7 @@ from logserver_segments.errors import (
     DiskFull,
     LogOffline,
     OffsetOutOfRange,
+    ReadFailed,
     RecordListTooLarge,
     WriteFailed,
 )
@@ -36,7 +37,7 @@ from logserver_segments.logs import get_logger
 from logserver_segments.partition_log import Appended, LogListener, TimestampOffset
 from logserver_segments.producer_state import ProducerStates
 from logserver_segments.reading import BadBatch, ColdData, Slice, find_batch, read_slice
-from logserver_segments.rebuild import load_producers, rebuild_indexes
+from logserver_segments.rebuild import load_producers, note_batches, prepare_indexes
 from logserver_segments.seams import File, Workers
 from logserver_segments.segment import (
     DELETED_SUFFIX,
@@ -46,7 +47,7 @@ from logserver_segments.segment import (
     Segment,
     file_name,
 )
-from logserver_segments.timestamps import first_record_at
+from logserver_segments.time_lookup import find_by_timestamp, find_largest_timestamp
 from logserver_segments.validation import check_payload
 
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -104,6 +105,8 @@ class Log:
         self._snapshots = snapshots
         # (when, paths): renamed files that go for good after file.delete.delay.ms.
         self._doomed: list[tuple[int, list[str]]] = []
+        # Told the new end before a truncation, so that no recovery point stays behind it.
+        self.before_truncation: Callable[[int], None] | None = None
 
     # What is there
 
@@ -131,6 +134,9 @@ class Log:
     def segments(self) -> tuple[Segment, ...]:
         """All segments in order; the last one is active."""
         return tuple(self._segments)
+
+    def __repr__(self) -> str:
+        return f"Log({self.name})"
 
     def set_listener(self, listener: LogListener | None) -> None:
         """Names who is told when offsets become durable, or that the log is lost."""
@@ -190,6 +196,9 @@ class Log:
         position = segment.size
         try:
             file = segment.file
+        except OSError as error:
+            raise WriteFailed(f"{self.name}: {segment.path} can't be opened: {error}") from error
+        try:
             segment.size = position + file.write(buffers, position)
         except OSError as error:
             raise self._write_failed(segment, position, error) from error
@@ -205,6 +214,9 @@ class Log:
             self._flush_indexes(segment)
         self._end = offset
         self._commit(file, offset - base_offset)
+        if self._offline is not None:
+            # A committer that flushes at once has failed at once.
+            raise self._is_offline()
         return Appended(base_offset, offset - 1, append_time, False)
 
     def _commit(self, file: File, records: int) -> None:
@@ -265,13 +277,50 @@ class Log:
         _log.error("log offline", log=self.name, reason=loss.message, kept_up_to=self._committed.offset)
         self._committer.discard(self)
         try:
-            self.truncate(self._committed.offset)
-        except OSError as error:
+            self._cut_uncommitted()
+        except (OSError, BadBatch) as error:
             _log.error("the tail behind the last durable offset could not be cut off", log=self.name, reason=str(error))
         for segment in self._segments:
             segment.release()
         if self._listener is not None:
             self._listener.log_lost(loss)
+
+    def _cut_uncommitted(self) -> None:
+        """Cuts the files at the committed offset. Indexes and producer states are left to the next opening.
+
+        Raises:
+            OSError: the disk refused.
+            BadBatch: the segment is damaged.
+        """
+        end = self._committed
+        if end.offset == self._end:
+            return
+        number = self._segment_number(end.offset)
+        self._remove_behind(number)
+        segment = self._segments[number]
+        position = 0
+        if segment.base_offset == end.segment_base:
+            position = end.position
+        elif segment.base_offset != end.offset:
+            found = find_batch(segment.blocking_fetcher(), 0, segment.size, end.offset)
+            position = found.position if found is not None else segment.size
+        segment.truncate(position)
+        self._end = end.offset
+
+    def _remove_behind(self, number: int) -> None:
+        """Removes the segments behind one, which becomes the active one. They are gone for good when this returns.
+
+        Raises:
+            OSError: the disk refused; some may be gone.
+        """
+        if number + 1 < len(self._segments):
+            while number + 1 < len(self._segments):
+                self._remove_files(self._segments[-1])
+                del self._segments[-1], self._bases[-1]
+            # Before anything else is cut or written: they must not come back behind other records.
+            self._resources.disk.sync_directory(self.directory)
+            self._segments[-1].sealed = False
+        self._sealed_bytes = sum(kept.size for kept in self._segments[:-1])
 
     def _write_failed(self, segment: Segment, position: int, error: OSError) -> Exception:
         """Undoes a write that failed half-way; returns what to raise."""
@@ -317,6 +366,7 @@ class Log:
         active = self._segments[-1]
         if not active.size:
             return active
+        self._check_now(active)
         last_offset = self._end + sum(header.last_offset_delta + 1 for _, header in batches) - 1
         full = (
             active.size + size > config.segment_bytes
@@ -333,8 +383,10 @@ class Log:
         if active.first_timestamp is None:
             try:
                 found = find_batch(active.blocking_fetcher(), 0, active.size, active.base_offset)
-            except (BadBatch, OSError):
-                return False
+            except BadBatch as error:
+                raise self._damaged(active, error) from None
+            except OSError as error:
+                raise self._read_failed(error) from error
             active.first_timestamp = found.header.max_timestamp if found is not None else -1
         if active.first_timestamp < 0:
             return False
@@ -342,13 +394,21 @@ class Log:
         return latest - active.first_timestamp > self.config.segment_ms
 
     def roll(self) -> None:
-        """Seals the active segment and begins a new one at the log end offset.
+        """Seals the active segment, if it has anything, and begins a new one at the log end offset.
 
         Raises:
             DiskFull: the disk has no space for the indexes or the new file; the active segment stays active.
-            WriteFailed: the disk refused otherwise.
+            WriteFailed: the disk refused otherwise; the active segment stays active.
+            LogOffline: flushing what `flush.messages` had let wait failed.
         """
         active = self._segments[-1]
+        if not active.size:
+            return
+        if self._unflushed:
+            # Later flushes will be of the new file only.
+            self._hand_over(active.file)
+            if self._offline is not None:
+                raise self._is_offline()
         segment = Segment(self.directory, self._end, self._resources)
         try:
             active.flush_indexes()
@@ -383,41 +443,92 @@ class Log:
         return self._bases[number + 1] if number + 1 < len(self._bases) else self._end
 
     def truncate(self, offset: int) -> None:
-        """Drops everything from `offset` on, with the producer state it caused.
+        """Drops everything from `offset` on, with the producer state it caused; for good when this returns.
+
+        A batch that holds `offset` goes as a whole.
 
         Raises:
-            OSError: the disk refused.
-            CorruptRecords: the batch boundary can't be found.
+            WriteFailed: the disk refused; the log is offline.
+            CorruptRecords: the batch boundary can't be found; the log is as before.
+            OSError: the recovery point could not be lowered first; the log is as before.
         """
         if offset >= self._end:
             return
-        self._committer.discard(self)
         number = self._segment_number(offset)
-        for segment in self._segments[number + 1 :]:
-            self._remove_files(segment)
-        del self._segments[number + 1 :], self._bases[number + 1 :]
         segment = self._segments[number]
         try:
-            start = 0 if segment.sealed else segment.position_at_or_before(offset)
-            found = find_batch(segment.blocking_fetcher(), start, segment.size, offset)
+            found = find_batch(segment.blocking_fetcher(), 0, segment.size, offset)
         except BadBatch as error:
-            raise CorruptRecords(f"{segment.path}: {error}") from None
-        if found is not None:
-            segment.truncate(found.position)
-        segment.sealed = False
-        self._end = min(offset, self._end) if found is None else found.header.base_offset
-        self._end = max(self._end, segment.base_offset)
-        self._start = min(self._start, self._end)
-        self._sealed_bytes = sum(kept.size for kept in self._segments[:-1])
-        self._rebuild(segment)
-        if self.epochs.truncate_end(self._end):
-            self._write_epochs()
-        self._reload_producers()
+            raise self._damaged(segment, error) from None
+        end = max(offset if found is None else found.header.base_offset, segment.base_offset)
+        if self.before_truncation is not None:
+            self.before_truncation(end)
+        self._committer.discard(self)
+        try:
+            self._remove_behind(number)
+            if found is not None:
+                segment.truncate(found.position)
+            self._end = end
+            self._start = min(self._start, end)
+            self._rebuild(segment)
+            if self.epochs.truncate_end(end):
+                self._write_epochs()
+            self._reload_producers()
+        except OSError as error:
+            self._offline = f"it could not be truncated to offset {offset}: {error.strerror or error}"
+            _log.error("log offline", log=self.name, reason=self._offline)
+            raise WriteFailed(f"{self.name}: {self._offline}") from error
         self._committed = min(self._committed, self._log_end())
+        self._hand_over_again()
+
+    def _hand_over_again(self) -> None:
+        """Hands over what is not committed yet, after a truncation took back what had been handed over."""
+        # Snapshots may have been removed.
+        self._new_file = True
+        if self._committed.offset < self._end:
+            for segment in self._segments[self._segment_number(self._committed.offset) :]:
+                self._hand_over(segment.file)
 
     def _rebuild(self, segment: Segment) -> None:
-        """Makes a segment's indexes again from its batches."""
-        rebuild_indexes(segment, segment.size, self.config.index_interval_bytes)
+        """Makes a segment's indexes again from its batches, now."""
+        segment.reset_indexes()
+        note_batches(segment, segment.file, segment.size, self.config.index_interval_bytes)
+        if segment.sealed:
+            segment.seal()
+
+    def _check_now(self, segment: Segment) -> None:
+        """Checks a segment's indexes if that has not been done, and makes them again at once if they are damaged.
+
+        Raises:
+            CorruptRecords: the segment is damaged.
+            ReadFailed: the disk refused.
+        """
+        if segment.checked:
+            return
+        try:
+            try:
+                segment.check_indexes(self._next_base(self._segment_number(segment.base_offset)))
+            except IndexDamaged as error:
+                _log.warning("index made again", log=self.name, segment=segment.path, reason=str(error))
+                self._rebuild(segment)
+        except OSError as error:
+            raise self._read_failed(error) from error
+
+    def max_timestamp_of(self, segment: Segment) -> int:
+        """Returns the largest timestamp in a segment, -1 if it has none.
+
+        Raises:
+            CorruptRecords: the segment is damaged.
+            ReadFailed: the disk refused.
+        """
+        self._check_now(segment)
+        return segment.load_max_timestamp()
+
+    def _damaged(self, segment: Segment, error: Exception) -> CorruptRecords:
+        return CorruptRecords(f"{segment.path} is damaged: {error}; run a check of the data directory")
+
+    def _read_failed(self, error: OSError) -> ReadFailed:
+        return ReadFailed(f"{self.name}: the disk failed to read: {error.strerror or error}")
 
     def _reload_producers(self) -> None:
         """Makes producer states again from the newest snapshot that is not behind the end, and the batches since."""
@@ -428,6 +539,21 @@ class Log:
 
     # Read
 
+    def segment_at(self, offset: int) -> Segment:
+        """Returns the segment whose range of offsets holds `offset`."""
+        return self._segments[self._segment_number(offset)]
+
+    def offset_behind(self, segment: Segment) -> int:
+        """Returns the offset behind the last one that a segment of this log can hold."""
+        return self._next_base(self._segment_number(segment.base_offset))
+
+    def readable_end(self, segment: Segment) -> int:
+        """Returns the position in a segment where what is committed ends."""
+        committed = self._committed
+        if segment.base_offset == committed.segment_base:
+            return committed.position
+        return 0 if segment.base_offset > committed.segment_base else segment.size
+
     def read(self, offset: int, max_bytes: int) -> Slice | Awaitable[Slice]:
         """Returns committed batches; see `PartitionLog.read`."""
         if self._offline is not None:
@@ -436,140 +562,116 @@ class Log:
             raise OffsetOutOfRange(
                 f"offset {offset} of {self.name} is out of range: its records go from {self._start} to {self._end}"
             )
-        committed = self._committed
         number = self._segment_number(offset)
-        while offset < committed.offset and number < len(self._segments):
+        while offset < self._committed.offset:
             segment = self._segments[number]
-            if segment.base_offset > committed.segment_base:
-                break
-            end = committed.position if segment.base_offset == committed.segment_base else segment.size
             try:
                 segment.check_indexes(self._next_base(number))
                 start = segment.position_at_or_before(offset)
+                end = self.readable_end(segment)
                 found = read_slice(segment.fetcher(), start, end, offset, max_bytes, segment.boundary_at_or_before)
             except ColdData:
-                return self._read_cold(segment, start, end, offset, max_bytes)
+                return self._read_cold(segment, offset, max_bytes)
             except (IndexDamaged, BadBatch) as error:
-                return self._read_after_rebuild(segment, end, offset, max_bytes, error)
+                return self._read_after_rebuild(segment, offset, max_bytes, error)
+            except OSError as error:
+                raise self._read_failed(error) from error
             if found.data:
                 return found
             # Nothing from this offset on in the segment (compacted away): the next one goes on.
             number += 1
-            offset = max(offset, segment.base_offset if number >= len(self._bases) else self._bases[number])
+            offset = min(self._bases[number] if number < len(self._bases) else self._end, self._committed.offset)
         return Slice(b"", offset)
 
-    async def _read_cold(self, segment: Segment, start: int, end: int, offset: int, max_bytes: int) -> Slice:
-        fetch = segment.blocking_fetcher()
+    async def _read_cold(self, segment: Segment, offset: int, max_bytes: int) -> Slice:
+        # Time may have passed since this was asked for.
+        if self._offline is not None or self.segment_at(offset) is not segment:
+            return await self._again(offset, max_bytes)
+        behind = self.offset_behind(segment)
         try:
-            found = await self._workers.run(read_slice, fetch, start, end, offset, max_bytes)
-        except BadBatch as error:
-            return await self._read_after_rebuild(segment, end, offset, max_bytes, error)
-        if found.data:
-            return found
-        again = self.read(self._behind(segment), max_bytes)
-        return again if isinstance(again, Slice) else await again
+            # Opened on this thread, whose the pool of open files is. The file stays when the log goes on without it.
+            fetch = segment.blocking_fetcher()
+            start = await self._position_cold(segment, offset)
+            if start is None:
+                return await self._again(offset, max_bytes)
+            found = await self._workers.run(read_slice, fetch, start, self.readable_end(segment), offset, max_bytes)
+        except (IndexDamaged, BadBatch) as error:
+            return await self._read_after_rebuild(segment, offset, max_bytes, error)
+        except OSError as error:
+            raise self._read_failed(error) from error
+        return found if found.data else await self._read_behind(behind, max_bytes)
 
-    def _behind(self, segment: Segment) -> int:
-        number = self._segment_number(segment.base_offset)
-        return max(self._next_base(number), self._start)
+    async def _position_cold(self, segment: Segment, offset: int) -> int | None:
+        """Returns where to begin to walk; None if the log has gone on without the segment meanwhile."""
+        try:
+            return segment.position_at_or_before(offset)
+        except ColdData:
+            await self._workers.run(segment.index.warm)
+        if self.segment_at(offset) is not segment:
+            return None
+        return segment.position_at_or_before(offset, wait=True)
 
-    async def _read_after_rebuild(
-        self, segment: Segment, end: int, offset: int, max_bytes: int, reason: Exception
-    ) -> Slice:
+    async def _again(self, offset: int, max_bytes: int) -> Slice:
+        found = self.read(offset, max_bytes)
+        return found if isinstance(found, Slice) else await found
+
+    async def _read_behind(self, behind: int, max_bytes: int) -> Slice:
+        """Goes on behind a segment that had nothing; the log start may have been raised meanwhile."""
+        return await self._again(max(min(behind, self._committed.offset), self._start), max_bytes)
+
+    async def _read_after_rebuild(self, segment: Segment, offset: int, max_bytes: int, reason: Exception) -> Slice:
         """Reads by walking the whole segment, because its index can't be trusted, and makes the index again."""
+        if self._offline is not None or self.segment_at(offset) is not segment:
+            return await self._again(offset, max_bytes)
         _log.warning("index made again", log=self.name, segment=segment.path, reason=str(reason))
-        fetch = segment.blocking_fetcher()
+        behind = self.offset_behind(segment)
         try:
-            found = await self._workers.run(read_slice, fetch, 0, end, offset, max_bytes)
+            fetch = segment.blocking_fetcher()
+            found = await self._workers.run(read_slice, fetch, 0, self.readable_end(segment), offset, max_bytes)
+            await self.rebuild_indexes(segment)
         except BadBatch as error:
-            raise CorruptRecords(f"{segment.path} is damaged: {error}; run a check of the data directory") from None
-        await self.rebuild_indexes(segment)
-        if found.data:
-            return found
-        again = self.read(self._behind(segment), max_bytes)
-        return again if isinstance(again, Slice) else await again
+            raise self._damaged(segment, error) from None
+        except OSError as error:
+            raise self._read_failed(error) from error
+        return found if found.data else await self._read_behind(behind, max_bytes)
 
     async def rebuild_indexes(self, segment: Segment) -> None:
-        """Makes the indexes of a sealed segment again, on a worker; readers meanwhile see the old state."""
+        """Makes the indexes of a segment again; of a sealed one on a worker, readers meanwhile see the old state.
+
+        Raises:
+            CorruptRecords: the segment is damaged.
+            OSError: the disk refused.
+        """
+        if self.segment_at(segment.base_offset) is not segment:
+            return
         if not segment.sealed:
             self._rebuild(segment)
             return
-        fresh = Segment(self.directory, segment.base_offset, self._resources, size=segment.size)
-        await self._workers.run(rebuild_indexes, fresh, segment.size, self.config.index_interval_bytes)
-        fresh.seal()
+        fresh = Segment(self.directory, segment.base_offset, self._resources, size=segment.size, sealed=True)
+        interval, disk = self.config.index_interval_bytes, self._resources.disk
+        await self._workers.run(prepare_indexes, fresh, segment.file, segment.size, interval, disk)
         number = self._segment_number(segment.base_offset)
+        # Otherwise somebody else was faster: another reader, retention, a compaction.
         if self._segments[number] is segment:
+            fresh.take_rebuilt()
+            fresh.mapped = segment.mapped
             self._segments[number] = fresh
             segment.release()
 
     async def offset_for_timestamp(self, timestamp_ms: int) -> TimestampOffset | None:
         """Finds the first record with at least that timestamp; see `PartitionLog.offset_for_timestamp`."""
-        for segment in list(self._segments):
-            if segment.load_max_timestamp() >= timestamp_ms:
-                found = await self._search(segment, timestamp_ms)
-                if found is not None:
-                    return found
-        return None
+        return await find_by_timestamp(self, self._workers, timestamp_ms)
 
     async def offset_of_max_timestamp(self) -> TimestampOffset | None:
         """Finds the record with the largest timestamp; see `PartitionLog.offset_of_max_timestamp`."""
-        best: Segment | None = None
-        for segment in self._segments:
-            if segment.size and (best is None or segment.load_max_timestamp() > best.load_max_timestamp()):
-                best = segment
-        if best is None or self._start >= self._committed.offset:
-            return None
-        timestamp = best.load_max_timestamp()
-        found = await self._search(best, timestamp)
-        while found is None and timestamp >= 0:
-            # The largest one is not committed yet, or below the log start: take the largest that can be read.
-            timestamp, found = await self._largest_readable()
-        return found
+        return await find_largest_timestamp(self, self._workers)
 
-    async def _largest_readable(self) -> tuple[int, TimestampOffset | None]:
-        best: TimestampOffset | None = None
-        for segment in list(self._segments):
-            end = self._readable_end(segment)
-            found = await self._workers.run(
-                first_record_at,
-                segment.blocking_fetcher(),
-                0,
-                end,
-                None,
-                self._start,
-                self.config.max_decompressed_bytes,
-            )
-            if found is not None and (best is None or found.timestamp_ms > best.timestamp_ms):
-                best = found
-        return -1, best
-
-    def _readable_end(self, segment: Segment) -> int:
-        if segment.base_offset > self._committed.segment_base:
-            return 0
-        return self._committed.position if segment.base_offset == self._committed.segment_base else segment.size
-
-    async def _search(self, segment: Segment, timestamp_ms: int) -> TimestampOffset | None:
-        number = self._segment_number(segment.base_offset)
-        try:
-            segment.check_indexes(self._next_base(number))
-            entry = segment.time_index.floor(timestamp_ms)
-            start = segment.position_at_or_before(segment.base_offset + entry[1]) if entry is not None else 0
-        except IndexDamaged:
-            start = 0
-        if self._readable_end(segment) <= start:
-            return None
-        try:
-            return await self._workers.run(
-                first_record_at,
-                segment.blocking_fetcher(),
-                start,
-                self._readable_end(segment),
-                timestamp_ms,
-                self._start,
-                self.config.max_decompressed_bytes,
-            )
-        except BadBatch as error:
-            raise CorruptRecords(f"{segment.path} is damaged: {error}") from None
+    def check_online(self) -> None:
+        """Raises:
+        LogOffline: the log can't be used.
+        """
+        if self._offline is not None:
+            raise self._is_offline()
 
     def end_of_epoch(self, epoch: int) -> tuple[int, int] | None:
         """Returns (largest leader epoch <= `epoch`, its end offset); see `PartitionLog.end_of_epoch`."""
@@ -607,7 +709,7 @@ class Log:
         for number, segment in enumerate(self._segments):
             last = number + 1 == len(self._segments)
             behind = self._next_base(number)
-            if behind > self._committed.offset or not segment.size:
+            if behind > self._committed.offset or (last and not segment.size):
                 break
             below_start = not last and behind <= self._start
             expired = config.delete and config.retention_ms != UNLIMITED and self._is_expired(segment, now_ms)
@@ -619,15 +721,26 @@ class Log:
         if count == 0:
             return 0
         if count == len(self._segments):
-            self.roll()
+            try:
+                self.roll()
+            except DiskFull:
+                # A full disk must not keep us from freeing it; the active segment goes next time.
+                count -= 1
+                if not count:
+                    raise
         self._drop_segments(count, now_ms)
         return count
 
     def _is_expired(self, segment: Segment, now_ms: int) -> bool:
-        latest = segment.load_max_timestamp()
+        if not segment.size:
+            return True
+        latest = self.max_timestamp_of(segment)
         return latest >= 0 and now_ms - latest > self.config.retention_ms
 
     def _drop_segments(self, count: int, now_ms: int) -> None:
+        if self._new_file:
+            # The file that the log goes on with must be there before the others are not: it tells the log end.
+            self._resources.disk.sync_directory(self.directory)
         gone = self._segments[:count]
         self._raise_start(max(self._start, self._bases[count]))
         del self._segments[:count], self._bases[:count]
@@ -648,6 +761,8 @@ class Log:
         self._segments[number : number + len(old)] = [new]
         self._bases[number : number + len(old)] = [new.base_offset]
         self._sealed_bytes += new.size - sum(segment.size for segment in old)
+        if new.base_offset <= self._committed.segment_base < self._next_base(number):
+            self._committed = LogEnd(self._committed.offset, new.base_offset, new.size)
         for segment in old:
             segment.release()
 
@@ -697,7 +812,10 @@ class Log:
         Raises:
             OSError: the disk refused; the old recovery point stays.
         """
-        self._segments[-1].flush_indexes()
+        active = self._segments[-1]
+        # Nothing was added to what has not even been checked.
+        if active.checked:
+            active.flush_indexes()
         if self._end:
             self.take_snapshot()
         return self._end
@@ -713,7 +831,8 @@ class Log:
     def prepare_close(self) -> int:
         """As `prepare_checkpoint`, for a clean stop: the time index then also tells the largest timestamp."""
         active = self._segments[-1]
-        active.close_time_index()
+        if active.checked:
+            active.close_time_index()
         return self.prepare_checkpoint()
 
     def close(self, reason: str = "it was closed") -> None:
@@ -723,7 +842,10 @@ class Log:
             self._offline = reason
         for segment in self._segments:
             segment.release()
-        for _, paths in self._doomed:
-            for path in paths:
+        doomed, self._doomed = self._doomed, []
+        for path in (path for _, paths in doomed for path in paths):
+            try:
                 self._resources.disk.remove(path)
-        self._doomed.clear()
+            except OSError as error:
+                # The next opening removes it.
+                _log.warning("file not removed", log=self.name, path=path, error=str(error))

@@ -209,7 +209,8 @@ class ProducerStates:
         if count < 0 or len(content) - _HEAD.size != count * _ENTRY.size:
             raise SnapshotDamaged(f"{count} entries do not fit its size of {len(content)} bytes")
         self._producers.clear()
-        for number in range(count):
+        # Written in order of last use.
+        for number in range(max(count - self._limit, 0), count):
             producer_id, epoch, last_sequence, last_offset, delta, timestamp, coordinator_epoch, transaction = (
                 _ENTRY.unpack_from(content, _HEAD.size + number * _ENTRY.size)
             )

@@ -30,7 +30,8 @@ class BadBatch(Exception):
 class Slice(NamedTuple):
     """Whole batches of one segment.
 
-    `next_offset` is the one behind the last record, or the offset asked for if `data` is empty.
+    `next_offset` is where to read on: behind the last record. If `data` is empty it is the offset asked for, or a
+    larger one if compaction left nothing in between.
     """
 
     data: Buffer
@@ -67,26 +68,6 @@ def find_batch(fetch: Fetch, start: int, end: int, offset: int) -> Found | None:
         if header.last_offset >= offset:
             return Found(position, header)
         position += header.size
-    return None
-
-
-def find_timestamp(fetch: Fetch, start: int, end: int, timestamp_ms: int, from_offset: int) -> Found | None:
-    """Returns the first batch from position `start` on with a max timestamp of at least `timestamp_ms`.
-
-    Batches that end below `from_offset` and control batches are passed over.
-
-    Raises:
-        BadBatch: the walk met bytes that are no batch.
-    """
-    position = start
-    while position < end:
-        found = find_batch(fetch, position, end, from_offset)
-        if found is None:
-            return None
-        header = found.header
-        if header.max_timestamp >= timestamp_ms and header.record_count and not header.is_control:
-            return found
-        position = found.position + header.size
     return None
 
 

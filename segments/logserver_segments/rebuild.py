@@ -9,25 +9,43 @@ from logserver_segments.index import IndexDamaged
 from logserver_segments.logs import get_logger
 from logserver_segments.producer_state import ProducerStates, SnapshotDamaged
 from logserver_segments.scan import ScanStopped, scan
-from logserver_segments.seams import Disk
-from logserver_segments.segment import SNAPSHOT_SUFFIX, Segment, file_name
+from logserver_segments.seams import Disk, File
+from logserver_segments.segment import REBUILT_SUFFIX, SNAPSHOT_SUFFIX, Segment, file_name
 
 _log = get_logger("logserver.segments")
 
 
-def rebuild_indexes(segment: Segment, size: int, index_interval_bytes: int) -> None:
-    """Makes both indexes of a segment again by walking over its first `size` bytes.
+def note_batches(segment: Segment, file: File, size: int, index_interval_bytes: int) -> None:
+    """Fills the indexes of a segment, in memory, by walking over the first `size` bytes of its file.
 
     Raises:
-        CorruptRecords: the segment itself is damaged.
+        CorruptRecords: the file is damaged.
+        OSError: the disk refused.
     """
-    segment.reset_indexes()
     try:
-        for position, header in scan(segment.file, 0, size, next_offset=segment.base_offset):
+        for position, header in scan(file, 0, size, next_offset=segment.base_offset):
             segment.note_batch(header, position, index_interval_bytes)
     except ScanStopped as error:
-        raise CorruptRecords(f"{segment.path} is damaged at {error}") from None
+        raise CorruptRecords(f"{segment.path} is damaged at {error}; run a check of the data directory") from None
     segment.indexes_rebuilt()
+
+
+def prepare_indexes(segment: Segment, file: File, size: int, index_interval_bytes: int, disk: Disk) -> None:
+    """Makes the indexes of a sealed segment again, in durable files beside the present ones; for another thread.
+
+    `Segment.take_rebuilt` then puts them in place.
+
+    Args:
+        segment: with nothing in its indexes; not used by anybody yet.
+
+    Raises:
+        CorruptRecords: the file is damaged.
+        OSError: the disk refused.
+    """
+    note_batches(segment, file, size, index_interval_bytes)
+    segment.close_time_index()
+    for index in (segment.index, segment.time_index):
+        disk.write_file(index.path + REBUILT_SUFFIX, index.content(), durable=True)
 
 
 def load_producers(
@@ -63,7 +81,7 @@ def load_producers(
             continue
         try:
             segment.check_indexes(behind)
-            start = segment.position_at_or_before(replay_from)
+            start = segment.position_at_or_before(replay_from, wait=True)
         except IndexDamaged:
             start = 0
         try:

@@ -5,12 +5,11 @@ included, was synced when the recovery point was written. A torn, corrupt or out
 everything from it on is cut off, and one log line says what and where.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from logserver_segments.checkpoints import LEADER_EPOCHS, CheckpointDamaged, LeaderEpochs
 from logserver_segments.committer import Committer
 from logserver_segments.config import LogConfig
-from logserver_segments.index import IndexDamaged
 from logserver_segments.log import Log
 from logserver_segments.logs import get_logger
 from logserver_segments.producer_state import ProducerStates
@@ -28,6 +27,8 @@ from logserver_segments.segment import (
     Resources,
     Segment,
     file_name,
+    is_file_of_log,
+    offset_of_file,
 )
 from logserver_segments.swap import finish_swaps
 
@@ -66,24 +67,32 @@ def open_log(
         segment.create()
         segments = [segment]
     epochs = LeaderEpochs()
-    epochs_known = _load_epochs(epochs, directory, disk, entries)
+    epochs_known = _load_epochs(epochs, directory, disk, entries, is_needed=any(segment.size for segment in segments))
+    epochs_before = epochs.to_file() if epochs_known else b""
     producers = ProducerStates(config.max_producers)
-    snapshots = sorted(_offset(entry.name) for entry in entries if entry.name.endswith(SNAPSHOT_SUFFIX))
-    active = segments[-1]
+    snapshots = sorted(
+        offset_of_file(entry.name)
+        for entry in entries
+        if is_file_of_log(entry.name) and entry.name.endswith(SNAPSHOT_SUFFIX)
+    )
     # A recovery point that does not fit the files is no recovery point.
-    known = recovery_point is not None and segments[0].base_offset <= recovery_point
-    if clean and known and recovery_point is not None and _fits(active, recovery_point) and epochs_known:
-        end = recovery_point
+    point = recovery_point if recovery_point is not None and segments[0].base_offset <= recovery_point else None
+    if clean and point is not None and _fits(segments[-1], point) and epochs_known:
+        end = point
     else:
-        check_from = recovery_point if known and recovery_point is not None and epochs_known else 0
-        end = _recover(name, segments, config, epochs, check_from, disk)
-        active = segments[-1]
+        end = _recover(name, segments, config, epochs, point if point is not None and epochs_known else 0, disk)
+    if end < start_offset and not clean:
+        end = _begin_anew(name, segments, start_offset, resources)
     for stale in [offset for offset in snapshots if offset > end]:
         disk.remove(f"{directory}/{file_name(stale, SNAPSHOT_SUFFIX)}")
         snapshots.remove(stale)
     if end > segments[0].base_offset or snapshots:
         load_producers(producers, directory, disk, segments, snapshots, end)
     start = min(max(start_offset, segments[0].base_offset), end)
+    epochs.truncate_end(end)
+    epochs.truncate_start(start)
+    if epochs.to_file() != epochs_before:
+        disk.write_file(f"{directory}/{LEADER_EPOCHS}", epochs.to_file(), durable=False)
     return Log(
         name,
         directory,
@@ -98,10 +107,6 @@ def open_log(
         epochs=epochs,
         snapshots=snapshots,
     )
-
-
-def _offset(name: str) -> int:
-    return int(name.split(".", 1)[0])
 
 
 def _tidy(directory: str, disk: Disk) -> Sequence[Entry]:
@@ -119,8 +124,8 @@ def _tidy(directory: str, disk: Disk) -> Sequence[Entry]:
 
 
 def _segments(directory: str, entries: Sequence[Entry], resources: Resources) -> list[Segment]:
-    sizes = {entry.name: entry.size for entry in entries if not entry.is_directory}
-    bases = sorted(_offset(name) for name in sizes if name.endswith(LOG_SUFFIX))
+    sizes = {entry.name: entry.size for entry in entries if not entry.is_directory and is_file_of_log(entry.name)}
+    bases = sorted(offset_of_file(name) for name in sizes if name.endswith(LOG_SUFFIX))
     segments = [
         Segment(
             directory,
@@ -135,7 +140,7 @@ def _segments(directory: str, entries: Sequence[Entry], resources: Resources) ->
     ]
     # Index files without their segment are left-overs of a deletion.
     for name in sizes:
-        if name.endswith((INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX)) and _offset(name) not in bases:
+        if name.endswith((INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX)) and offset_of_file(name) not in bases:
             resources.disk.remove(f"{directory}/{name}")
     return segments
 
@@ -147,16 +152,17 @@ def _fits(active: Segment, recovery_point: int) -> bool:
     return recovery_point > active.base_offset
 
 
-def _load_epochs(epochs: LeaderEpochs, directory: str, disk: Disk, entries: Sequence[Entry]) -> bool:
-    """Loads leader epochs; returns False if the file is there and damaged, so that the whole log must be read."""
+def _load_epochs(
+    epochs: LeaderEpochs, directory: str, disk: Disk, entries: Sequence[Entry], *, is_needed: bool
+) -> bool:
+    """Loads leader epochs; returns False if the file is damaged or not there, so that the whole log must be read."""
+    path = f"{directory}/{LEADER_EPOCHS}"
     if not any(entry.name == LEADER_EPOCHS for entry in entries):
-        return True
+        return not is_needed
     try:
-        epochs.load(disk.read_file(f"{directory}/{LEADER_EPOCHS}"))
+        epochs.load(disk.read_file(path))
     except CheckpointDamaged as error:
-        _log.warning(
-            "leader epochs are read from the log again", path=f"{directory}/{LEADER_EPOCHS}", reason=str(error)
-        )
+        _log.warning("leader epochs are read from the log again", path=path, reason=str(error))
         return False
     return True
 
@@ -172,14 +178,19 @@ def _recover(
     end = segments[first].base_offset
     for number in range(first, len(segments)):
         segment = segments[number]
-        was_sealed, segment.sealed = segment.sealed, False
+        was_sealed = segment.sealed
+        segment.sealed = False
         position = _known_part(segment, check_from)
+        start = position
         end = max(end, segment.base_offset)
         stopped: ScanStopped | None = None
         try:
             for at, header in scan(
                 segment.file, position, segment.size, next_offset=segment.base_offset, check_from_offset=check_from
             ):
+                if number == first and at == start:
+                    # Only what is read here tells the epochs from here on; the file may be of another time.
+                    epochs.truncate_end(header.base_offset)
                 segment.note_batch(header, at, config.index_interval_bytes)
                 if header.leader_epoch >= 0:
                     epochs.assign(header.leader_epoch, header.base_offset)
@@ -189,55 +200,104 @@ def _recover(
             stopped = error
         segment.indexes_rebuilt()
         if stopped is not None:
-            dropped = segments[number + 1 :]
-            _log.error(
-                "log cut at the last whole valid batch",
-                log=name,
-                segment=segment.path,
-                position=position,
-                offset=end,
-                cut_bytes=segment.size - position + sum(later.size for later in dropped),
-                reason=stopped.reason,
-            )
-            segment.truncate(position)
-            for later in dropped:
-                later.release()
-                for path in later.paths():
-                    disk.remove(path)
-            del segments[number + 1 :]
+            segment.sealed = was_sealed
+            _cut(name, segments, number, position, end, stopped.reason, disk)
             break
         if was_sealed:
             segment.seal()
     segments[-1].sealed = False
-    epochs.truncate_end(end)
-    disk.write_file(f"{segments[0].directory}/{LEADER_EPOCHS}", epochs.to_file(), durable=False)
+    if end < check_from:
+        # What the recovery point promised is not there, so it says nothing about what is.
+        _log.warning(
+            "the log ends before its recovery point and is read as a whole", log=name, end=end, point=check_from
+        )
+        return _recover(name, segments, config, epochs, 0, disk)
     return end
+
+
+def _cut(name: str, segments: list[Segment], number: int, position: int, end: int, reason: str, disk: Disk) -> None:
+    """Cuts a log at a position in one of its segments. What was behind is gone for good when this returns."""
+    segment = segments[number]
+    dropped = segments[number + 1 :]
+    _log.error(
+        "log cut at the last whole valid batch",
+        log=name,
+        segment=segment.path,
+        position=position,
+        offset=end,
+        cut_bytes=segment.size - position + sum(later.size for later in dropped),
+        reason=reason,
+    )
+    _remove(dropped, disk)
+    del segments[number + 1 :]
+    segment.truncate(position)
+
+
+def _remove(segments: Sequence[Segment], disk: Disk) -> None:
+    for segment in reversed(segments):
+        segment.release()
+        for path in segment.paths():
+            disk.remove(path)
+    if segments:
+        disk.sync_directory(segments[0].directory)
+
+
+def _begin_anew(name: str, segments: list[Segment], start_offset: int, resources: Resources) -> int:
+    """Begins an empty log at the log start offset, because damage has taken all that was not deleted (as Kafka)."""
+    _log.error("nothing is left of the log behind its start offset", log=name, offset=start_offset)
+    segment = Segment(segments[0].directory, start_offset, resources)
+    segment.create()
+    resources.disk.sync_directory(segment.directory)
+    _remove(segments, resources.disk)
+    segments[:] = [segment]
+    return start_offset
 
 
 def _known_part(segment: Segment, check_from: int) -> int:
     """Cuts the indexes to what is known to be good; returns the position of the batch from which to walk on."""
-    try:
-        segment.check_indexes(segment.base_offset + (1 << 31))
-    except IndexDamaged as error:
-        # Behind the recovery point a missing index is what an unclean end leaves; before it, it was there once.
-        if check_from > segment.base_offset:
-            _log.warning("index made again", segment=segment.path, reason=str(error))
-        segment.reset_indexes()
-        return 0
     relative = check_from - segment.base_offset
-    # Keys are last offsets of batches: those below the recovery point were synced before it was written.
-    kept = segment.index.count_below(key=relative) if relative > 0 else 0
-    if kept == 0:
-        segment.reset_indexes()
-        return 0
-    segment.index.truncate(kept)
-    key, position = segment.index[kept - 1]
-    segment.time_index.truncate(segment.time_index.count_below(value=key + 1))
-    segment.load_max_timestamp()
+    if relative > 0 and segment.size:
+        try:
+            found = _last_known(segment, relative)
+        except OSError as error:
+            _log.warning("index made again", segment=segment.path, reason=str(error))
+            found = None
+        if found is not None:
+            return found
+    segment.reset_indexes()
+    return 0
+
+
+def _last_known(segment: Segment, relative: int) -> int | None:
+    """Returns the position of the last indexed batch below a relative offset; None if the indexes are no help.
+
+    Entries below the recovery point were synced before it was written. What follows in the file may be anything.
+    """
+    offsets = _rising(segment.index.entries(), lambda entry: entry[0] < relative and entry[1] < segment.size)
+    if not offsets:
+        return None
+    key, position = offsets[-1]
+    times = _rising(segment.time_index.entries(), lambda entry: entry[1] <= key)
+    if not times:
+        return None
     try:
-        find_batch(segment.blocking_fetcher(), position, segment.size, segment.base_offset + key)
-    except BadBatch as error:
-        _log.warning("index made again", segment=segment.path, reason=str(error))
-        segment.reset_indexes()
-        return 0
+        batch = find_batch(segment.blocking_fetcher(), position, segment.size, segment.base_offset + key)
+    except BadBatch:
+        batch = None
+    if batch is None or batch.position != position or batch.header.last_offset != segment.base_offset + key:
+        _log.warning("index made again", segment=segment.path, reason=f"no batch is where entry {offsets[-1]} says")
+        return None
+    segment.index.truncate(len(offsets))
+    segment.time_index.truncate(len(times))
+    segment.load_max_timestamp()
     return position
+
+
+def _rising(entries: Sequence[tuple[int, int]], good: Callable[[tuple[int, int]], bool]) -> Sequence[tuple[int, int]]:
+    """Returns the leading entries that are good and in which both columns rise."""
+    last = (-1, -1)
+    for number, entry in enumerate(entries):
+        if not (good(entry) and entry[0] > last[0] and entry[1] > last[1]):
+            return entries[:number]
+        last = entry
+    return entries

@@ -4,10 +4,11 @@ The last segment of a log is *active*: it is appended to and read by `pread`. Ev
 changes again and is read through a mapping where the page cache has the data.
 """
 
+import errno
 from dataclasses import dataclass
 from typing import Final
 
-from logserver_records.batch import BatchHeader, Buffer
+from logserver_records.batch import NO_TIMESTAMP, BatchHeader, Buffer
 
 from logserver_segments.index import Index, IndexDamaged
 from logserver_segments.pool import Pool, Slot
@@ -20,6 +21,7 @@ TIME_INDEX_SUFFIX: Final = ".timeindex"
 SNAPSHOT_SUFFIX: Final = ".snapshot"
 TXN_INDEX_SUFFIX: Final = ".txnindex"
 DELETED_SUFFIX: Final = ".deleted"
+REBUILT_SUFFIX: Final = ".rebuilt.tmp"
 
 MAX_RELATIVE_OFFSET: Final = 0x7FFFFFFF
 
@@ -36,6 +38,17 @@ class Resources:
 def file_name(offset: int, suffix: str) -> str:
     """Returns the name of a log's file: the offset in 20 digits and the suffix."""
     return f"{offset:020d}{suffix}"
+
+
+def is_file_of_log(name: str) -> bool:
+    """Returns whether a name begins with an offset as `file_name` writes it; other files are not the log's."""
+    stem = name.split(".", 1)[0]
+    return len(stem) == 20 and stem.isascii() and stem.isdigit()
+
+
+def offset_of_file(name: str) -> int:
+    """Returns the offset that a file of a log is named after."""
+    return int(name.split(".", 1)[0])
 
 
 class Segment:
@@ -58,6 +71,7 @@ class Segment:
         "directory",
         "first_timestamp",
         "index",
+        "mapped",
         "max_timestamp",
         "max_timestamp_offset",
         "path",
@@ -102,6 +116,8 @@ class Segment:
         )
         self._bytes_since_entry = 0
         self._checked = size == 0
+        # Whether slices of a mapping of the file may be out.
+        self.mapped = False
         # Of the first batch appended: what segment.ms counts from. None where it has not been read yet.
         self.first_timestamp: int | None = None
         self.max_timestamp = -1
@@ -142,7 +158,8 @@ class Segment:
 
     def _append_time_entry(self) -> None:
         last = self.time_index.last()
-        if last is None or self.max_timestamp > last[0]:
+        # Without timestamps (-1) there is nothing to find by time.
+        if self.max_timestamp > (last[0] if last is not None else NO_TIMESTAMP):
             self.time_index.append(self.max_timestamp, self.max_timestamp_offset - self.base_offset)
 
     def seal(self) -> None:
@@ -157,7 +174,7 @@ class Segment:
 
     def close_time_index(self) -> None:
         """Adds the entry that names the segment's largest timestamp."""
-        if self.size and self.max_timestamp >= 0:
+        if self.size:
             self._append_time_entry()
 
     def flush_indexes(self) -> None:
@@ -166,7 +183,14 @@ class Segment:
         self.time_index.flush()
 
     def load_max_timestamp(self) -> int:
-        """Returns the largest timestamp in the segment, -1 if it has no records; reads it if need be."""
+        """Returns the largest timestamp in the segment, -1 if it has none; reads it from the time index if need be.
+
+        Right only once `check_indexes` is content.
+
+        Raises:
+            IndexDamaged: the time index has to be made again.
+            OSError: the disk refused.
+        """
         if self.max_timestamp < 0 and self.size:
             last = self.time_index.last()
             if last is not None:
@@ -179,6 +203,7 @@ class Segment:
 
         Raises:
             IndexDamaged: they have to be made again.
+            OSError: the disk refused.
         """
         if self._checked:
             return
@@ -189,9 +214,24 @@ class Segment:
             raise IndexDamaged(f"{self.time_index.path} is empty although the segment is not")
         self._checked = True
 
+    @property
+    def checked(self) -> bool:
+        """Whether the indexes have been checked, or made anew."""
+        return self._checked
+
     def indexes_rebuilt(self) -> None:
         """Says that the indexes were made from the segment itself, so there is nothing to check."""
         self._checked = True
+
+    def take_rebuilt(self) -> None:
+        """Puts the index files that `rebuild.prepare_indexes` made into their place.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        for index in (self.index, self.time_index):
+            self._resources.disk.rename(index.path + REBUILT_SUFFIX, index.path)
+            index.in_file()
 
     def reset_indexes(self) -> None:
         """Forgets both indexes, to make them again by `note_batch` over all batches."""
@@ -202,10 +242,17 @@ class Segment:
         self.max_timestamp_offset = self.base_offset
         self.first_timestamp = None
 
-    def position_at_or_before(self, offset: int) -> int:
-        """Returns the position of a batch from which walking on meets the one holding `offset`."""
+    def position_at_or_before(self, offset: int, *, wait: bool = False) -> int:
+        """Returns the position of a batch from which walking on meets the one holding `offset`.
+
+        Args:
+            wait: whether the disk may be waited for.
+
+        Raises:
+            ColdData, IndexDamaged, OSError: as `Index.floor`.
+        """
         # An entry's key is its batch's last offset: the batch of the largest key <= offset starts at or before it.
-        entry = self.index.floor(offset - self.base_offset)
+        entry = self.index.floor(offset - self.base_offset, wait=wait)
         return entry[1] if entry is not None else 0
 
     def boundary_at_or_before(self, position: int) -> int:
@@ -228,7 +275,12 @@ class Segment:
         slot.used = True
         mapping = slot.resource
         if mapping is None:
-            mapping = self._resources.maps.put(slot, self.file.map(self.size))
+            try:
+                mapping = self._resources.maps.put(slot, self.file.map(self.size))
+            except OSError:
+                # No room for another mapping (vm.max_map_count), or the file is shorter: reading serves, or tells.
+                return self._fetch_file(position, size)
+            self.mapped = True
         size = min(size, self.size - position)
         if not mapping.is_resident(position, size):
             raise ColdData
@@ -244,13 +296,17 @@ class Segment:
 
         The indexes have to be made again afterwards, or cut by the caller.
 
-        A mapping with live slices would turn into a trap, so a sealed segment's file is replaced, not cut in place.
+        The cut is durable when this returns: what came behind must not come back behind other records.
+
+        A mapping with live slices would turn into a trap, so a file that was mapped is replaced, not cut in place.
         """
-        if self.sealed:
+        if self.sealed or self.mapped:
             self._replace_with_prefix(size)
             self.sealed = False
+            self.mapped = False
         else:
             self.file.truncate(size)
+            self.file.sync()
         self.size = size
 
     def _replace_with_prefix(self, size: int) -> None:
@@ -262,6 +318,8 @@ class Segment:
         position = 0
         while position < size:
             part = old.read(min(1 << 20, size - position), position)
+            if not part:
+                raise OSError(errno.EIO, "the file ends before its batches do", self.path)
             new.write((part,), position)
             position += len(part)
         new.sync()

@@ -15,6 +15,8 @@ from logserver_segments.segment import (
     TIME_INDEX_SUFFIX,
     TXN_INDEX_SUFFIX,
     file_name,
+    is_file_of_log,
+    offset_of_file,
 )
 
 CLEANED_SUFFIX: Final = ".cleaned"
@@ -29,13 +31,19 @@ def begin_swap(directory: str, base_offset: int, last_base_offset: int, disk: Di
         OSError: the disk refused; the old segments still count.
     """
     stem = f"{directory}/{file_name(base_offset, '')}"
+    swap = stem + LOG_SUFFIX + SWAP_SUFFIX
     disk.write_file(stem + REPLACES_SUFFIX, str(last_base_offset).encode("ascii"), durable=True)
-    disk.rename(stem + LOG_SUFFIX + CLEANED_SUFFIX, stem + LOG_SUFFIX + SWAP_SUFFIX)
-    disk.sync_directory(directory)
+    disk.rename(stem + LOG_SUFFIX + CLEANED_SUFFIX, swap)
+    try:
+        disk.sync_directory(directory)
+    except OSError:
+        # Left there, the next start would put it in the place of whatever the log is by then.
+        disk.remove(swap)
+        raise
 
 
 def end_swap(directory: str, base_offset: int, bases: Sequence[int], disk: Disk) -> None:
-    """Removes the old segments' files and gives the new one its name. Safe to repeat."""
+    """Removes the old segments' files and gives the new one's their names. Safe to repeat."""
     stem = f"{directory}/{file_name(base_offset, '')}"
     for base in bases:
         for suffix in (INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX):
@@ -43,27 +51,34 @@ def end_swap(directory: str, base_offset: int, bases: Sequence[int], disk: Disk)
         if base != base_offset:
             disk.remove(f"{directory}/{file_name(base, LOG_SUFFIX)}")
     disk.rename(stem + LOG_SUFFIX + SWAP_SUFFIX, stem + LOG_SUFFIX)
+    for suffix in (INDEX_SUFFIX, TIME_INDEX_SUFFIX):
+        # Gone if it is repeated; then the index is made again when it is needed.
+        if disk.exists(stem + suffix + CLEANED_SUFFIX):
+            disk.rename(stem + suffix + CLEANED_SUFFIX, stem + suffix)
     disk.sync_directory(directory)
+    disk.remove(stem + REPLACES_SUFFIX)
+
+
+def undo_swap(directory: str, base_offset: int, disk: Disk) -> None:
+    """Removes what was made for a swap that did not begin."""
+    stem = f"{directory}/{file_name(base_offset, '')}"
+    for suffix in (LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX):
+        disk.remove(stem + suffix + CLEANED_SUFFIX)
     disk.remove(stem + REPLACES_SUFFIX)
 
 
 def finish_swaps(directory: str, entries: Sequence[Entry], disk: Disk) -> bool:
     """Finishes swaps that had begun and removes what of others is left; returns whether anything was done."""
     names = {entry.name for entry in entries}
-    done = False
-    for name in sorted(names):
-        if name.endswith(LOG_SUFFIX + SWAP_SUFFIX):
-            base = int(name.split(".", 1)[0])
-            last = int(disk.read_file(f"{directory}/{file_name(base, REPLACES_SUFFIX)}"))
-            logs = (int(other.split(".", 1)[0]) for other in names if other.endswith(LOG_SUFFIX))
-            bases = [found for found in logs if base <= found <= last]
-            end_swap(directory, base, bases, disk)
-            done = True
+    swapped = sorted(name for name in names if name.endswith(LOG_SUFFIX + SWAP_SUFFIX))
+    for name in swapped:
+        base = offset_of_file(name)
+        last = int(disk.read_file(f"{directory}/{file_name(base, REPLACES_SUFFIX)}"))
+        logs = (offset_of_file(other) for other in names if other.endswith(LOG_SUFFIX) and is_file_of_log(other))
+        end_swap(directory, base, [found for found in logs if base <= found <= last], disk)
+    done = bool(swapped)
     for name in names:
-        if name.endswith(CLEANED_SUFFIX) or (
-            name.endswith(REPLACES_SUFFIX)
-            and name.removesuffix(REPLACES_SUFFIX) + LOG_SUFFIX + SWAP_SUFFIX not in names
-        ):
+        if name.endswith((CLEANED_SUFFIX, REPLACES_SUFFIX)):
             disk.remove(f"{directory}/{name}")
             done = True
     return done

@@ -1,0 +1,265 @@
+"""Finding records of a log by their time. Decodes the batches that the records are in, on a worker."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from logserver_records.batch import BatchHeader
+from logserver_records.codec import Record, decode_batch
+from logserver_records.errors import RecordError
+
+from logserver_segments.config import LogConfig
+from logserver_segments.errors import CorruptRecords, ReadFailed
+from logserver_segments.index import IndexDamaged
+from logserver_segments.logs import get_logger
+from logserver_segments.partition_log import TimestampOffset
+from logserver_segments.reading import BadBatch, ColdData, Fetch, find_batch
+from logserver_segments.seams import Workers
+from logserver_segments.segment import Segment
+
+_log = get_logger("logserver.segments")
+
+
+class SearchedLog(Protocol):
+    """What a search needs of a log. Segments come and go while it waits for the disk."""
+
+    name: str
+    config: LogConfig
+
+    @property
+    def log_start_offset(self) -> int: ...
+
+    @property
+    def committed_offset(self) -> int: ...
+
+    def check_online(self) -> None: ...
+
+    def segment_at(self, offset: int) -> Segment: ...
+
+    def offset_behind(self, segment: Segment) -> int: ...
+
+    def readable_end(self, segment: Segment) -> int: ...
+
+    async def rebuild_indexes(self, segment: Segment) -> None: ...
+
+
+class _Gone(Exception):
+    """The segment left the log while the disk was waited for; another may hold its offsets now."""
+
+
+async def find_by_timestamp(log: SearchedLog, workers: Workers, timestamp_ms: int) -> TimestampOffset | None:
+    """Returns the first committed record with at least a timestamp, None if there is none.
+
+    Raises:
+        LogOffline: the log can't be used.
+        CorruptRecords: what is stored is damaged.
+        ReadFailed: the disk refused.
+    """
+    log.check_online()
+    offset = log.log_start_offset
+    while offset < log.committed_offset:
+        search = _Search(log, workers, offset)
+        try:
+            if await search.max_timestamp() >= timestamp_ms:
+                found = await search.first(timestamp_ms)
+                if found is not None:
+                    return found
+        except _Gone:
+            log.check_online()
+        else:
+            offset = search.behind
+        offset = max(offset, log.log_start_offset)
+    return None
+
+
+async def find_largest_timestamp(log: SearchedLog, workers: Workers) -> TimestampOffset | None:
+    """Returns the first of the committed records with the largest timestamp, None if there are no records.
+
+    Raises:
+        As `find_by_timestamp`.
+    """
+    log.check_online()
+    largest = -1
+    offset = log.log_start_offset
+    while offset < log.committed_offset:
+        search = _Search(log, workers, offset)
+        try:
+            if search.is_whole:
+                largest = max(largest, await search.max_timestamp())
+            else:
+                # Only a part of it counts, whose largest timestamp no index tells.
+                found = await search.largest()
+                largest = max(largest, found.timestamp_ms if found is not None else -1)
+        except _Gone:
+            log.check_online()
+        else:
+            offset = search.behind
+        offset = max(offset, log.log_start_offset)
+    found = await find_by_timestamp(log, workers, largest) if largest >= 0 else None
+    # The largest may be that of a control batch, of a batch that compaction emptied, or gone by now.
+    return found if found is not None else await _largest_of_all(log, workers)
+
+
+async def _largest_of_all(log: SearchedLog, workers: Workers) -> TimestampOffset | None:
+    """Finds the largest timestamp by walking over all batches."""
+    best: TimestampOffset | None = None
+    offset = log.log_start_offset
+    while offset < log.committed_offset:
+        search = _Search(log, workers, offset)
+        try:
+            found = await search.largest()
+        except _Gone:
+            log.check_online()
+        else:
+            if found is not None and (best is None or found.timestamp_ms > best.timestamp_ms):
+                best = found
+            offset = search.behind
+        offset = max(offset, log.log_start_offset)
+    return best
+
+
+class _Part(NamedTuple):
+    """A range of a segment's file, and the first offset that counts."""
+
+    fetch: Fetch
+    start: int
+    end: int
+    from_offset: int
+    max_decompressed_bytes: int
+
+
+class _Search:
+    """A search in the segment that holds an offset, from there on.
+
+    Whatever waits for the disk raises `_Gone` if the segment has left the log meanwhile.
+    """
+
+    def __init__(self, log: SearchedLog, workers: Workers, from_offset: int) -> None:
+        self._log = log
+        self._workers = workers
+        self._segment = log.segment_at(from_offset)
+        self._from_offset = from_offset
+        self.behind = log.offset_behind(self._segment)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the segment counts."""
+        segment = self._segment
+        return self._from_offset == segment.base_offset and self._log.readable_end(segment) == segment.size
+
+    def _check_there(self) -> None:
+        if self._log.segment_at(self._segment.base_offset) is not self._segment:
+            raise _Gone
+
+    async def max_timestamp(self) -> int:
+        """Returns the segment's largest timestamp, whether it counts or not; -1 if it has none."""
+        segment, log = self._segment, self._log
+        try:
+            segment.check_indexes(self.behind)
+        except IndexDamaged as error:
+            _log.warning("index made again", log=log.name, segment=segment.path, reason=str(error))
+            try:
+                await log.rebuild_indexes(segment)
+            except OSError as refused:
+                raise self._failed(refused) from refused
+            self._check_there()
+        except OSError as error:
+            raise self._failed(error) from error
+        return segment.load_max_timestamp()
+
+    def _failed(self, error: OSError) -> ReadFailed:
+        return ReadFailed(f"{self._log.name}: the disk failed to read: {error.strerror or error}")
+
+    async def first(self, timestamp_ms: int) -> TimestampOffset | None:
+        """Returns the segment's first committed record from the offset on with at least a timestamp."""
+        try:
+            start = self._start(timestamp_ms, wait=False)
+        except ColdData:
+            await self._warm()
+            self._check_there()
+            start = self._start(timestamp_ms, wait=True)
+        return await self._run(start, timestamp_ms)
+
+    async def _warm(self) -> None:
+        segment = self._segment
+        try:
+            await self._workers.run(segment.time_index.warm)
+            await self._workers.run(segment.index.warm)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _start(self, timestamp_ms: int, *, wait: bool) -> int:
+        segment = self._segment
+        try:
+            entry = segment.time_index.floor(timestamp_ms, wait=wait)
+            # Up to an entry's offset nothing is later than its timestamp.
+            known = segment.base_offset + entry[1] if entry is not None else segment.base_offset
+            return segment.position_at_or_before(max(known, self._from_offset), wait=wait)
+        except IndexDamaged:
+            return 0
+        except OSError as error:
+            raise self._failed(error) from error
+
+    async def largest(self) -> TimestampOffset | None:
+        """Returns the segment's first committed record from the offset on with the largest timestamp."""
+        return await self._run(0, None)
+
+    async def _run(self, start: int, timestamp_ms: int | None) -> TimestampOffset | None:
+        log, segment = self._log, self._segment
+        try:
+            part = _Part(
+                segment.blocking_fetcher(),
+                start,
+                log.readable_end(segment),
+                self._from_offset,
+                log.config.max_decompressed_bytes,
+            )
+            if timestamp_ms is None:
+                return await self._workers.run(_largest, part)
+            return await self._workers.run(_first, part, timestamp_ms)
+        except BadBatch as error:
+            raise CorruptRecords(f"{segment.path} is damaged: {error}; run a check of the data directory") from None
+        except OSError as error:
+            raise self._failed(error) from error
+
+
+def _first(part: _Part, timestamp_ms: int) -> TimestampOffset | None:
+    for position, header in _batches(part):
+        if header.max_timestamp >= timestamp_ms:
+            for record in _records(part, position, header):
+                if record.timestamp_ms >= timestamp_ms:
+                    return TimestampOffset(record.offset, record.timestamp_ms)
+    return None
+
+
+def _largest(part: _Part) -> TimestampOffset | None:
+    best: tuple[int, BatchHeader] | None = None
+    found: TimestampOffset | None = None
+    for position, header in _batches(part):
+        if header.base_offset < part.from_offset:
+            # Of the one batch that begins before, the largest may not count.
+            for record in _records(part, position, header):
+                if found is None or record.timestamp_ms > found.timestamp_ms:
+                    found = TimestampOffset(record.offset, record.timestamp_ms)
+        elif header.max_timestamp > (best[1].max_timestamp if best is not None else -2):
+            best = position, header
+    if best is None or (found is not None and found.timestamp_ms >= best[1].max_timestamp):
+        return found
+    return _first(part._replace(start=best[0]), best[1].max_timestamp)
+
+
+def _batches(part: _Part) -> Iterator[tuple[int, BatchHeader]]:
+    """Yields (position, header) of the batches with records for readers."""
+    position = part.start
+    while (found := find_batch(part.fetch, position, part.end, part.from_offset)) is not None:
+        if found.header.record_count and not found.header.is_control:
+            yield found.position, found.header
+        position = found.position + found.header.size
+
+
+def _records(part: _Part, position: int, header: BatchHeader) -> list[Record]:
+    try:
+        batch = part.fetch(position, header.size)
+        records = decode_batch(batch, max_decompressed_bytes=part.max_decompressed_bytes)
+    except RecordError as error:
+        raise CorruptRecords(f"the batch at offset {header.base_offset} can't be decoded: {error}") from None
+    return [record for record in records if record.offset >= part.from_offset]
