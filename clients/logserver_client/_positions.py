@@ -43,3 +43,12 @@ def timestamp_ms(time: Timestamp | datetime) -> int:
     if time.tzinfo is None:
         raise ValueError(f"{time!r} has no time zone; use datetime(..., tzinfo=UTC) or astimezone()")
     return round(time.timestamp() * 1000)
+
+
+def time_position(time: Timestamp | datetime | int) -> common_pb2.Position:
+    """Returns the message of a time; an int is milliseconds since the Unix epoch.
+
+    Raises:
+        ValueError: as `timestamp_ms`.
+    """
+    return common_pb2.Position(timestamp=time if isinstance(time, int) else timestamp_ms(time))

@@ -11,9 +11,10 @@ from typing import Any, Generic, TypeVar, Unpack, overload
 from logserver_client._background import BACKGROUND
 from logserver_client._produce.accumulator import PartitionQueue, TopicQueues
 from logserver_client._produce.batch import OnDelivery
-from logserver_client._produce.config import DEFAULT_ADDRESS, ProducerSettings, producer_config
+from logserver_client._produce.config import ProducerSettings, producer_config
 from logserver_client._produce.core import ProducerCore, serialized
 from logserver_client._produce.futures import RecordFuture
+from logserver_client._transport.options import DEFAULT_ADDRESS
 from logserver_client.errors import request_timed_out
 from logserver_client.types import Headers
 
@@ -106,7 +107,7 @@ class Producer(Generic[K, V]):
         self._value_serializer = value_serializer
         self._chooses_partition = config.partitioner is not None
         self._max_block_s = config.max_block_ms / 1000
-        self._core: ProducerCore[RecordFuture] = ProducerCore(config, RecordFuture)
+        self._core: ProducerCore[RecordFuture] = ProducerCore(config, RecordFuture, has_threads=True)
         self._append = self._core.accumulator.append
         self._topics = self._core.accumulator.topics
         self._user = BACKGROUND.acquire(self._core.abort)

@@ -139,7 +139,7 @@ class Accumulator(Generic[F]):
         self.is_closed = False
         self._lingering: deque[Batch] = deque()
         self._is_linger_watched = False
-        self._is_work_announced = False
+        self.is_work_announced = False
 
     # Any thread.
 
@@ -212,7 +212,7 @@ class Accumulator(Generic[F]):
 
     def begin_look(self) -> None:
         """Says that the loop looks now: what comes from here on calls `on_work` again."""
-        self._is_work_announced = False
+        self.is_work_announced = False
 
     def take_ready(self) -> PartitionQueue | None:
         """Returns the next partition with new sealed batches."""
@@ -323,8 +323,8 @@ class Accumulator(Generic[F]):
         self._announce_work()
 
     def _announce_work(self) -> None:
-        if not self._is_work_announced:
-            self._is_work_announced = True
+        if not self.is_work_announced:
+            self.is_work_announced = True
             self._on_work()
 
 

@@ -11,8 +11,6 @@ from logserver_client.types import Acks
 
 CompressionName = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
-DEFAULT_ADDRESS: Final = "127.0.0.1:50051"
-
 ENVELOPE_BYTES: Final = 1024
 """Room in a message for the topic's name (249 characters at most) and the fields around a batch."""
 

@@ -33,10 +33,14 @@ class ProducerCore(Generic[F]):
 
     Args:
         new_future: as `Accumulator`.
+        has_threads: records come from other threads than the event loop's.
     """
 
-    def __init__(self, config: ProducerConfig, new_future: Callable[[Batch, int, int], F]) -> None:
+    def __init__(
+        self, config: ProducerConfig, new_future: Callable[[Batch, int, int], F], *, has_threads: bool
+    ) -> None:
         self.config = config
+        self._has_threads = has_threads
         self._random = Random()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cluster: Cluster | None = None
@@ -91,6 +95,11 @@ class ProducerCore(Generic[F]):
             "records come faster than the server takes them, or it is away"
         )
 
+    @property
+    def is_open(self) -> bool:
+        """True from `start` to `close`."""
+        return self._cluster is not None
+
     # The event loop.
 
     async def start(self) -> None:
@@ -143,7 +152,7 @@ class ProducerCore(Generic[F]):
     def _on_work(self) -> None:
         loop, sender = self._loop, self._sender
         if loop is not None and sender is not None:
-            loop.call_soon_threadsafe(sender.look)
+            (loop.call_soon_threadsafe if self._has_threads else loop.call_soon)(sender.look)
 
     def _check(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         if self.accumulator.is_closed:

@@ -15,7 +15,7 @@ from logserver_client._produce.flow import Flow, Next
 from logserver_client._transport.connection import Connection
 from logserver_client._transport.status import error_from_message
 from logserver_client._transport.stream import run_stream
-from logserver_client.errors import LogServerError, message_too_large
+from logserver_client.errors import LogServerError, MessageTooLarge, message_too_large
 
 if TYPE_CHECKING:
     from logserver_client._produce.sender import Sender
@@ -26,7 +26,6 @@ _MESSAGE_BYTES: Final = 1024 * 1024
 """A message is closed when another batch would take it beyond this: larger ones gain nothing and hold up the rest."""
 
 _ACKS: Final = {"all": log_pb2.ACKS_ALL, 1: log_pb2.ACKS_LEADER, 0: log_pb2.ACKS_NONE}
-_TOO_LARGE_FOR_GRPC: Final = "RESOURCE_EXHAUSTED"
 
 
 @dataclass(slots=True)
@@ -213,7 +212,7 @@ class NodeSender:
                 lost.setdefault(flow, []).append(batch)
         for flow, batches in lost.items():
             flow.lost(batches, now_s)
-        if error.name == _TOO_LARGE_FOR_GRPC:
+        if isinstance(error, MessageTooLarge):
             self._shrink(requests, error)
         elif not error.retriable:
             for flow, batches in lost.items():

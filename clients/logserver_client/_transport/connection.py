@@ -10,7 +10,7 @@ from logserverpb.v1.log_pb2_grpc import LogStub
 
 from logserver_client._transport.options import CHANNEL_OPTIONS
 from logserver_client._transport.status import error_from_call
-from logserver_client.errors import connection_failed
+from logserver_client.errors import ConnectionFailed, connection_failed
 
 T = TypeVar("T")
 
@@ -48,8 +48,8 @@ class Connection:
                         f"no log server answers at {self.address}: tried for {timeout_s:.1f} s"
                     ) from error
                 failure = error_from_call(error, self.address)
-                # With details it is the server's own word. Without, the connection broke; the channel paces the next.
-                if code is grpc.StatusCode.UNAVAILABLE and repeatable and failure.retriable and left_s > 0:
+                # Without a word of the server's the connection broke. The channel paces the next attempt.
+                if isinstance(failure, ConnectionFailed) and repeatable and left_s > 0:
                     continue
                 raise failure from error
 

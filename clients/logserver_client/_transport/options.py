@@ -2,6 +2,9 @@
 
 from typing import Final
 
+DEFAULT_ADDRESS: Final = "127.0.0.1:50051"
+"""Where a server listens unless it is told otherwise."""
+
 # A server that comes back is found within two tries of this distance; a refused connect on the way costs a packet.
 _RECONNECT_FIRST_MS: Final = 100
 _RECONNECT_MOST_MS: Final = 200

@@ -7,11 +7,20 @@ import grpc
 from google.protobuf.message import DecodeError
 from logserverpb.v1 import common_pb2, status_pb2
 
-from logserver_client.errors import UNKNOWN, LogServerError, connection_failed, error_for, request_timed_out
+from logserver_client.errors import (
+    UNKNOWN,
+    LogServerError,
+    connection_failed,
+    error_for,
+    message_too_large,
+    request_timed_out,
+)
 
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 _ERROR_INFO: Final = "/google.rpc.ErrorInfo"
 _DOMAIN: Final = "logserver"
+_LARGER: Final = "larger than max"
+"""In the details of gRPC's own refusal of a message; the status alone also means too many calls."""
 
 _RETRIABLE: Final = frozenset(
     {
@@ -21,6 +30,7 @@ _RETRIABLE: Final = frozenset(
         grpc.StatusCode.CANCELLED,
         grpc.StatusCode.INTERNAL,
         grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
 """Statuses without our details after which a new connection may help: the server went away or broke off."""
@@ -37,6 +47,8 @@ def error_from_call(error: grpc.aio.AioRpcError, address: str) -> LogServerError
         return connection_failed(f"no log server answers at {address}: {details}")
     if status is grpc.StatusCode.DEADLINE_EXCEEDED:
         return request_timed_out(f"{address} did not answer in time: {details}")
+    if status is grpc.StatusCode.RESOURCE_EXHAUSTED and _LARGER in details:
+        return message_too_large(f"{address}: {details}; the server's setting is grpc.max.message.bytes")
     return LogServerError(UNKNOWN, status.name, f"{address}: {details}", status in _RETRIABLE)
 
 

@@ -1,0 +1,155 @@
+"""The synchronous admin client."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+
+from logserver_client import aio
+from logserver_client._admin_messages import SettingValue
+from logserver_client._background import BACKGROUND
+from logserver_client._transport.options import DEFAULT_ADDRESS
+from logserver_client.descriptions import Cluster, Setting, Status, Topic, TopicSummary
+from logserver_client.types import OffsetAndTimestamp, PartitionLike, Position, TopicPartition
+
+
+class AdminClient:
+    """Creates, describes, changes and deletes topics, and tells about the cluster. Safe for threads.
+
+    Every call waits for a server that isn't there yet, for `request_timeout_ms` in all.
+
+    Args:
+        address: HOST:PORT of a server.
+        request_timeout_ms: how long a call may take.
+
+    Raises:
+        ConnectionFailed: from every call, if no server was there in time.
+        RequestTimedOut: from every call, if it was there and did not answer.
+    """
+
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, request_timeout_ms: float = 30_000) -> None:
+        self._is_closed = True
+        self._admin = aio.AdminClient(address, request_timeout_ms=request_timeout_ms)
+        self._user = BACKGROUND.acquire(self._admin.close)
+        self._is_closed = False
+
+    def create_topic(
+        self,
+        name: str,
+        *,
+        partitions: int = 0,
+        settings: Mapping[str, SettingValue] | None = None,
+        validate_only: bool = False,
+    ) -> Topic:
+        """Creates a topic; nothing else does.
+
+        Args:
+            partitions: 0 means the server's `num.partitions`.
+            settings: by Kafka's names, e.g. {"retention.ms": 86_400_000}.
+            validate_only: check everything and create nothing.
+
+        Raises:
+            TopicAlreadyExists, InvalidTopic, InvalidPartitions, InvalidConfig: as the server says.
+        """
+        return BACKGROUND.run(
+            self._admin.create_topic(name, partitions=partitions, settings=settings, validate_only=validate_only)
+        )
+
+    def delete_topic(self, name: str) -> None:
+        """Deletes a topic with all its records.
+
+        Raises:
+            UnknownTopicOrPartition: there is no such topic.
+        """
+        BACKGROUND.run(self._admin.delete_topic(name))
+
+    def list_topics(self, *, include_internal: bool = False) -> list[TopicSummary]:
+        """Returns all topics, those that the server keeps for itself only if asked for."""
+        return BACKGROUND.run(self._admin.list_topics(include_internal=include_internal))
+
+    def describe_topic(self, name: str) -> Topic:
+        """Returns a topic with its partitions and settings.
+
+        Raises:
+            UnknownTopicOrPartition: there is no such topic.
+        """
+        return BACKGROUND.run(self._admin.describe_topic(name))
+
+    def alter_topic(
+        self,
+        name: str,
+        *,
+        set: Mapping[str, SettingValue] | None = None,
+        reset: Iterable[str] = (),
+        validate_only: bool = False,
+    ) -> Topic:
+        """Changes settings of a topic, all or none.
+
+        Args:
+            set: new values by name.
+            reset: names of settings to take back to their default.
+
+        Raises:
+            UnknownTopicOrPartition, InvalidConfig: as the server says.
+        """
+        return BACKGROUND.run(self._admin.alter_topic(name, set=set, reset=reset, validate_only=validate_only))
+
+    def create_partitions(self, name: str, partitions: int, *, validate_only: bool = False) -> Topic:
+        """Raises the number of partitions to `partitions`, the new total.
+
+        Raises:
+            UnknownTopicOrPartition, InvalidPartitions: as the server says.
+        """
+        return BACKGROUND.run(self._admin.create_partitions(name, partitions, validate_only=validate_only))
+
+    def delete_records(self, topic: str, partition: int, before_offset: int) -> int:
+        """Deletes the records of a partition before an offset.
+
+        Args:
+            before_offset: the first offset that stays; -1 deletes all that can be read.
+
+        Returns:
+            The log start offset after it.
+
+        Raises:
+            UnknownTopicOrPartition, OffsetOutOfRange: as the server says.
+        """
+        return BACKGROUND.run(self._admin.delete_records(topic, partition, before_offset))
+
+    def list_offsets(self, positions: Mapping[PartitionLike, Position]) -> dict[TopicPartition, OffsetAndTimestamp]:
+        """Returns the offset that each position stands for, -1 where no record is at or after a time.
+
+        Raises:
+            UnknownTopicOrPartition: there is no such partition.
+        """
+        return BACKGROUND.run(self._admin.list_offsets(positions))
+
+    def describe_cluster(self) -> Cluster:
+        """Returns the cluster's id and nodes."""
+        return BACKGROUND.run(self._admin.describe_cluster())
+
+    def status(self) -> Status:
+        """Returns version, doors, counts and disk of the server at the address."""
+        return BACKGROUND.run(self._admin.status())
+
+    def settings(self) -> list[Setting]:
+        """Returns all settings in force at the server at the address."""
+        return BACKGROUND.run(self._admin.settings())
+
+    def close(self) -> None:
+        """Closes the channels."""
+        if not self._is_closed:
+            self._is_closed = True
+            BACKGROUND.run(self._admin.close())
+            BACKGROUND.release(self._user)
+
+    def __enter__(self) -> "AdminClient":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._is_closed:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)

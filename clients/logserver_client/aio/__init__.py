@@ -1,0 +1,11 @@
+"""The client for asyncio: the same names, with `await` where something is waited for.
+
+A client belongs to the event loop in which it is first used. `async with` closes it.
+"""
+
+from logserver_client.aio.admin import AdminClient
+from logserver_client.aio.consumer import Consumer
+from logserver_client.aio.producer import Producer, RecordFuture
+from logserver_client.aio.replay import Replay, replay
+
+__all__ = ["AdminClient", "Consumer", "Producer", "RecordFuture", "Replay", "replay"]

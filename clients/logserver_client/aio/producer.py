@@ -1,0 +1,181 @@
+"""The asyncio producer."""
+
+import asyncio
+import warnings
+from collections.abc import Callable
+from time import time_ns
+from types import TracebackType
+from typing import Any, Generic, TypeVar, Unpack, overload
+
+from logserver_client._produce.accumulator import PartitionQueue, TopicQueues
+from logserver_client._produce.batch import OnDelivery
+from logserver_client._produce.config import ProducerSettings, producer_config
+from logserver_client._produce.core import ProducerCore, serialized
+from logserver_client._produce.futures import AioRecordFuture
+from logserver_client._transport.options import DEFAULT_ADDRESS
+from logserver_client.errors import request_timed_out
+from logserver_client.types import Headers
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+RecordFuture = AioRecordFuture
+
+_NS_PER_MS = 1_000_000
+
+
+class Producer(Generic[K, V]):
+    """Sends records to topics, many in a batch, and keeps what is under way in order.
+
+        async with Producer("127.0.0.1:50051") as producer:
+            future = await producer.send("flights", b'{"carrier": "UA"}', key=b"UA")
+            print((await future).offset)
+
+    Arguments, guarantees and errors are those of the synchronous `logserver_client.Producer`.
+    """
+
+    @overload
+    def __init__(
+        self: "Producer[bytes, bytes]", address: str = DEFAULT_ADDRESS, **settings: Unpack[ProducerSettings]
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Producer[K, bytes]",
+        address: str = DEFAULT_ADDRESS,
+        *,
+        key_serializer: Callable[[K], bytes],
+        **settings: Unpack[ProducerSettings],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Producer[bytes, V]",
+        address: str = DEFAULT_ADDRESS,
+        *,
+        value_serializer: Callable[[V], bytes],
+        **settings: Unpack[ProducerSettings],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        key_serializer: Callable[[K], bytes],
+        value_serializer: Callable[[V], bytes],
+        **settings: Unpack[ProducerSettings],
+    ) -> None: ...
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        key_serializer: Callable[[Any], bytes] | None = None,
+        value_serializer: Callable[[Any], bytes] | None = None,
+        **settings: Unpack[ProducerSettings],
+    ) -> None:
+        config = producer_config(address, key_serializer, value_serializer, **settings)
+        self._key_serializer = key_serializer
+        self._value_serializer = value_serializer
+        self._max_block_s = config.max_block_ms / 1000
+        self._core: ProducerCore[AioRecordFuture] = ProducerCore(config, AioRecordFuture, has_threads=False)
+        self._accumulator = self._core.accumulator
+
+    async def send(
+        self,
+        topic: str,
+        value: V | None = None,
+        *,
+        key: K | None = None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        on_delivery: OnDelivery | None = None,
+    ) -> AioRecordFuture:
+        """Puts a record into its partition's batch; returns once it is there, with a future to await for the rest.
+
+        Arguments and errors are those of the synchronous `send`; `on_delivery` is called in the event loop.
+        """
+        key_bytes: Any = key
+        value_bytes: Any = value
+        if self._key_serializer is not None and key is not None:
+            key_bytes = serialized(self._key_serializer, "key", topic, key)
+        if self._value_serializer is not None and value is not None:
+            value_bytes = serialized(self._value_serializer, "value", topic, value)
+        queues = self._accumulator.topics.get(topic)
+        if queues is None:
+            queues = await self._ask_topic(topic)
+        if timestamp_ms is None:
+            timestamp_ms = time_ns() // _NS_PER_MS
+        try:
+            queue = self._core.choose(queues, key_bytes, partition)
+            future = self._accumulator.append(queue, timestamp_ms, key_bytes, value_bytes, headers or (), on_delivery)
+        except TypeError:
+            self._core.check_types(key_bytes, value_bytes)
+            raise
+        if future is None:
+            return await self._append_when_free(queue, timestamp_ms, key_bytes, value_bytes, headers or (), on_delivery)
+        if self._accumulator.is_work_announced:
+            # Once a batch: a loop of sends must let the event loop send.
+            await asyncio.sleep(0)
+        return future
+
+    async def flush(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Sends what is buffered without lingering and returns when all of it has been acknowledged or has failed.
+
+        Args:
+            timeout: seconds; None waits as long as it takes, which `delivery_timeout_ms` bounds.
+
+        Raises:
+            TimeoutError: it took longer.
+        """
+        async with asyncio.timeout(timeout):
+            await self._core.flush()
+
+    async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Flushes and closes; what isn't acknowledged after `timeout` seconds fails with ClientClosed."""
+        await self._core.close(timeout)
+
+    async def __aenter__(self) -> "Producer[K, V]":
+        await self._core.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        core = getattr(self, "_core", None)
+        if core is not None and core.is_open:
+            warnings.warn(f"unclosed {self!r}: records may be lost", ResourceWarning, source=self, stacklevel=1)
+
+    async def _ask_topic(self, topic: str) -> TopicQueues:
+        try:
+            async with asyncio.timeout(self._max_block_s):
+                return await self._core.topic(topic)
+        except TimeoutError:
+            raise request_timed_out(
+                f"nothing was heard about the topic {topic} within max_block_ms={self._max_block_s * 1000:g}"
+            ) from None
+
+    async def _append_when_free(
+        self,
+        queue: PartitionQueue,
+        timestamp_ms: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        on_delivery: OnDelivery | None,
+    ) -> AioRecordFuture:
+        try:
+            async with asyncio.timeout(self._max_block_s):
+                while True:
+                    freed = asyncio.Event()
+                    future = self._accumulator.append(queue, timestamp_ms, key, value, headers, on_delivery, freed.set)
+                    if future is not None:
+                        return future
+                    await freed.wait()
+        except TimeoutError:
+            raise self._core.full() from None
