@@ -63,6 +63,7 @@ def test_an_emptied_batch_has_no_records():
     for compression in Compression:
         packed = RefBatch((), base_offset=5, last_offset_delta=3, attributes=compression)
         assert decode_batch(encode(packed), max_decompressed_bytes=0) == []
+        assert decode_batch(encode(packed, b""), max_decompressed_bytes=0) == []
 
 
 @pytest.mark.parametrize("compression", Compression)
@@ -116,6 +117,12 @@ def test_an_unknown_codec_is_unsupported(number):
     batch = RefBatch((RefRecord(0, 1),), attributes=number)
     with pytest.raises(UnsupportedBatch, match=f"unknown compression codec {number}"):
         decode_batch(encode(batch, b"0123456"), max_decompressed_bytes=100)
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_attributes_that_mean_nothing_yet_change_nothing(compression):
+    batch = RefBatch((RefRecord(0, 1, b"k", b"v"),), attributes=-(2**15) | 0x7F80 | compression)
+    assert decode_batch(encode(batch), max_decompressed_bytes=100) == [Record(0, 1, b"k", b"v", ())]
 
 
 @pytest.mark.parametrize("compression", Compression)
