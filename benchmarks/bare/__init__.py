@@ -1,0 +1,1 @@
+"""The peer: a gRPC server that moves bytes and does nothing else."""

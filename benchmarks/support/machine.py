@@ -1,0 +1,74 @@
+"""What a measurement was made on: machine, versions, command."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+
+_DISTRIBUTIONS: Final = ("logserver-broker", "grpcio", "protobuf", "uvloop", "aiokafka", "crc32c")
+
+
+def machine(directory: Path) -> dict[str, str]:
+    """Returns what there is to say of this machine.
+
+    Args:
+        directory: where the measurement keeps its data; its file system is named.
+    """
+    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    return {
+        "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores usable",
+        "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "data on": _file_system(directory),
+        "load before": f"{load} (1, 5, 15 minutes)",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of what is measured."""
+    found = {"python": platform.python_version()}
+    found.update((name, version(name)) for name in _DISTRIBUTIONS)
+    revision = _revision()
+    if revision:
+        found["revision"] = revision
+    return found
+
+
+def command(module: str) -> str:
+    """Returns the command line that started this process."""
+    return f"python -m {module} {shlex.join(sys.argv[1:])}".strip()
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
+
+
+def _file_system(directory: Path) -> str:
+    """Returns type and device of the file system that holds a directory."""
+    best, found = -1, "unknown"
+    path = directory.resolve()
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        device, mounted_at, kind = line.split()[:3]
+        if path.is_relative_to(mounted_at) and len(mounted_at) > best:
+            best, found = len(mounted_at), f"{kind} ({device})"
+    return found + (", in memory: flushing costs nothing there" if found.startswith("tmpfs") else "")
+
+
+def _revision() -> str | None:
+    """Returns the checked-out revision; None outside of a repository."""
+    asked = ["git", "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None

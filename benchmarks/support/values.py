@@ -1,0 +1,27 @@
+"""What the records of a benchmark hold: random bytes, made before anything is measured."""
+
+from collections.abc import Iterator
+from itertools import cycle, islice
+from random import Random
+from typing import Final
+
+_SEED: Final = 20
+_POOL_BYTES: Final = 8 << 20
+_KEYS: Final = 1_000
+KEY_BYTES: Final = 8
+
+
+def keys() -> list[bytes]:
+    """Returns different keys of 8 bytes."""
+    return [b"%08d" % number for number in range(_KEYS)]
+
+
+def values(size_bytes: int) -> list[bytes]:
+    """Returns different values of one size, 8 MiB of them: more than the processor keeps at hand."""
+    random = Random(_SEED)
+    return [random.randbytes(size_bytes) for _ in range(max(min(_POOL_BYTES // size_bytes, 65_536), 1))]
+
+
+def endless(pool: list[bytes], count: int) -> Iterator[bytes]:
+    """Yields so many from a pool, over and over."""
+    return islice(cycle(pool), count)
