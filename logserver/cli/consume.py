@@ -9,6 +9,7 @@ import click
 from logserver.cli.failures import CommandFailed, talking_to
 from logserver.cli.options import json_option, partition_option, server_option
 from logserver.cli.positions import Place, place_option
+from logserver.cli.reading import names_of, write_range
 from logserver.cli.records_out import RecordWriter
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ FORMAT_OPTION: Final = click.option(
     show_default=True,
     help="The value and a line end, or one JSON object a record.",
 )
-
-_POLL_SECONDS: Final = 3600.0
-"""A poll that finds nothing is simply made again."""
 
 _MOST_A_POLL: Final = 10_000
 
@@ -53,46 +51,51 @@ def consume(
     TIMESTAMP is milliseconds since the epoch (from 10^12 on; smaller integers are offsets) or an ISO-8601 time,
     UTC unless it says otherwise. It means the first record at or after that time.
     """
-    from logserver_client import Consumer
-
-    with (
-        talking_to(server),
-        Consumer(server) as consumer,
-        RecordWriter(form, as_array=as_json) as writer,
-    ):
-        assigned = partitions_of(consumer, topic, partition)
-        # Before the start is looked up, so that what --exit-at-end leaves out is never before what it shows.
-        ends = consumer.end_offsets(assigned) if exit_at_end else None
-        consumer.assign(assigned, at=start.position())
-        _copy(consumer, writer, most, ends)
-
-
-def partitions_of(consumer: Consumer[bytes, bytes], topic: str, partition: int | None) -> list[TopicPartition]:
-    """The partitions to read: all of the topic, or the one named. Raises CommandFailed if the topic hasn't got it."""
-    partitions = consumer.partitions_for(topic)
-    if partition is None:
-        return partitions
-    chosen = [candidate for candidate in partitions if candidate.partition == partition]
-    if not chosen:
-        raise CommandFailed(f"{topic} has no partition {partition}; its partitions are 0 to {len(partitions) - 1}.")
-    return chosen
-
-
-def _copy(
-    consumer: Consumer[bytes, bytes],
-    writer: RecordWriter,
-    most: int | None,
-    ends: dict[TopicPartition, int] | None,
-) -> None:
-    """Writes records until there are `most`, or until every partition has come to its end."""
-    while most is None or writer.records < most:
-        if ends is not None and all(consumer.position(partition) >= end for partition, end in ends.items()):
-            return
-        limit = _MOST_A_POLL if most is None else min(most - writer.records, _MOST_A_POLL)
-        records = consumer.poll(_POLL_SECONDS, limit)
-        if ends is None:
-            writer.write(records)
+    with talking_to(server), RecordWriter(form, as_array=as_json) as writer:
+        if exit_at_end:
+            write_range(writer, server, topic, start, None, partition, most)
         else:
-            writer.write(record for record in records if record.offset < ends[record.topic, record.partition])
-        # Whoever watches sees each record at once; a poll brings many together when many are there.
-        writer.flush()
+            _follow(writer, server, topic, start, partition, most)
+
+
+def _follow(
+    writer: RecordWriter, server: str, topic: str, start: Place, partition: int | None, most: int | None
+) -> None:
+    """Writes records as they come, until there were `most` of them."""
+    from logserver_client import Consumer, TopicPartition
+
+    # Retention may overtake a slow reader; it then goes on with what is left.
+    with Consumer(server, auto_offset_reset="error" if partition is not None else "earliest") as consumer:
+        lowest = 0
+        if partition is not None:
+            consumer.assign(TopicPartition(topic, partition), at=start.position())
+        elif start.kind == "offset":
+            consumer.assign(_starts(consumer, topic, start))
+            lowest = start.number
+        else:
+            consumer.assign(topic, at=start.position())
+        while most is None or writer.records < most:
+            limit = _MOST_A_POLL if most is None else min(most - writer.records, _MOST_A_POLL)
+            records = consumer.poll(max_records=limit)
+            writer.write(record for record in records if record.offset >= lowest)
+            # Whoever watches sees each record at once; a poll brings many together when many are there.
+            writer.flush()
+
+
+def _starts(consumer: Consumer[bytes, bytes], topic: str, start: Place) -> dict[TopicPartition, int]:
+    """Where to begin in each partition of a topic, of which some may not have come to the offset yet.
+
+    Raises CommandFailed if none of them has.
+    """
+    partitions = consumer.partitions_for(topic)
+    ends = consumer.end_offsets(partitions)
+    later = [found for found in partitions if ends[found] < start.number]
+    if len(later) == len(partitions):
+        raise CommandFailed(
+            f"There is nothing at {start}: every partition of {topic} ends before it, "
+            f"the furthest at offset {max(ends.values())}."
+        )
+    if later:
+        click.echo(f"Waiting for {names_of(later)} to reach {start}.", err=True)
+    firsts = consumer.beginning_offsets(partitions)
+    return {found: min(max(start.number, firsts[found]), ends[found]) for found in partitions}

@@ -127,9 +127,12 @@ def produce(
     started = time.monotonic()
     try:
         _produce(server, topic, files, reader, outcome)
-    finally:
-        # Also what was stored before a file turned out to be broken, or before an interrupt.
-        _summarise(topic, outcome, time.monotonic() - started, as_json)
+    except BaseException:
+        # A file turned out to be broken, or somebody interrupted: what was stored until then stays.
+        if outcome.stored:
+            _summarise(topic, outcome, time.monotonic() - started, as_json)
+        raise
+    _summarise(topic, outcome, time.monotonic() - started, as_json)
     if outcome.failed:
         stop = " Nothing was read beyond it." if outcome.hopeless else ""
         total = outcome.stored + outcome.failed

@@ -23,9 +23,12 @@ class _Nothing:
 
 
 @contextmanager
-def progress_bar(label: str, total: int | None) -> Iterator[Progress]:
-    """A bar for `total` units of work; none if the total isn't known or nobody looks."""
-    if not total or not sys.stderr.isatty():
+def progress_bar(label: str, total: int | None, *, prints: bool = False) -> Iterator[Progress]:
+    """A bar for `total` units of work; none if the total isn't known or nobody looks.
+
+    With `prints` the work writes to standard output, and there is no bar either if that is the terminal.
+    """
+    if not total or not sys.stderr.isatty() or (prints and sys.stdout.isatty()):
         yield _Nothing()
         return
     with click.progressbar(length=total, label=label, file=sys.stderr, update_min_steps=max(total // 1000, 1)) as bar:

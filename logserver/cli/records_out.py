@@ -80,6 +80,9 @@ class RecordWriter:
         return self
 
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        if error_type is not None and not self.records and not issubclass(error_type, KeyboardInterrupt):
+            # A command that failed at once prints its sentence only.
+            return
         if error_type is not None and issubclass(error_type, BrokenPipeError):
             return
         if self._as_array:

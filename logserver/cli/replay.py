@@ -11,6 +11,7 @@ from logserver.cli.failures import talking_to
 from logserver.cli.options import json_option, partition_option, server_option
 from logserver.cli.output import summary_text
 from logserver.cli.positions import Place, place_option
+from logserver.cli.reading import write_range
 from logserver.cli.records_out import RecordWriter
 
 
@@ -31,18 +32,10 @@ def replay(
     UTC unless it says otherwise. An offset applies to each partition; those that end before it are skipped with a
     note, and it is an error if all do. A summary goes to standard error.
     """
-    from logserver_client import replay as replay_records
-
+    if end is not None and end.kind == start.kind and end.number < start.number:
+        raise click.UsageError(f"--to {end} is before --from {start}.")
     started = time.monotonic()
     with talking_to(server), RecordWriter(form, as_array=as_json) as writer:
-        writer.write(
-            replay_records(
-                server,
-                topic,
-                start.position(),
-                None if end is None else end.position(),
-                partition=partition,
-            )
-        )
+        write_range(writer, server, topic, start, end, partition)
     seconds = time.monotonic() - started
     click.echo(f"Replayed {summary_text(writer.records, writer.bytes, seconds)}.", err=True)
