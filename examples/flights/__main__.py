@@ -50,6 +50,7 @@ def _run(proof: Proof) -> None:
         replay_from_time(stage)
         proof.step("Stopping the server with SIGTERM")
         proof.check(server.stop() == 0, "the server ended cleanly")
+        proof.say(f"removing {folder}")
 
 
 def _terminated(number: int, frame: object) -> NoReturn:

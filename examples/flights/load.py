@@ -2,10 +2,9 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Final
 
-from logserver_client import Producer, RecordMetadata
+from logserver_client import Producer, RecordFuture
 
 from .flights import Flight
 from .readback import ROW_HEADER, Place
@@ -27,6 +26,7 @@ class Load:
 
         self._flights = flights
         self._say = say
+        self._reports = {len(flights) * part // REPORTS for part in range(1, REPORTS + 1)}
         self._progress = threading.Condition()
         self._ended = False
 
@@ -53,8 +53,8 @@ class Load:
             self._progress.wait_for(lambda: self._ended or len(self.acknowledged) >= count)
             return len(self.acknowledged)
 
-    def _taker(self, row: int) -> Callable[["Future[RecordMetadata]"], None]:
-        def take(future: "Future[RecordMetadata]") -> None:
+    def _taker(self, row: int) -> Callable[[RecordFuture], None]:
+        def take(future: RecordFuture) -> None:
             error = future.exception()
             with self._progress:
                 if error is not None:
@@ -64,7 +64,7 @@ class Load:
                 self.acknowledged[row] = Place(metadata.partition, metadata.offset)
                 self._progress.notify_all()
                 count = len(self.acknowledged)
-            if count % (len(self._flights) // REPORTS) == 0:
+            if count in self._reports:
                 self._say(f"{count:,} of {len(self._flights):,} acknowledged")
 
         return take
