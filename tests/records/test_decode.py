@@ -161,6 +161,8 @@ def test_records_cut_anywhere_are_corrupt(compression):
     [
         (record_body(key=varint(LONGEST)), f"the key claims {LONGEST} bytes, 2 are left"),
         (record_body(key=varint(LONGEST - 40)), f"the key claims {LONGEST - 40} bytes, 2 are left"),
+        # Ten bytes hold 70 bits; those beyond the 64th don't count.
+        (record_body(key=b"\xfe" + b"\xff" * 8 + b"\x7f"), f"the key claims {LONGEST} bytes, 2 are left"),
         (record_body(key=varint(2**40)), f"the key claims {2**40} bytes, 2 are left"),
         (record_body(key=varint(3)), "the key claims 3 bytes, 2 are left"),
         (record_body(value=varint(LONGEST)), f"the value claims {LONGEST} bytes, 1 are left"),
