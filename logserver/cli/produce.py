@@ -19,8 +19,7 @@ from logserver.cli.records_in import InputError, InputRecord, Reader, csv_reader
 from logserver.cli.sources import readable, sources, total_bytes
 
 if TYPE_CHECKING:
-    from logserver_client import Producer
-    from logserver_client._produce.futures import RecordFuture
+    from logserver_client import Producer, RecordFuture
 
 _MOST_UNANSWERED: Final = 50_000
 """Records sent and not yet looked at again; with the producer's own limit of bytes it bounds the memory."""

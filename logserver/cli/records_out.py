@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
 
+from logserver.cli.failures import CommandFailed, silence_standard_output
+
 if TYPE_CHECKING:
-    from logserver_client.types import BytesRecord
+    from logserver_client import BytesRecord
 
 _BUFFER_BYTES: Final = 256 * 1024
 
@@ -105,9 +108,23 @@ class RecordWriter:
     def flush(self) -> None:
         """Makes everything taken so far visible to the reader of standard output."""
         self._pass_on()
-        self._stream.flush()
+        with _writable():
+            self._stream.flush()
 
     def _pass_on(self) -> None:
         parts, self._parts, self._waiting_bytes = self._parts, [], 0
         if parts:
-            self._stream.write(b"".join(parts))
+            with _writable():
+                self._stream.write(b"".join(parts))
+
+
+@contextmanager
+def _writable() -> Iterator[None]:
+    """Makes a full disk behind standard output a failed command; a closed pipe stays what it is."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence_standard_output()
+        raise CommandFailed(f"Standard output can't be written: {error.strerror or error}.") from error

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -221,6 +223,15 @@ class TestConsume:
             code = reader.popen.wait(timeout=60)
             assert reader.popen.stderr is not None
             assert (code, reader.popen.stderr.read()) == (0, b"")
+
+    def test_a_full_disk_behind_standard_output_is_one_sentence(self, commands, topic):
+        command = [sys.executable, "-m", "logserver", "replay", topic, "--from", "earliest"]
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [*command, "--server", commands.server.grpc], stdout=full, stderr=subprocess.PIPE, timeout=60
+            )
+        assert done.returncode == 1
+        assert done.stderr == b"Error: Standard output can't be written: No space left on device.\n"
 
     def test_much_is_read_whole(self, commands):
         name = commands.topic(2)
