@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from logserver_records.batch import whole_batches
-from logserver_records.codec import build_batch, decode_batch
+from logserver_records.batch import Buffer, whole_batches
+from logserver_records.codec import Record, build_batch, decode_batch
+from logserver_records.errors import RecordError
 from logserver_segments.committer import Loss
-from logserver_segments.errors import StorageError
+from logserver_segments.errors import CorruptRecords, StorageError
 from logserver_segments.partition_log import PartitionLog
 from logserver_segments.seams import Clock
 
@@ -37,6 +38,8 @@ from logserver.metadata.store import (
 _LEASES: Final = b"\x00lease/"
 _CREATED: Final = "created"
 _LEASE: Final = "lease"
+_ENDED: Final = (0, float("-inf"))
+"""In place of the times of a lease that is being revoked."""
 _HISTORY_EVENTS: Final = 10_000
 """Changes kept for watchers that are behind."""
 _READ_BYTES: Final = 1 << 20
@@ -76,7 +79,7 @@ class LogMetadataStore:
         """Reads the log into memory.
 
         Raises:
-            StorageError: it can't be read.
+            StorageError: it can't be read, or is damaged.
         """
         offset = self._log.log_start_offset
         while offset < self._log.committed_offset:
@@ -84,7 +87,12 @@ class LogMetadataStore:
             found = read if isinstance(read, tuple) else await read
             for position, header in whole_batches(found.data):
                 revision = header.base_offset + 1
-                for record in decode_batch(found.data, position, max_decompressed_bytes=_MAX_DECOMPRESSED):
+                if revision <= self._revision:
+                    raise CorruptRecords(
+                        f"the metadata log is damaged: behind revision {self._revision} a batch begins at offset "
+                        f"{header.base_offset}"
+                    )
+                for record in _records(found.data, position, header.base_offset):
                     headers = {name: int(value or b"0") for name, value in record.headers}
                     assert record.key is not None
                     if record.value is None:
@@ -125,12 +133,11 @@ class LogMetadataStore:
 
     async def txn(self, compares: Sequence[Compare], operations: Sequence[Operation]) -> TxnResult:
         """Does all operations if all compares hold; see `MetadataStore.txn`."""
-        if any(operation.key.startswith(_LEASES) for operation in operations):
-            raise ValueError(f"keys that begin with {_LEASES!r} belong to the store")
+        _check_keys(operations)
+        _check_size(compares, operations)
         return await self._txn(compares, operations)
 
     async def _txn(self, compares: Sequence[Compare], operations: Sequence[Operation]) -> TxnResult:
-        _check_size(compares, operations)
         # Shielded: a caller that goes away must not leave the image behind the log.
         return await asyncio.shield(asyncio.ensure_future(self._run_txn(compares, operations)))
 
@@ -139,8 +146,8 @@ class LogMetadataStore:
             if self._failed is not None:
                 raise StoreUnavailable(self._failed)
             for operation in operations:
-                if isinstance(operation, Put) and operation.lease and operation.lease not in self._leases:
-                    raise LeaseExpired(f"lease {operation.lease} is gone")
+                if isinstance(operation, Put) and operation.lease:
+                    self._check_lease(operation.lease)
             if not all(compare.holds(self._image.get(compare.key)) for compare in compares):
                 return TxnResult(False, self._revision)
             effective = [
@@ -170,7 +177,7 @@ class LogMetadataStore:
                 done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._waiting.append((appended.last_offset, done))
                 await done
-        except StorageError as error:
+        except (StorageError, OSError) as error:
             raise StoreUnavailable(f"the metadata log could not be written: {error}") from error
         self._apply(operations, revision)
 
@@ -247,16 +254,39 @@ class LogMetadataStore:
             raise LeaseExpired(f"lease {lease_id} is gone")
         self._leases[lease_id] = (ttl_ms, now + ttl_ms)
 
+    def _check_lease(self, lease_id: int) -> None:
+        if self._leases.get(lease_id, _ENDED) == _ENDED:
+            raise LeaseExpired(f"lease {lease_id} is gone")
+
     async def revoke_lease(self, lease_id: int) -> None:
-        """Ends a lease and deletes its keys, in as many transactions as it takes."""
-        self._leases.pop(lease_id, None)
-        keys = [found.key for found in self._image.values() if found.lease == lease_id]
-        for start in range(0, len(keys), MAX_OPERATIONS):
-            await self._txn((), [Delete(key) for key in keys[start : start + MAX_OPERATIONS]])
-        await self._txn((), (Delete(_lease_key(lease_id)),))
+        """Ends a lease and deletes its keys, in as many transactions as it takes.
+
+        Raises:
+            StoreUnavailable: the store failed; what is left goes at a later `expire_leases`.
+        """
+        if lease_id in self._leases:
+            # From here on no key can be put under it. It is forgotten when its last key is gone.
+            self._leases[lease_id] = _ENDED
+            await asyncio.shield(asyncio.ensure_future(self._run_revoke(lease_id)))
+
+    async def _run_revoke(self, lease_id: int) -> None:
+        # Which keys are the lease's is known under the lock only: a transaction before this one may change that.
+        async with self._txn_lock:
+            if self._failed is not None:
+                raise StoreUnavailable(self._failed)
+            keys = [found.key for found in self._image.values() if found.lease == lease_id]
+            if _lease_key(lease_id) in self._image:
+                keys.append(_lease_key(lease_id))
+            for start in range(0, len(keys), MAX_OPERATIONS):
+                await self._write([Delete(key) for key in keys[start : start + MAX_OPERATIONS]])
+            self._leases.pop(lease_id, None)
 
     async def expire_leases(self) -> None:
-        """Revokes the leases whose time is over; to be called now and then."""
+        """Revokes the leases whose time is over; to be called now and then.
+
+        Raises:
+            StoreUnavailable: as `revoke_lease`.
+        """
         now = self._clock.monotonic_ms()
         for lease_id in [found for found, (_, ends) in self._leases.items() if now >= ends]:
             await self.revoke_lease(lease_id)
@@ -320,9 +350,15 @@ class LogWatch:
             found, changed = self._store.events_since(self._next)
             for events in found:
                 self._next = events[0].revision + 1
-                mine = [event for event in events if event.key.startswith(self._prefix)]
+                mine = [
+                    event
+                    for event in events
+                    if event.key.startswith(self._prefix) and not event.key.startswith(_LEASES)
+                ]
                 if mine:
                     yield mine
+                if self._cancelled.is_set():
+                    return
             if found:
                 continue
             waits = [asyncio.ensure_future(event.wait()) for event in (changed, self._cancelled)]
@@ -337,9 +373,31 @@ def _lease_key(lease_id: int) -> bytes:
     return _LEASES + f"{lease_id:020d}".encode()
 
 
+def _records(data: Buffer, position: int, base_offset: int) -> list[Record]:
+    try:
+        # What topics there are hangs on these bytes: better no start than one with a topic missing.
+        return decode_batch(data, position, max_decompressed_bytes=_MAX_DECOMPRESSED, verify_crc=True)
+    except RecordError as error:
+        raise CorruptRecords(f"the metadata log is damaged at offset {base_offset}: {error}") from error
+
+
+def _check_keys(operations: Sequence[Operation]) -> None:
+    seen = set()
+    for operation in operations:
+        key = operation.key
+        if not key or key.startswith(_LEASES):
+            raise ValueError(f"the key {key!r} can't be used: it is empty or begins as those of the store itself")
+        if key in seen:
+            # As etcd: which of them is the last would be a matter of order.
+            raise ValueError(f"the key {key!r} stands in the transaction more than once")
+        seen.add(key)
+
+
 def _check_size(compares: Sequence[Compare], operations: Sequence[Operation]) -> None:
-    if len(operations) > MAX_OPERATIONS or len(compares) > MAX_OPERATIONS:
-        raise TooLarge(f"a transaction may hold {MAX_OPERATIONS} operations, this one holds {len(operations)}")
+    for what, count in (("operations", len(operations)), ("compares", len(compares))):
+        if count > MAX_OPERATIONS:
+            raise TooLarge(f"a transaction may hold {MAX_OPERATIONS} {what}, this one holds {count}")
     size = sum(len(op.key) + (len(op.value) if isinstance(op, Put) else 0) for op in operations)
+    size += sum(len(compare.key) + len(compare.value or b"") for compare in compares)
     if size > MAX_TXN_BYTES:
         raise TooLarge(f"a transaction may hold {MAX_TXN_BYTES} bytes, this one holds {size}")

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
 MAX_OPERATIONS: Final = 128
-"""Operations in one transaction, at most (etcd's default)."""
+"""Operations in one transaction, and compares, at most (etcd's default)."""
 
 MAX_TXN_BYTES: Final = 1 << 20
-"""Bytes of keys and values in one transaction, at most."""
+"""Bytes of keys and values in one transaction, those of its compares included, at most."""
 
 
 class StoreUnavailable(Exception):
@@ -141,6 +141,7 @@ class MetadataStore(Protocol):
         """Does all operations if all compares hold, otherwise none; returns when the outcome is durable.
 
         Raises:
+            ValueError: a key is empty, or stands in more than one operation.
             TooLarge: more than 128 operations or 1 MiB.
             StoreUnavailable: the store failed; the outcome is unknown.
             LeaseExpired: a Put names a lease that is gone.
