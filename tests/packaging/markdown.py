@@ -23,6 +23,9 @@ def blocks(page: Path) -> list[Block]:
 
 
 def matches(expected: str, output: str) -> bool:
-    """Whether an output is the expected one, in which a line `...` stands for any number of lines."""
-    lines = (r"(?:.*\n)*?" if line == "..." else re.escape(line) + r"\n" for line in expected.splitlines())
+    """Whether an output is the expected one; a line `...` in that stands for any lines, `...` in a line for text."""
+    lines = (
+        r"(?:.*\n)*?" if line == "..." else ".*?".join(map(re.escape, line.split("..."))) + r"\n"
+        for line in expected.splitlines()
+    )
     return re.fullmatch("".join(lines), output.rstrip("\n") + "\n") is not None

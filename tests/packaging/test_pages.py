@@ -28,3 +28,12 @@ def test_make_targets_named_in_pages_exist() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {target for page in PAGES for target in re.findall(r"`make ([\w-]+)", page.read_text())}
     assert named <= targets
+
+
+def test_settings_in_the_readme_have_the_defaults_of_the_settings_page() -> None:
+    def defaults(page: Path) -> set[tuple[str, str]]:
+        return set(re.findall(r"^\| `([a-z.]+)` \| `([^`]+)` \|", page.read_text(), re.MULTILINE))
+
+    shown = defaults(ROOT / "README.md")
+    assert shown
+    assert shown <= defaults(ROOT / "docs" / "settings.md")

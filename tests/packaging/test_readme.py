@@ -113,3 +113,5 @@ def test_an_output_may_be_shortened() -> None:
     assert matches("a\n", "a")
     assert not matches("a\n...\nd\n", "a\nb\nc\n")
     assert not matches("a.c\n", "abc\n")
+    assert matches("a...d\n", "abcd\n")
+    assert not matches("a...d\n", "ab\ncd\n")
