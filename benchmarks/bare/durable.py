@@ -1,4 +1,4 @@
-"""A file that a thread writes and flushes in rounds, each of what came meanwhile: the least that being durable costs."""
+"""A file that a thread writes and flushes in rounds, each of what came meanwhile: the least cost of being durable."""
 
 import asyncio
 import os
