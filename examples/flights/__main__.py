@@ -1,10 +1,13 @@
 """The demonstration from its beginning to its end. Exits with 1 if anything does not hold."""
 
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final, NoReturn
+
+from logserver_client import LogServerError
 
 from .archive import ArchiveError, flights_zip
 from .commands import CommandError
@@ -19,6 +22,8 @@ from .storing import store
 BUILD: Final = Path("build")
 """Git ignores it. The flights stay there for the next time; the server's data goes."""
 
+FAILURES: Final = (ArchiveError, CommandError, ServerError, LogServerError, TimeoutError, subprocess.TimeoutExpired)
+
 
 def main() -> int:
     """Runs all parts; returns the exit code."""
@@ -26,7 +31,7 @@ def main() -> int:
     proof = Proof()
     try:
         _run(proof)
-    except (ArchiveError, CommandError, ServerError) as error:
+    except FAILURES as error:
         proof.check(False, f"{type(error).__name__}: {error}")
     return 0 if proof.close() else 1
 
