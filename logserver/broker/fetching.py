@@ -29,12 +29,16 @@ class FetchTarget(NamedTuple):
 
 
 class FetchResult(NamedTuple):
-    """What was read of one partition. `partition` is None if there is no such partition."""
+    """What was read of one partition. `partition` is None if there is no such partition.
+
+    `more` is true if more could be read than the limits on bytes let through.
+    """
 
     partition: Partition | None
     data: Buffer
     next_offset: int
     error: LogServerError | None
+    more: bool = False
 
 
 class _Waiter:
@@ -52,8 +56,8 @@ async def fetch(
 ) -> list[FetchResult]:
     """Reads partitions in turn; if less than `min_bytes` is there, waits for more, `max_wait_ms` at most.
 
-    An error of any partition, or `max_wait_ms` of 0, answers at once. `max_bytes` is a soft limit over all: the first
-    partition with data always gives at least one batch.
+    An error of any partition, a limit that is reached, or `max_wait_ms` of 0 answers at once. `max_bytes` is a soft
+    limit over all: the first partition with data always gives at least one batch.
     """
     results = await _read_all(lookup, targets, max_bytes)
     if max_wait_ms <= 0 or _is_enough(results, min_bytes):
@@ -79,7 +83,8 @@ async def fetch(
 
 
 def _is_enough(results: Sequence[FetchResult], min_bytes: int) -> bool:
-    return sum(len(result.data) for result in results) >= max(min_bytes, 1) or any(result.error for result in results)
+    size = sum(len(result.data) for result in results)
+    return size >= max(min_bytes, 1) or any(result.error or result.more for result in results)
 
 
 async def _read_all(lookup: PartitionLookup, targets: Sequence[FetchTarget], max_bytes: int) -> list[FetchResult]:
@@ -97,8 +102,10 @@ async def _read_one(lookup: PartitionLookup, target: FetchTarget, left: int, *, 
     try:
         partition = lookup.partition(target.topic, target.partition)
         partition.check_epoch(target.leader_epoch)
+        # As of now: what is committed while the read is awaited is not what a limit held back.
+        end = partition.high_watermark
         if left <= 0 and not nothing_yet:
-            return FetchResult(partition, b"", target.offset, None)
+            return FetchResult(partition, b"", target.offset, None, target.offset < end)
         found = partition.read(target.offset, min(target.max_bytes, max(left, 0)))
         if not isinstance(found, tuple):
             found = await found
@@ -106,5 +113,5 @@ async def _read_one(lookup: PartitionLookup, target: FetchTarget, left: int, *, 
         return FetchResult(partition, b"", target.offset, error)
     if len(found.data) > left and not nothing_yet:
         # Its first batch alone does not fit; the next fetch begins with it or comes to it.
-        return FetchResult(partition, b"", target.offset, None)
-    return FetchResult(partition, found.data, found.next_offset, None)
+        return FetchResult(partition, b"", target.offset, None, True)
+    return FetchResult(partition, found.data, found.next_offset, None, found.next_offset < end)

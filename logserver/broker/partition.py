@@ -6,7 +6,7 @@ answers everybody who waits.
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from logserver_records.batch import Buffer
 from logserver_segments.committer import Loss, LossReason
@@ -18,6 +18,8 @@ from logserver_segments.seams import Clock
 
 from logserver.broker.storage_errors import domain_error
 from logserver.errors import ErrorCode, LeaderHint, LogServerError
+
+T = TypeVar("T")
 
 Committed = Callable[[LogServerError | None], None]
 """Called once: with None when the records are durable, with an error when they won't be."""
@@ -211,12 +213,17 @@ class Partition:
             found = log.read(offset, max_bytes)
         except (StorageError, OSError) as error:
             raise domain_error(error) from error
-        return found if isinstance(found, Slice) else self._await_read(found)
+        return found if isinstance(found, Slice) else self._awaited(log, found)
 
-    async def _await_read(self, found: Awaitable[Slice]) -> Slice:
+    async def _awaited(self, log: PartitionLog, found: Awaitable[T]) -> T:
+        """Awaits what was asked of a log; an error because leading it ended meanwhile is told as such."""
         try:
             return await found
         except (StorageError, OSError) as error:
+            if self._unavailable is not None:
+                raise self._unavailable from error
+            if self.log is not log:
+                raise self._not_leader("its leadership changed meanwhile") from error
             raise domain_error(error) from error
 
     def add_waiter(self, waiter: DataWaiter) -> None:
@@ -238,10 +245,7 @@ class Partition:
             LogServerError: the partition can't be read.
         """
         log = self._led()
-        try:
-            return await log.offset_for_timestamp(timestamp_ms)
-        except (StorageError, OSError) as error:
-            raise domain_error(error) from error
+        return await self._awaited(log, log.offset_for_timestamp(timestamp_ms))
 
     async def offset_of_max_timestamp(self) -> TimestampOffset | None:
         """Finds the first record with the largest timestamp; None if there are no records.
@@ -250,10 +254,7 @@ class Partition:
             LogServerError: the partition can't be read.
         """
         log = self._led()
-        try:
-            return await log.offset_of_max_timestamp()
-        except (StorageError, OSError) as error:
-            raise domain_error(error) from error
+        return await self._awaited(log, log.offset_of_max_timestamp())
 
     # Settings
 

@@ -130,6 +130,12 @@ class DelayedCommitter:
             asyncio.get_running_loop().call_soon(self._tick)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets others run until something holds that nothing tells of."""
+    while not condition():  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0)
+
+
 def batch(*values: bytes | str, timestamp_ms: int = NOW_MS, **fields: Any) -> bytes:
     """Returns a record batch of values without keys."""
     return build_batch(
