@@ -1,0 +1,52 @@
+"""Every benchmark still runs, at the smallest size. What it measures is not looked at: that is for people."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import BENCHMARKS, run_one
+
+ROOT = Path(__file__).parents[2]
+
+SMALLEST = {
+    "streams": ["--rounds=1", "--megabytes=0.1", "--record-bytes=1024", "--partitions=1,3"],
+    "flush": ["--rounds=1", "--seconds=0.02", "--partitions=1,3", "--payload-bytes=1024", "--in-flight=1,2"],
+    "startup": ["--rounds=1", "--partitions=3", "--fill-bytes=1024", "--megabytes=0.1"],
+    "latency": ["--rounds=1", "--records=5"],
+}
+
+
+def test_every_benchmark_is_run_here() -> None:
+    assert set(SMALLEST) == set(BENCHMARKS)
+    scripts = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "__main__"}
+    assert scripts == set(BENCHMARKS)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_benchmark_prints_machine_versions_command_and_numbers(name: str, tmp_path: Path) -> None:
+    arguments = [f"--directory={tmp_path}", *SMALLEST[name]]
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--json", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["benchmark"] == f"benchmarks.{name}"
+    assert document["machine"]["processor"]
+    assert document["versions"]["logserver-broker"]
+    assert document["command"].startswith(f"python -m benchmarks.{name} --json")
+    assert document["runs"]
+    assert document["tables"] and all(table["rows"] for table in document["tables"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_people_get_is_markdown(tmp_path: Path) -> None:
+    page = run_one("flush", [f"--directory={tmp_path}", *SMALLEST["flush"]])
+    assert page.startswith("## benchmarks.flush\n")
+    assert "| partitions | KiB " in page
