@@ -1,13 +1,12 @@
 """Runs all benchmarks one after the other and writes what they print to one page: `python -m benchmarks`."""
 
 import argparse
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
-from benchmarks.support.machine import ROOT
+from benchmarks.support.machine import child_environment
 from benchmarks.support.output import progress
 
 BENCHMARKS: Final = ("streams", "flush", "startup", "latency")
@@ -40,7 +39,7 @@ def run_one(name: str, arguments: list[str]) -> str:
     """Returns what one benchmark prints; it is printed too."""
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=child_environment(),
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -40,6 +40,12 @@ def versions() -> dict[str, str]:
     return found
 
 
+def child_environment() -> dict[str, str]:
+    """Returns the environment of processes that are to find these modules too."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
+
+
 def command(module: str) -> str:
     """Returns the command line that started this process."""
     return f"python -m {module} {shlex.join(sys.argv[1:])}".strip()

@@ -1,7 +1,6 @@
 """Servers and clients as processes of their own, as in life."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
 
-from benchmarks.support.machine import ROOT
+from benchmarks.support.machine import child_environment
 
 START_TIMEOUT_S: Final = 120
 STOP_TIMEOUT_S: Final = 60
@@ -26,7 +25,6 @@ class _Process:
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
         self._log = log
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -34,7 +32,7 @@ class _Process:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=environment,
+                env=child_environment(),
                 start_new_session=True,
             )
 
