@@ -18,7 +18,7 @@ VERSIONS = [pytest.param(version, marks=[] if version == RUNNING else [pytest.ma
 IMPORTS = """
 import importlib, pathlib, sys
 for name in ["logserver", "logserver_client", "logserver_client.aio", "logserver_records", "logserver_segments",
-             "logserverpb.v1.log_pb2_grpc", "logserver.testing", "logserver.pytest_plugin"]:
+             "logserverpb.v1.log_pb2_grpc", "logserver.testing"]:
     module = importlib.import_module(name)
     path = pathlib.Path(module.__file__)
     assert path.is_relative_to(sys.prefix), path
