@@ -91,17 +91,25 @@ class Broker:
         self._leader_epoch = 0
         self._applied = 0
         self._apply_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        # Why changes of the store are not applied any more.
+        self._not_following: LogServerError | None = None
+        # What makes topics or partitions goes one after the other: each counts what the others have made.
+        self._growing = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
         self._removals: set[asyncio.Task[None]] = set()
 
     # Start and stop
 
     def start(self, leader_epoch: int) -> None:
-        """Takes up all topics of the store, leads all their partitions, and follows changes from here on."""
+        """Takes up all topics of the store, leads all their partitions, and follows changes from here on.
+
+        Raises:
+            LogServerError: the store holds a topic that this version can't read.
+        """
         self._leader_epoch = leader_epoch
         revision = self._store.revision
         for found in self._store.range(TOPICS_PREFIX):
-            self._apply_topic(TopicRecord.from_value(found.key, found.value), found.mod_revision)
+            self._apply(Event(found.key, found.value, found.mod_revision))
         self._applied = revision
         watch = self._store.watch(TOPICS_PREFIX, revision + 1)
         self._watcher = asyncio.create_task(self._follow(watch.__aiter__()), name="broker-watch")
@@ -111,37 +119,58 @@ class Broker:
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
+        self._end_following(LogServerError(ErrorCode.not_leader_or_follower, "the server is stopping"))
         if self._removals:
             await asyncio.gather(*self._removals, return_exceptions=True)
         for partition in self.partitions():
             partition.resign("the server is stopping")
 
     async def _follow(self, changes: AsyncIterator[Sequence[Event]]) -> None:
-        async for events in changes:
-            for event in events:
-                self._apply(event)
-            self._applied = events[-1].revision
-            still = []
-            for revision, done in self._apply_waiters:
-                if revision <= self._applied:
-                    if not done.done():
+        try:
+            async for events in changes:
+                for event in events:
+                    self._apply(event)
+                self._applied = events[-1].revision
+                still = []
+                for revision, done in self._apply_waiters:
+                    if revision > self._applied:
+                        still.append((revision, done))
+                    elif not done.done():
                         done.set_result(None)
-                else:
-                    still.append((revision, done))
-            self._apply_waiters = still
+                self._apply_waiters = still
+        except Exception as error:
+            _log.exception("changes of topics are not applied any more; restart the server")
+            message = f"changes of topics are not applied any more ({error}); restart the server"
+            self._end_following(LogServerError(ErrorCode.unknown_server_error, message))
+
+    def _end_following(self, reason: LogServerError) -> None:
+        """Answers everybody who waits for a change to be applied, now and later."""
+        self._not_following = reason
+        waiters, self._apply_waiters = self._apply_waiters, []
+        for _, done in waiters:
+            if not done.done():
+                done.set_exception(reason)
 
     def _apply(self, event: Event) -> None:
         if event.value is None:
             self._forget_topic(event.key.removeprefix(TOPICS_PREFIX).decode())
-        else:
-            self._apply_topic(TopicRecord.from_value(event.key, event.value), event.revision)
+            return
+        try:
+            record = TopicRecord.from_value(event.key, event.value)
+            settings = TopicSettings.resolve(self.settings, record.settings)
+        except (ValueError, KeyError, TypeError) as error:
+            raise LogServerError(
+                ErrorCode.unknown_server_error,
+                f"the metadata of the topic {event.key.removeprefix(TOPICS_PREFIX).decode()!r} can't be read by this "
+                f"version of the server: {error}",
+            ) from error
+        self._apply_topic(record, settings, event.revision)
 
-    def _apply_topic(self, record: TopicRecord, revision: int) -> None:
+    def _apply_topic(self, record: TopicRecord, settings: TopicSettings, revision: int) -> None:
         topic = self._topics.get(record.name)
         if topic is not None and topic.record.topic_id != record.topic_id:
             self._forget_topic(record.name)
             topic = None
-        settings = TopicSettings.resolve(self.settings, record.settings)
         if topic is None:
             topic = self._topics[record.name] = Topic(record, revision, settings, [])
         topic.record, topic.revision, topic.settings = record, revision, settings
@@ -186,6 +215,8 @@ class Broker:
 
     async def _change(self, compares: Sequence[Compare], operations: Sequence[Operation]) -> bool:
         """Changes the store and waits until this node has applied it; returns whether the compares held."""
+        if self._not_following is not None:
+            raise self._not_following
         try:
             result = await self._store.txn(compares, operations)
         except StoreUnavailable as error:
@@ -193,6 +224,8 @@ class Broker:
         except TooLarge as error:
             raise LogServerError(ErrorCode.invalid_request, str(error)) from error
         if result.succeeded and self._applied < result.revision:
+            if self._not_following is not None:
+                raise self._not_following
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._apply_waiters.append((result.revision, done))
             await done
@@ -248,23 +281,25 @@ class Broker:
         """Creates a topic; 0 partitions means the server's `num.partitions`.
 
         Raises:
-            LogServerError: INVALID_TOPIC_EXCEPTION, TOPIC_ALREADY_EXISTS, INVALID_PARTITIONS, INVALID_CONFIG.
+            LogServerError: INVALID_TOPIC_EXCEPTION, TOPIC_ALREADY_EXISTS, INVALID_PARTITIONS, INVALID_CONFIG,
+                POLICY_VIOLATION at `max.topics`.
         """
         check_name(name)
-        self._check_collision(name)
-        count = partitions or self.settings.num_partitions
-        self._check_partitions(count, self._total_partitions() + count)
         self._check_settings(settings)
-        if len(self._topics) >= self.settings.max_topics:
-            raise LogServerError(
-                ErrorCode.policy_violation, f"there are max.topics={self.settings.max_topics} topics already"
-            )
-        record = TopicRecord(name, self._new_topic_id(), count, dict(settings))
-        if validate_only:
+        async with self._growing:
+            self._check_collision(name)
+            count = partitions or self.settings.num_partitions
+            self._check_partitions(count, self._total_partitions() + count)
+            if len(self._topics) >= self.settings.max_topics:
+                raise LogServerError(
+                    ErrorCode.policy_violation, f"there are max.topics={self.settings.max_topics} topics already"
+                )
+            record = TopicRecord(name, self._new_topic_id(), count, dict(settings))
+            if validate_only:
+                return record
+            if not await self._change((Compare(record.key, mod_revision=0),), (Put(record.key, record.to_value()),)):
+                raise self._exists(name)
             return record
-        if not await self._change((Compare(record.key, mod_revision=0),), (Put(record.key, record.to_value()),)):
-            raise self._exists(name)
-        return record
 
     def _check_collision(self, name: str) -> None:
         if name in self._topics:
@@ -366,6 +401,10 @@ class Broker:
         Raises:
             LogServerError: UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS.
         """
+        async with self._growing:
+            return await self._create_partitions(name, total, validate_only)
+
+    async def _create_partitions(self, name: str, total: int, validate_only: bool) -> TopicRecord:
         topic = self.topic(name)
         now = len(topic.partitions)
         if total <= now:
@@ -377,7 +416,7 @@ class Broker:
         record = topic.record._replace(partitions=total)
         if validate_only:
             return record
-        return await self._update(topic, record, lambda: self.create_partitions(name, total))
+        return await self._update(topic, record, lambda: self._create_partitions(name, total, False))
 
     async def delete_records(self, topic: str, number: int, before_offset: int) -> int:
         """Deletes the records before an offset (-1: before the high watermark); returns the log start offset.

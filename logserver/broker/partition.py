@@ -12,12 +12,15 @@ from logserver_records.batch import Buffer
 from logserver_segments.committer import Loss, LossReason
 from logserver_segments.config import LogConfig
 from logserver_segments.errors import StorageError
+from logserver_segments.logs import get_logger
 from logserver_segments.partition_log import Appended, PartitionLog, TimestampOffset
 from logserver_segments.reading import Slice
 from logserver_segments.seams import Clock
 
 from logserver.broker.storage_errors import domain_error
 from logserver.errors import ErrorCode, LeaderHint, LogServerError
+
+_log = get_logger("logserver.broker")
 
 T = TypeVar("T")
 
@@ -74,7 +77,7 @@ class Partition:
     def lead(self, epoch: int) -> None:
         """Opens the log for writing under a leader epoch, which must not be below the last one.
 
-        An error of the disk is kept as the answer to whoever uses the partition, and harms no other partition.
+        An error is kept as the answer to whoever uses the partition, and harms no other partition.
         """
         assert self.log is None and epoch >= self.leader_epoch, (self, epoch, self.leader_epoch)
         self.leader_epoch = epoch
@@ -82,6 +85,14 @@ class Partition:
             log = self._open_log()
         except (OSError, StorageError) as error:
             self._unavailable = domain_error(error)
+            return
+        except Exception as error:
+            # Whatever it is that stands in its directory: the other partitions go on.
+            _log.exception("a log could not be opened", partition=str(self))
+            self._unavailable = LogServerError(
+                ErrorCode.kafka_storage_error,
+                f"{self} could not be opened: {type(error).__name__}: {error}; the server's log says more",
+            )
             return
         log.set_listener(self)
         self.log = log

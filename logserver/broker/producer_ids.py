@@ -50,7 +50,7 @@ class ProducerIds:
         """Returns (producer id, epoch): new ones, or the next epoch of an id that the client has (KIP-360).
 
         Raises:
-            LogServerError: INVALID_REQUEST if only one of them is given or they are negative.
+            LogServerError: INVALID_REQUEST if only one of them is given, they are negative, or nobody was given the id.
             StoreUnavailable: the metadata store failed.
         """
         if producer_id is None and epoch is None:
@@ -59,6 +59,13 @@ class ProducerIds:
             raise LogServerError(
                 ErrorCode.invalid_request,
                 "give both producer_id and producer_epoch, the ones that the producer has, or neither",
+            )
+        found = self._store.get(NEXT_BLOCK)
+        if found is None or producer_id >= int(found.value):
+            # A later block will give it to somebody else.
+            raise LogServerError(
+                ErrorCode.invalid_request,
+                f"producer id {producer_id} has not been given out by this cluster; ask for a new one",
             )
         if epoch >= _MAX_EPOCH - 1:
             return await self.new(), 0

@@ -164,9 +164,8 @@ async def test_batches_carry_the_leader_epoch(node: BrokerNode) -> None:
 
 async def test_resigning_answers_everybody_who_waits(held: BrokerNode) -> None:
     partition = await held.topic()
-    await_commits = [
-        asyncio.ensure_future(committed(partition, partition.append(batch("a")).last_offset)) for _ in "ab"
-    ]
+    appended = [partition.append(batch("a")) for _ in range(2)]
+    waits = [asyncio.ensure_future(committed(partition, found.last_offset)) for found in appended]
     waiter = Waiter()
     partition.add_waiter(waiter)
     await asyncio.sleep(0)
