@@ -2,8 +2,8 @@
 
 Keys are remembered as 128-bit digests, so memory is bounded by the number of distinct keys and not by their size.
 Offsets never change. Control batches stay. A tombstone (null value) stays until it is `delete.retention.ms` old, so
-that a reader on its way sees it. Of an emptied batch with a producer id the header stays (as Kafka), because the
-producer's sequence is told by it.
+that a reader on its way sees it. Of an emptied batch the header stays where a producer's sequence is told by it (as
+Kafka), and at the end of a segment: where a segment ends before the next one begins, recovery takes it for cut short.
 """
 
 from collections.abc import Iterator, Sequence
@@ -180,18 +180,20 @@ def _write_survivors(
     horizon = now_ms - config.delete_retention_ms
     for part in parts:
         for position, header in _batches(part):
-            batch: bytes | None = part.file.read(header.size, position)
-            if not header.is_control and header.record_count:
+            batch = part.file.read(header.size, position)
+            if not header.is_control:
                 records = _records(part.file, position, header, config.max_decompressed_bytes)
                 survivors = [record for record in records if _survives(record, latest, horizon)]
                 kept += len(survivors)
                 dropped += len(records) - len(survivors)
+                is_last = part is parts[-1] and position + header.size == part.size
+                if not survivors and header.producer_id == NO_PRODUCER_ID and not is_last:
+                    continue
                 if len(survivors) < len(records):
-                    batch = _rebuilt(header, survivors)
-            if batch is not None:
-                out.write((batch,), new.size)
-                new.note_batch(read_header(batch), new.size, config.index_interval_bytes)
-                new.size += len(batch)
+                    batch = rebuild_batch(header, survivors)
+            out.write((batch,), new.size)
+            new.note_batch(read_header(batch), new.size, config.index_interval_bytes)
+            new.size += len(batch)
     return _Counts(kept, dropped)
 
 
@@ -201,13 +203,6 @@ def _survives(record: Record, latest: dict[bytes, int], tombstone_horizon_ms: in
     if latest.get(mmh3.hash_bytes(record.key), _NO_KEY) > record.offset:
         return False
     return record.value is not None or record.timestamp_ms >= tombstone_horizon_ms
-
-
-def _rebuilt(header: BatchHeader, survivors: Sequence[Record]) -> bytes | None:
-    """Returns a batch with only the survivors, in the same place of offsets and sequences; None if none is needed."""
-    if not survivors and header.producer_id == NO_PRODUCER_ID:
-        return None
-    return rebuild_batch(header, survivors)
 
 
 def _take(log: Log, group: list[Segment], new: Segment, disk: Disk, now_ms: int) -> None:

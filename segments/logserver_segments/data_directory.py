@@ -279,10 +279,10 @@ class DataDirectory:
             recovery_point=known,
             start_offset=self._start_offsets.get(key, 0),
         )
-        log.before_truncation = lambda end: self._lower_recovery_point(key, end)
+        log.before_truncation = lambda end: self._lower_points(key, end)
         try:
             if known is not None and known > log.log_end_offset:
-                self._lower_recovery_point(key, log.log_end_offset)
+                self._lower_points(key, log.log_end_offset)
             if key in self._lost_ends:
                 log.truncate(self._lost_ends.pop(key))
         except BaseException:
@@ -312,8 +312,8 @@ class DataDirectory:
                 self._write_start_offsets()
                 self._is_outdated = False
 
-    def _lower_recovery_point(self, key: TopicPartition, end: int) -> None:
-        """Before a log is cut at `end`: nothing behind may count as checked any more.
+    def _lower_points(self, key: TopicPartition, end: int) -> None:
+        """Before a log is cut at `end`: nothing behind may count as checked or deleted any more.
 
         Raises:
             OSError: the disk refused.
@@ -325,6 +325,9 @@ class DataDirectory:
             if self._recovery_points.get(key, 0) > end:
                 self._recovery_points[key] = end
                 self._write_recovery_points()
+            if self._start_offsets.get(key, 0) > end:
+                self._start_offsets[key] = end
+                self._write_start_offsets()
 
     def opened_all(self) -> None:
         """Says that every log there is has been opened; before that a stop after an unclean end is not a clean one."""
@@ -499,8 +502,8 @@ class DataDirectory:
 
     def _note_start_offset(self, key: TopicPartition, log: Log) -> None:
         with self._checkpoint_lock:
-            # As Kafka: only where it is not simply the first segment's base offset.
-            if log.log_start_offset > log.segments[0].base_offset:
+            # Also where it is the first segment's base offset: a power cut may bring segments before that one back.
+            if log.log_start_offset:
                 self._start_offsets[key] = log.log_start_offset
             else:
                 self._start_offsets.pop(key, None)

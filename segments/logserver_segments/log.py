@@ -38,6 +38,7 @@ from logserver_segments.partition_log import Appended, LogListener, TimestampOff
 from logserver_segments.producer_state import ProducerStates
 from logserver_segments.reading import BadBatch, ColdData, Slice, find_batch, read_slice
 from logserver_segments.rebuild import load_producers, note_batches, prepare_indexes
+from logserver_segments.scan import ScanStopped, scan
 from logserver_segments.seams import File, Workers
 from logserver_segments.segment import (
     DELETED_SUFFIX,
@@ -105,6 +106,7 @@ class Log:
         self._snapshots = snapshots
         # (when, paths): renamed files that go for good after file.delete.delay.ms.
         self._doomed: list[tuple[int, list[str]]] = []
+        self._epochs_written = True
         # Told the new end before a truncation, so that no recovery point stays behind it.
         self.before_truncation: Callable[[int], None] | None = None
 
@@ -308,7 +310,8 @@ class Log:
         self._end = end.offset
 
     def _remove_behind(self, number: int) -> None:
-        """Removes the segments behind one, which becomes the active one. They are gone for good when this returns.
+        """Removes the segments behind one, which `truncate` then makes the active one. They are gone for good when
+        this returns.
 
         Raises:
             OSError: the disk refused; some may be gone.
@@ -319,14 +322,15 @@ class Log:
                 del self._segments[-1], self._bases[-1]
             # Before anything else is cut or written: they must not come back behind other records.
             self._resources.disk.sync_directory(self.directory)
-            self._segments[-1].sealed = False
         self._sealed_bytes = sum(kept.size for kept in self._segments[:-1])
 
     def _write_failed(self, segment: Segment, position: int, error: OSError) -> Exception:
         """Undoes a write that failed half-way; returns what to raise."""
         reason = error.strerror or str(error)
         try:
-            segment.file.truncate(position)
+            # On a disk that is full already nothing at all was written; this comes with every attempt.
+            if segment.file.size() > position:
+                segment.truncate(position)
         except OSError as second:
             self._go_offline(Loss(LossReason.FAILED, f"a write failed ({reason}) and could not be undone ({second})"))
             return WriteFailed(f"{self.name}: {self._offline}")
@@ -347,12 +351,13 @@ class Log:
 
     def _write_epochs(self) -> None:
         # Not synced here: recovery learns epochs from the batches, and checkpoints sync the file system.
+        self._epochs_written = False
         try:
             self._resources.disk.write_file(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.to_file(), durable=False)
         except OSError as error:
-            _log.warning(
-                "leader epochs not written; recovery would read them from the log", log=self.name, error=str(error)
-            )
+            _log.warning("leader epochs not written yet", log=self.name, error=str(error))
+        else:
+            self._epochs_written = True
 
     # Segments
 
@@ -445,7 +450,7 @@ class Log:
     def truncate(self, offset: int) -> None:
         """Drops everything from `offset` on, with the producer state it caused; for good when this returns.
 
-        A batch that holds `offset` goes as a whole.
+        A batch that holds `offset` goes as a whole. The log then ends behind the last batch that stays.
 
         Raises:
             WriteFailed: the disk refused; the log is offline.
@@ -456,24 +461,28 @@ class Log:
             return
         number = self._segment_number(offset)
         segment = self._segments[number]
+        end, size = segment.base_offset, 0
         try:
-            found = find_batch(segment.blocking_fetcher(), 0, segment.size, offset)
-        except BadBatch as error:
+            for position, header in scan(segment.file, 0, segment.size, next_offset=end):
+                if header.last_offset >= offset:
+                    break
+                end, size = header.next_offset, position + header.size
+        except ScanStopped as error:
             raise self._damaged(segment, error) from None
-        end = max(offset if found is None else found.header.base_offset, segment.base_offset)
         if self.before_truncation is not None:
             self.before_truncation(end)
         self._committer.discard(self)
         try:
+            self._remove_snapshots_behind(end)
             self._remove_behind(number)
-            if found is not None:
-                segment.truncate(found.position)
+            if size < segment.size or segment.sealed:
+                segment.truncate(size)
             self._end = end
             self._start = min(self._start, end)
             self._rebuild(segment)
             if self.epochs.truncate_end(end):
                 self._write_epochs()
-            self._reload_producers()
+            load_producers(self.producers, self.directory, self._resources.disk, self._segments, self._snapshots, end)
         except OSError as error:
             self._offline = f"it could not be truncated to offset {offset}: {error.strerror or error}"
             _log.error("log offline", log=self.name, reason=self._offline)
@@ -483,8 +492,6 @@ class Log:
 
     def _hand_over_again(self) -> None:
         """Hands over what is not committed yet, after a truncation took back what had been handed over."""
-        # Snapshots may have been removed.
-        self._new_file = True
         if self._committed.offset < self._end:
             for segment in self._segments[self._segment_number(self._committed.offset) :]:
                 self._hand_over(segment.file)
@@ -530,12 +537,14 @@ class Log:
     def _read_failed(self, error: OSError) -> ReadFailed:
         return ReadFailed(f"{self.name}: the disk failed to read: {error.strerror or error}")
 
-    def _reload_producers(self) -> None:
-        """Makes producer states again from the newest snapshot that is not behind the end, and the batches since."""
-        for offset in [known for known in self._snapshots if known > self._end]:
+    def _remove_snapshots_behind(self, end: int) -> None:
+        """Removes producer states of what is about to be cut, for good: they must not be taken for what follows."""
+        stale = [offset for offset in self._snapshots if offset > end]
+        for offset in stale:
             self._resources.disk.remove(f"{self.directory}/{file_name(offset, SNAPSHOT_SUFFIX)}")
             self._snapshots.remove(offset)
-        load_producers(self.producers, self.directory, self._resources.disk, self._segments, self._snapshots, self._end)
+        if stale:
+            self._resources.disk.sync_directory(self.directory)
 
     # Read
 
@@ -654,7 +663,6 @@ class Log:
         # Otherwise somebody else was faster: another reader, retention, a compaction.
         if self._segments[number] is segment:
             fresh.take_rebuilt()
-            fresh.mapped = segment.mapped
             self._segments[number] = fresh
             segment.release()
 
@@ -807,7 +815,7 @@ class Log:
             self._snapshots.append(end)
 
     def prepare_checkpoint(self) -> int:
-        """Writes indexes and producer states out; returns the log end offset, the recovery point once all is synced.
+        """Writes out what is only in memory; returns the log end offset, the recovery point once all is synced.
 
         Raises:
             OSError: the disk refused; the old recovery point stays.
@@ -818,6 +826,9 @@ class Log:
             active.flush_indexes()
         if self._end:
             self.take_snapshot()
+        if not self._epochs_written:
+            self._resources.disk.write_file(f"{self.directory}/{LEADER_EPOCHS}", self.epochs.to_file(), durable=False)
+            self._epochs_written = True
         return self._end
 
     def prune_snapshots(self) -> None:

@@ -83,9 +83,13 @@ def open_log(
         end = _recover(name, segments, config, epochs, point if point is not None and epochs_known else 0, disk)
     if end < start_offset and not clean:
         end = _begin_anew(name, segments, start_offset, resources)
-    for stale in [offset for offset in snapshots if offset > end]:
-        disk.remove(f"{directory}/{file_name(stale, SNAPSHOT_SUFFIX)}")
-        snapshots.remove(stale)
+    stale = [offset for offset in snapshots if offset > end]
+    for offset in stale:
+        disk.remove(f"{directory}/{file_name(offset, SNAPSHOT_SUFFIX)}")
+        snapshots.remove(offset)
+    if stale:
+        # For good: they must not be taken for the states of what is appended now.
+        disk.sync_directory(directory)
     if end > segments[0].base_offset or snapshots:
         load_producers(producers, directory, disk, segments, snapshots, end)
     start = min(max(start_offset, segments[0].base_offset), end)
@@ -173,7 +177,9 @@ def _recover(
     """Checks everything from an offset on, makes the indexes there again, cuts what is bad; returns the end offset."""
     first = 0
     for number, segment in enumerate(segments):
-        if segment.base_offset <= check_from:
+        # Not the one that begins at the recovery point alone: the one before it may have been sealed since, and what
+        # that adds to its indexes was not synced then.
+        if segment.base_offset < check_from:
             first = number
     end = segments[first].base_offset
     for number in range(first, len(segments)):
@@ -199,6 +205,10 @@ def _recover(
         except ScanStopped as error:
             stopped = error
         segment.indexes_rebuilt()
+        following = segments[number + 1].base_offset if number + 1 < len(segments) else end
+        if stopped is None and following != end and following > check_from:
+            # The end of an older file can be lost while a newer one is there.
+            stopped = ScanStopped(segment.size, f"the next segment begins at offset {following}")
         if stopped is not None:
             segment.sealed = was_sealed
             _cut(name, segments, number, position, end, stopped.reason, disk)
@@ -230,7 +240,8 @@ def _cut(name: str, segments: list[Segment], number: int, position: int, end: in
     )
     _remove(dropped, disk)
     del segments[number + 1 :]
-    segment.truncate(position)
+    if position < segment.size:
+        segment.truncate(position)
 
 
 def _remove(segments: Sequence[Segment], disk: Disk) -> None:

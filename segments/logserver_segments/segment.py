@@ -71,7 +71,6 @@ class Segment:
         "directory",
         "first_timestamp",
         "index",
-        "mapped",
         "max_timestamp",
         "max_timestamp_offset",
         "path",
@@ -116,8 +115,6 @@ class Segment:
         )
         self._bytes_since_entry = 0
         self._checked = size == 0
-        # Whether slices of a mapping of the file may be out.
-        self.mapped = False
         # Of the first batch appended: what segment.ms counts from. None where it has not been read yet.
         self.first_timestamp: int | None = None
         self.max_timestamp = -1
@@ -213,6 +210,8 @@ class Segment:
         if self.sealed and len(self.time_index) == 0:
             raise IndexDamaged(f"{self.time_index.path} is empty although the segment is not")
         self._checked = True
+        # What is appended from here on need not be the latest.
+        self.load_max_timestamp()
 
     @property
     def checked(self) -> bool:
@@ -280,7 +279,6 @@ class Segment:
             except OSError:
                 # No room for another mapping (vm.max_map_count), or the file is shorter: reading serves, or tells.
                 return self._fetch_file(position, size)
-            self.mapped = True
         size = min(size, self.size - position)
         if not mapping.is_resident(position, size):
             raise ColdData
@@ -298,12 +296,12 @@ class Segment:
 
         The cut is durable when this returns: what came behind must not come back behind other records.
 
-        A mapping with live slices would turn into a trap, so a file that was mapped is replaced, not cut in place.
+        A mapping with live slices would turn into a trap, so the file of a sealed segment, even if it stays whole, is
+        replaced: that of an active one never was mapped.
         """
-        if self.sealed or self.mapped:
+        if self.sealed:
             self._replace_with_prefix(size)
             self.sealed = False
-            self.mapped = False
         else:
             self.file.truncate(size)
             self.file.sync()
