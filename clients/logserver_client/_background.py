@@ -70,10 +70,14 @@ class BackgroundLoop:
             RuntimeError: called on the loop's own thread.
             TimeoutError: it took longer than `timeout_s`.
         """
-        if self.on_loop_thread():
+        try:
+            loop = self.loop
+            if self.on_loop_thread():
+                raise RuntimeError("this call waits, which a callback must not do: make it in a thread of your own")
+        except BaseException:
             coroutine.close()
-            raise RuntimeError("this call waits, which a callback must not do: make it in a thread of your own")
-        future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+            raise
+        future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, loop)
         try:
             return future.result(timeout_s)
         except BaseException:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from random import Random
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from logserver_records.batch import HEADER_SIZE
 from logserver_records.codec import Headers
@@ -26,6 +26,8 @@ from logserver_client.errors import (
 )
 
 F = TypeVar("F", bound=BaseRecordFuture)
+
+_BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 
 
 class ProducerCore(Generic[F]):
@@ -82,10 +84,13 @@ class ProducerCore(Generic[F]):
             )
         return topic.queues[partition]
 
-    def check_types(self, key: object, value: object) -> None:
-        """Raises TypeError with what to do if key or value are not bytes."""
-        for name, data in (("key", key), ("value", value)):
-            if data is not None and not isinstance(data, bytes):
+    def check_types(self, key: object, value: object, *, key_is_hashed: bool = True) -> None:
+        """Raises TypeError with what to do if key or value are not bytes, or a key is none that can be looked up."""
+        for name, data, types in (
+            ("key", key, bytes if key_is_hashed else _BYTES_LIKE),
+            ("value", value, _BYTES_LIKE),
+        ):
+            if data is not None and not isinstance(data, types):
                 raise TypeError(f"{name} is a {type(data).__name__}; give bytes, or the producer a {name}_serializer")
 
     def full(self) -> BufferFull:
@@ -157,7 +162,7 @@ class ProducerCore(Generic[F]):
     def _check(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         if self.accumulator.is_closed:
             raise_closed()
-        self.check_types(key, value)
+        self.check_types(key, value, key_is_hashed=False)
         size_bytes = HEADER_SIZE + record_bytes(key, value, headers) + ENVELOPE_BYTES
         if size_bytes > self.config.max_request_size:
             raise message_too_large(

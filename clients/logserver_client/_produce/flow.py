@@ -10,6 +10,10 @@ the append: it may be stored. If the server then says that sequences don't fit (
 UNKNOWN_PRODUCER_ID, INVALID_PRODUCER_EPOCH), the partition is *broken*: batches that are certainly not stored go on
 under a new epoch from sequence 0 (as Kafka's `TransactionManager` does, KIP-360); uncertain ones fail, because sending
 them under another identity might store them twice.
+
+A server accepts any sequence of a producer that it knows nothing of. So the first batch under an identity goes alone,
+as does the first after a pause long enough for the server to forget: were it refused and the next one accepted, its
+retry would pass for an old duplicate.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,13 +29,18 @@ from logserver_client._produce.batch import Batch, add_sequence
 from logserver_client._produce.identity import NO_IDENTITY, Identity
 from logserver_client.errors import LogServerError, delivery_timeout, message_too_large
 
-_BROKEN_SEQUENCE: Final = frozenset({"OUT_OF_ORDER_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID", "INVALID_PRODUCER_EPOCH"})
 _DUPLICATE: Final = "DUPLICATE_SEQUENCE_NUMBER"
+_BROKEN_SEQUENCE: Final = frozenset(
+    {"OUT_OF_ORDER_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID", "INVALID_PRODUCER_EPOCH", _DUPLICATE}
+)
 _TOO_LARGE: Final = frozenset({"MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"})
 _UNKNOWN_TOPIC: Final = "UNKNOWN_TOPIC_OR_PARTITION"
 # Retriable errors that come before anything is appended. After any other (KAFKA_STORAGE_ERROR, REQUEST_TIMED_OUT,
 # NOT_LEADER_OR_FOLLOWER to a batch that waited for its flush) the batch may be stored.
 _REFUSED: Final = frozenset({_UNKNOWN_TOPIC, "LEADER_NOT_AVAILABLE", "THROTTLING_QUOTA_EXCEEDED"})
+
+_REMEMBERED_S: Final = 600.0
+"""How long a server surely remembers a producer (`producer.id.expiration.ms` is a day)."""
 
 UNKNOWN_TOPIC_GRACE_S: Final = 5.0
 """How long a partition that was there may be unknown before that is believed: a topic has been deleted."""
@@ -65,6 +74,7 @@ class Flow:
         "_is_idempotent",
         "_is_settling",
         "_next_sequence",
+        "_remembered_until_s",
         "_unknown_since_s",
         "identity",
         "in_flight",
@@ -107,6 +117,8 @@ class Flow:
         self._is_settling = False
         """Something failed: all that is under way is to be answered before anything is sent again."""
         self._is_broken = False
+        self._remembered_until_s = float("-inf")
+        """Until when the server knows the last batch that it has stored under our identity, hence notices a gap."""
         self._unknown_since_s: float | None = None
 
     def has_work(self) -> bool:
@@ -121,7 +133,7 @@ class Flow:
         """
         if now_s < self.not_before_s:
             return Next.LATER
-        if self.unanswered >= self._in_flight_most:
+        if self.unanswered >= self._in_flight_most_now(now_s):
             return Next.NOTHING
         if self._is_settling:
             if self.unanswered:
@@ -175,9 +187,11 @@ class Flow:
         self.in_flight.remove(batch)
         self._finish(batch, lambda: batch.complete(-1))
 
-    def succeeded(self, batch: Batch, base_offset: int, append_time_ms: int) -> None:
+    def succeeded(self, batch: Batch, base_offset: int, append_time_ms: int, now_s: float) -> None:
         """Takes in that the batch is stored."""
         self._answered(batch)
+        if (batch.producer_id, batch.producer_epoch) == self.identity:
+            self._remembered_until_s = now_s + _REMEMBERED_S
         self.in_flight.remove(batch)
         self._unknown_since_s = None
         if not self._has_again():
@@ -186,12 +200,15 @@ class Flow:
 
     def failed(self, batch: Batch, error: LogServerError, now_s: float) -> None:
         """Takes in the server's error for the batch: it fails, is split, or waits to be sent again."""
-        if error.name == _DUPLICATE:
-            # Stored so long ago that the server no longer knows where.
-            self.succeeded(batch, -1, -1)
+        if error.name == _DUPLICATE and batch.is_uncertain:
+            # Stored by an earlier attempt, so long ago that the server no longer knows where.
+            self.succeeded(batch, -1, -1, now_s)
             return
         self._answered(batch)
+        if error.retriable and error.name not in _REFUSED:
+            batch.is_uncertain = True
         if batch.done:
+            self._settle()
             self._drop(batch)
         elif error.name in _BROKEN_SEQUENCE and self._is_idempotent:
             self._sequence_failed(batch, error, now_s)
@@ -199,12 +216,12 @@ class Flow:
             self._settle()
             self._split(batch)
         elif error.retriable and not self._is_gone(error, now_s):
-            batch.is_uncertain = batch.is_uncertain or error.name not in _REFUSED
             self._settle(now_s)
         else:
             self._settle()
             self._drop(batch)
-            self._finish(batch, lambda: batch.fail(error))
+            final = _doubtful(error) if batch.is_uncertain else error
+            self._finish(batch, lambda: batch.fail(final))
 
     def lost(self, batches: Iterable[Batch], now_s: float) -> None:
         """Takes in that the stream broke under these batches, which were not answered."""
@@ -262,6 +279,9 @@ class Flow:
             return next((batch for batch in again if batch.is_uncertain), again[0] if again else None)
         return again[0] if again else None
 
+    def _in_flight_most_now(self, now_s: float) -> int:
+        return 1 if self._is_idempotent and now_s >= self._remembered_until_s else self._in_flight_most
+
     def _has_again(self) -> bool:
         return len(self.in_flight) > self.unanswered
 
@@ -293,14 +313,7 @@ class Flow:
         self._is_broken = True
         if batch.is_uncertain:
             self.in_flight.remove(batch)
-            doubtful = type(error)(
-                error.code,
-                error.name,
-                f"whether the records are stored is not known: the connection broke under them, and then the server "
-                f"said: {error.message}",
-                False,
-            )
-            self._finish(batch, lambda: batch.fail(doubtful))
+            self._finish(batch, lambda: batch.fail(_doubtful(error)))
 
     def _split(self, batch: Batch) -> list[Batch]:
         parts = batch.split(self._compression, self._compression_level)
@@ -328,6 +341,7 @@ class Flow:
         """Goes on under a new identity: what is left, all of it certainly not stored, from sequence 0."""
         assert not self.unanswered
         self.identity = identity
+        self._remembered_until_s = float("-inf")
         self._is_broken = False
         self._next_sequence = 0
         for batch in self.in_flight:
@@ -350,3 +364,9 @@ class Flow:
         if not batch.done:
             end()
         self._ended(batch)
+
+
+def _doubtful(error: LogServerError) -> LogServerError:
+    """Returns the error for a batch of which an earlier attempt may have been stored."""
+    message = f"whether the records are stored is not known: an earlier attempt was not answered, then came: {error}"
+    return type(error)(error.code, error.name, message, False)

@@ -198,7 +198,7 @@ class NodeSender:
                 self._sender.partition_failed(flow, error, result.error)
                 flow.failed(batch, error, now_s)
             else:
-                flow.succeeded(batch, result.base_offset, result.log_append_time_ms)
+                flow.succeeded(batch, result.base_offset, result.log_append_time_ms, now_s)
             self._sender.offer(flow)
 
     def _take_back(self, error: LogServerError) -> None:
