@@ -37,7 +37,7 @@ from logserver_records.batch import (
 )
 from logserver_records.compression import Compression, check_level, compress, decompress_pieces
 from logserver_records.errors import CorruptBatch
-from logserver_records.fault import find_fault
+from logserver_records.fault import SlowRecord, read_slowly
 
 try:
     from aiokafka.errors import CorruptRecordException
@@ -336,8 +336,8 @@ def decode_batch(
         verify_crc: check the CRC first. Without that, damaged bytes are an error or other records, never a crash.
 
     Raises:
-        CorruptBatch: the batch is cut short, or its count, lengths and offsets don't agree with its bytes, or a header
-            key is not UTF-8; the message names the record and the field.
+        CorruptBatch: the batch is cut short, or its count, lengths and offsets don't agree with its bytes; the message
+            names the record and the field.
         UnsupportedBatch: another magic than 2, or an unknown compression codec.
         DecompressionLimitExceeded: more would come out; the message names the limit.
     """
@@ -372,10 +372,21 @@ def _read_records(header: BatchHeader, plain: bytes) -> list[Record]:
         ]
     except (CorruptRecordException, UnicodeDecodeError, OverflowError, MemoryError) as error:
         # The codec knows neither the record nor the field; this is the rare path, so they are looked for again.
-        fault = find_fault(batch[HEADER_SIZE:], header.record_count, header.base_offset)
-        if fault is None and isinstance(error, MemoryError):
+        found = read_slowly(batch[HEADER_SIZE:], header.record_count, header.base_offset)
+        if isinstance(found, str):
+            raise CorruptBatch(f"corrupt record batch: {found}") from error
+        if isinstance(error, UnicodeDecodeError):
+            return [_from_slow(header, record) for record in found]
+        if isinstance(error, MemoryError):
             raise
-        raise CorruptBatch(f"corrupt record batch: {fault or error}") from error
+        raise CorruptBatch(f"corrupt record batch: {error}") from error
+
+
+def _from_slow(header: BatchHeader, record: SlowRecord) -> Record:
+    timestamp_ms = header.max_timestamp
+    if not header.is_log_append_time:
+        timestamp_ms = _wrapped(header.base_timestamp + record.timestamp_delta)
+    return Record(header.base_offset + record.offset_delta, timestamp_ms, record.key, record.value, record.headers)
 
 
 def _check_offsets(header: BatchHeader, records: list[Record]) -> None:

@@ -1,11 +1,12 @@
-"""Finds what is wrong with the records of a batch, for the message of an error.
+"""Reads records that the codec could not: finds what is wrong with them, or reads them all the same.
 
 Slow, exact and bounds-checked, in the order of the format (Kafka: `DefaultRecord`): length, attributes i8, timestamp
 delta, offset delta, key, value, headers; numbers are variable-length with zigzag sign (protobuf), and a length of -1
-is a null. It is run only on records that could not be decoded.
+is a null. A header key that is not UTF-8 is read as Kafka's Java client reads it, with U+FFFD in the place of what is
+wrong (`Utils.utf8`): one client's Latin-1 must not make a batch unreadable.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 _MAX_VARINT_BYTES: Final = 10
 _MAX_UINT64: Final = 0xFFFF_FFFF_FFFF_FFFF
@@ -50,19 +51,29 @@ class _Cursor:
         self.position += length
         return self.data[start : self.position]
 
-    def nullable(self, field: str) -> None:
+    def nullable(self, field: str) -> bytes | None:
         length = self.number(f"length of the {field}")
-        if length >= 0:
-            self.skip(field, length)
+        return bytes(self.skip(field, length)) if length >= 0 else None
 
 
-def find_fault(records: memoryview, record_count: int, base_offset: int) -> str | None:
-    """Returns a sentence about the first thing that is wrong with the uncompressed records, None if nothing is."""
+class SlowRecord(NamedTuple):
+    """A record as it stands in the bytes, with its deltas."""
+
+    offset_delta: int
+    timestamp_delta: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+
+
+def read_slowly(records: memoryview, record_count: int, base_offset: int) -> list[SlowRecord] | str:
+    """Returns the uncompressed records of a batch, or a sentence about the first thing that is wrong with them."""
     cursor = _Cursor(records)
+    found = []
     for number in range(record_count):
         start = cursor.position
         try:
-            _read_record(cursor)
+            found.append(_read_record(cursor))
         except _Fault as fault:
             return (
                 f"record {number + 1} of {record_count}, at byte {start} of the records (base offset {base_offset}): "
@@ -70,36 +81,35 @@ def find_fault(records: memoryview, record_count: int, base_offset: int) -> str 
             )
     if cursor.left:
         return f"{cursor.left} bytes are left behind the last of {record_count} records (base offset {base_offset})"
-    return None
+    return found
 
 
-def _read_record(cursor: _Cursor) -> None:
+def _read_record(cursor: _Cursor) -> SlowRecord:
     length = cursor.number("length of the record")
     start = cursor.position
     attributes = cursor.byte("attributes")
     if attributes > 127:
         # Kafka itself would not mind, but the codec can't read it: see there.
         raise _Fault(f"attributes of {attributes}, where no client writes anything but 0")
-    cursor.number("timestamp delta")
-    cursor.number("offset delta")
-    cursor.nullable("key")
-    cursor.nullable("value")
+    timestamp_delta = cursor.number("timestamp delta")
+    offset_delta = cursor.number("offset delta")
+    key = cursor.nullable("key")
+    value = cursor.nullable("value")
     header_count = cursor.number("header count")
     if header_count < 0:
         raise _Fault(f"a header count of {header_count}")
+    headers = []
     for number in range(header_count):
-        _read_header(cursor, number)
+        headers.append(_read_header(cursor, number))
     if cursor.position - start != length:
         raise _Fault(f"it claims {length} bytes, its fields take {cursor.position - start}")
+    return SlowRecord(offset_delta, timestamp_delta, key, value, headers)
 
 
-def _read_header(cursor: _Cursor, number: int) -> None:
+def _read_header(cursor: _Cursor, number: int) -> tuple[str, bytes | None]:
     field = f"key of header {number + 1}"
     length = cursor.number(f"length of the {field}")
     if length < 0:
         raise _Fault(f"the {field} has a length of {length}")
-    try:
-        bytes(cursor.skip(field, length)).decode()
-    except UnicodeDecodeError as error:
-        raise _Fault(f"the {field} is not UTF-8: {error.reason} at byte {error.start}") from None
-    cursor.nullable(f"value of header {number + 1}")
+    name = bytes(cursor.skip(field, length)).decode(errors="replace")
+    return name, cursor.nullable(f"value of header {number + 1}")

@@ -238,10 +238,7 @@ def _decode_record(reader: Reader, batch: RefBatch) -> RefRecord:
         name = reader.nullable()
         if name is None:
             raise Invalid("null header key")
-        try:
-            headers.append((name.decode(), reader.nullable()))
-        except UnicodeDecodeError:
-            raise Invalid("header key is not text") from None
+        headers.append((name.decode(errors="replace"), reader.nullable()))
     if reader.at - start != length:
         raise Invalid("record length")
     return RefRecord(offset, timestamp, key, value, tuple(headers), attributes)
