@@ -156,7 +156,7 @@ def test_a_record_over_the_topics_limit_gets_the_servers_error(address: str, new
 
 
 def test_a_record_over_the_message_limit_is_refused_at_once(address: str, topic: str) -> None:
-    with Producer(address, max_request_size=200_000) as producer:
+    with Producer(address, batch_size=100_000, max_request_size=200_000) as producer:
         with pytest.raises(MessageTooLarge, match="max_request_size=200000"):
             producer.send(topic, b"x" * 200_000)
         assert producer.send(topic, b"x" * 150_000).result(30).offset == 0

@@ -12,6 +12,7 @@ from logserverpb.v1 import log_pb2
 from logserver_client._backoff import Backoff
 from logserver_client._produce.batch import Batch
 from logserver_client._produce.flow import Flow, Next
+from logserver_client._produce.wire import encode_request, open_produce_stream
 from logserver_client._transport.connection import Connection
 from logserver_client._transport.status import error_from_message
 from logserver_client._transport.stream import run_stream
@@ -100,7 +101,7 @@ class NodeSender:
             await self._stream(connection)
 
     async def _stream(self, connection: Connection) -> None:
-        call = self._call = connection.log.ProduceStream()
+        call = self._call = open_produce_stream(connection.channel)
         try:
             error = await run_stream(call, connection.address, self._write(call), self._read(call))
         finally:
@@ -119,7 +120,7 @@ class NodeSender:
             if request is not None:
                 await call.write(request)
                 if self._acks == log_pb2.ACKS_NONE:
-                    self._forget(request.correlation_id)
+                    self._forget(self._correlation_id)
             elif self._is_closing:
                 await call.done_writing()
                 return
@@ -127,8 +128,8 @@ class NodeSender:
                 self._work.clear()
                 await self._work.wait()
 
-    def _collect(self) -> log_pb2.ProduceStreamRequest | None:
-        """Builds the next message from one batch of each partition that has one, None if none has."""
+    def _collect(self) -> bytes | None:
+        """Encodes the next message from one batch of each partition that has one, None if none has."""
         now_s = self._sender.clock()
         size_bytes = 0
         sent: list[tuple[Flow, Batch]] = []
@@ -160,14 +161,11 @@ class NodeSender:
             return None
         self._correlation_id += 1
         self._unanswered[self._correlation_id] = _Request(sent, size_bytes, now_s + self._request_timeout_s)
-        return log_pb2.ProduceStreamRequest(
-            correlation_id=self._correlation_id,
-            acks=self._acks,
-            partitions=[
-                log_pb2.ProducePartition(topic=flow.queue.topic, partition=flow.queue.partition, batches=batch.payload)
-                for flow, batch in sent
-            ],
-        )
+        payloads = [
+            (flow.queue.topic, flow.queue.partition, batch.payload) for flow, batch in sent if batch.payload is not None
+        ]
+        assert len(payloads) == len(sent), "a batch that is sent has been stamped"
+        return encode_request(self._correlation_id, self._acks, payloads)
 
     def _forget(self, correlation_id: int) -> None:
         for flow, batch in self._unanswered.pop(correlation_id).sent:
