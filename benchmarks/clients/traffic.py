@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
+from logserverpb.v1 import log_pb2
 
 from benchmarks.support.usage import Traffic
 
-_STREAMS: Final = ("/logserver.v1.Log/ProduceStream", "/logserver.v1.Log/Subscribe")
+_PRODUCE: Final = "/logserver.v1.Log/ProduceStream"
+_SUBSCRIBE: Final = "/logserver.v1.Log/Subscribe"
 
 
 class _Channel:
@@ -27,14 +29,14 @@ class _Channel:
     def stream_stream(
         self,
         method: str,
-        request_serializer: Callable[[Any], bytes],
-        response_deserializer: Callable[[bytes], Any],
+        request_serializer: Callable[[Any], bytes] | None = None,
+        response_deserializer: Callable[[bytes], Any] | None = None,
         **more: Any,
     ) -> Any:
         traffic = self._traffic
 
         def serialize(message: Any) -> bytes:
-            data = request_serializer(message)
+            data: bytes = message if request_serializer is None else request_serializer(message)
             traffic.sent += 1
             traffic.sent_bytes += len(data)
             traffic.unanswered += 1
@@ -42,13 +44,13 @@ class _Channel:
             return data
 
         def deserialize(data: bytes) -> Any:
-            message = response_deserializer(data)
             traffic.received += 1
             traffic.received_bytes += len(data)
-            traffic.unanswered -= len(getattr(message, "acknowledgements", ()))
-            return message
+            if method == _PRODUCE:
+                traffic.unanswered -= len(log_pb2.ProduceStreamResponse.FromString(data).acknowledgements)
+            return data if response_deserializer is None else response_deserializer(data)
 
-        if method in _STREAMS:
+        if method in (_PRODUCE, _SUBSCRIBE):
             return self._channel.stream_stream(method, serialize, deserialize, **more)
         return self._channel.stream_stream(method, request_serializer, response_deserializer, **more)
 
