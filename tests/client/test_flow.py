@@ -291,10 +291,11 @@ def test_without_idempotence_there_are_no_sequences_and_retries_go_on() -> None:
 
 def test_an_end_for_everything_reaches_every_future() -> None:
     world = World()
-    sent = world.batch()
-    world.send()
-    waiting = world.batch()
+    futures = [*world.batch(), *world.batch(), *world.batch()]
+    a, b = world.send(), world.send()
     world.flow.fail_all(INVALID)
-    assert [future.exception(0) for future in (*sent, *waiting)] == [INVALID, INVALID]
+    assert [future.exception(0) for future in futures] == [INVALID] * 3
+    world.flow.succeeded(a, 1, -1, world.now_s)
+    world.flow.lost([b], world.now_s)
     assert not world.flow.has_work()
     assert world.accumulating.pool.free_bytes == world.accumulating.pool.total_bytes

@@ -112,7 +112,7 @@ def producer_config(
     *,
     acks: Acks = "all",
     linger_ms: float = 5,
-    batch_size: int = 512 * 1024,
+    batch_size: int = 1_000_000,
     compression: CompressionName | None = None,
     compression_level: int | None = None,
     partitioner: Partitioner | None = None,

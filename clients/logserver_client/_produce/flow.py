@@ -268,9 +268,9 @@ class Flow:
         for batch in [*self.in_flight, *self.queue.sealed]:
             if not batch.done:
                 self._finish(batch, lambda ending=batch: ending.fail(error))  # type: ignore[misc]
-        self.in_flight.clear()
         self.queue.sealed.clear()
-        self.unanswered = 0
+        # The places of those on a stream are kept for the answers that may still come.
+        self.in_flight = [batch for batch in self.in_flight if batch.is_sent]
 
     def _next_again(self) -> Batch | None:
         """Returns the first batch to be sent again; of a broken partition the first uncertain one, if any."""
