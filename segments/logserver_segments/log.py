@@ -209,7 +209,7 @@ class Log:
             segment.note_batch(header, position, interval)
             position += header.batch_length + LENGTH_OVERHEAD
             if header.producer_id != NO_PRODUCER_ID and not header.is_control:
-                self.producers.update(header, header.base_offset)
+                self.producers.update(header, header.base_offset, now_ms)
         if self.epochs.latest != leader_epoch:
             self._new_epoch(leader_epoch, base_offset)
         if segment.index.wants_flush:

@@ -43,13 +43,15 @@ class AppendedBatch(NamedTuple):
 class Producer:
     """State of one producer id in one log."""
 
-    __slots__ = ("batches", "coordinator_epoch", "epoch", "transaction_first_offset")
+    __slots__ = ("batches", "coordinator_epoch", "epoch", "transaction_first_offset", "used_ms")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.batches: deque[AppendedBatch] = deque(maxlen=REMEMBERED_BATCHES)
         self.coordinator_epoch = -1
         self.transaction_first_offset = _NO_TRANSACTION
+        # When it last wrote, by the server's clock; None if that was before the log was opened.
+        self.used_ms: int | None = None
 
 
 def _next_sequence(sequence: int) -> int:
@@ -126,8 +128,13 @@ class ProducerStates:
             f"a batch in between is missing"
         )
 
-    def update(self, header: BatchHeader, base_offset: int) -> None:
-        """Takes up an appended batch that has a producer id; `base_offset` is where it was stored."""
+    def update(self, header: BatchHeader, base_offset: int, now_ms: int | None = None) -> None:
+        """Takes up an appended batch that has a producer id.
+
+        Args:
+            base_offset: where it was stored.
+            now_ms: the server's time; None for a batch that was found in the log.
+        """
         producer = self._producers.pop(header.producer_id, None)
         if producer is None or producer.epoch != header.producer_epoch:
             old = producer
@@ -135,6 +142,7 @@ class ProducerStates:
             if old is not None:
                 producer.coordinator_epoch = old.coordinator_epoch
         self._producers[header.producer_id] = producer
+        producer.used_ms = now_ms
         producer.batches.append(
             AppendedBatch(
                 header.base_sequence,
@@ -148,15 +156,19 @@ class ProducerStates:
         if len(self._producers) > self._limit:
             del self._producers[next(iter(self._producers))]
 
-    def expire(self, before_ms: int) -> int:
-        """Forgets producers whose last batch is older than `before_ms`; returns how many."""
-        gone = [
-            producer_id
-            for producer_id, producer in self._producers.items()
-            if producer.batches
-            and producer.batches[-1].timestamp_ms < before_ms
-            and producer.transaction_first_offset == _NO_TRANSACTION
-        ]
+    def expire(self, now_ms: int, lifetime_ms: int) -> int:
+        """Forgets producers that have not written for longer than a lifetime; returns how many.
+
+        By the server's clock and not, as Kafka does, by the records' own timestamps: a producer of old records must
+        not be forgotten between two of its batches. For those known from before the log was opened, the time begins
+        with the first call.
+        """
+        gone = []
+        for producer_id, producer in self._producers.items():
+            if producer.used_ms is None:
+                producer.used_ms = now_ms
+            elif now_ms - producer.used_ms > lifetime_ms and producer.transaction_first_offset == _NO_TRANSACTION:
+                gone.append(producer_id)
         for producer_id in gone:
             del self._producers[producer_id]
         self.changed = self.changed or bool(gone)
