@@ -24,6 +24,7 @@ class Housekeeping:
         self._jobs: tuple[tuple[str, int, Callable[[], Awaitable[None]]], ...] = (
             ("tick", _TICK_MS, self._tick),
             ("retention", settings.log_retention_check_interval_ms, self._retention),
+            ("producers", settings.producer_id_expiration_check_interval_ms, self._producers),
             ("compaction", settings.log_cleaner_backoff_ms, directory.compact),
             ("checkpoint", settings.log_flush_offset_checkpoint_interval_ms, directory.checkpoint),
         )
@@ -57,3 +58,6 @@ class Housekeeping:
 
     async def _retention(self) -> None:
         self._directory.apply_retention()
+
+    async def _producers(self) -> None:
+        self._directory.expire_producers()

@@ -427,7 +427,7 @@ class DataDirectory:
                 _log.error("a log's due work failed", log=log.name, error=str(error))
 
     def apply_retention(self) -> None:
-        """Removes segments that the logs' retention settings allow, and producers not seen for long."""
+        """Removes segments that the logs' retention settings allow."""
         now = self._clock.now_ms()
         for log in list(self._logs.values()):
             try:
@@ -435,7 +435,12 @@ class DataDirectory:
             except (StorageError, OSError) as error:
                 # One log's trouble is not another's; it is tried again next time.
                 _log.error("retention failed", log=log.name, error=str(error))
-            log.producers.expire(now - log.config.producer_expiration_ms)
+
+    def expire_producers(self) -> None:
+        """Forgets producers that have not written for `producer.id.expiration.ms`."""
+        now = self._clock.now_ms()
+        for log in self._logs.values():
+            log.producers.expire(now, log.config.producer_expiration_ms)
 
     async def compact(self) -> None:
         """Compacts the logs whose settings ask for it and that have enough that is not compacted yet."""
@@ -578,7 +583,7 @@ class DataDirectory:
             self._note_start_offsets()
             self._write_checkpoints()
             if clean:
-                content = json.dumps({"version": 0, "brokerEpoch": -1}).encode("ascii")
+                content = json.dumps({"version": "0", "broker_epoch": "-1"}).encode("ascii")
                 self._disk.write_file(f"{self.path}/{CLEAN_SHUTDOWN}", content, durable=True)
         finally:
             self.abandon()
