@@ -269,6 +269,15 @@ class Partition:
 
     # Settings
 
+    @property
+    def max_message_bytes(self) -> int:
+        """The topic's `max.message.bytes`.
+
+        Raises:
+            LogServerError: the partition is unavailable.
+        """
+        return self._led().config.max_message_bytes
+
     def configure(self, config: LogConfig) -> None:
         """Puts new settings into force."""
         if self.log is not None:

@@ -8,6 +8,19 @@ from logserver.grpc_api.errors import to_error
 from logserver.settings import topic_setting_rows
 
 
+def check_count(count: int, limit: int) -> None:
+    """Checks how many partitions a request names.
+
+    Raises:
+        LogServerError: INVALID_REQUEST.
+    """
+    if count > limit:
+        raise LogServerError(
+            ErrorCode.invalid_request,
+            f"partitions has {count} entries, allowed are max.request.partition.size.limit={limit}; send several",
+        )
+
+
 def partition_data(
     topic: str, number: int, partition: Partition | None, next_offset: int, error: LogServerError | None
 ) -> log_pb2.PartitionData:
@@ -28,12 +41,13 @@ async def resolve(partition: Partition, position: common_pb2.Position) -> tuple[
     """Returns (offset, timestamp) that a position stands for; -1 for what there is not.
 
     Raises:
-        LogServerError: INVALID_REQUEST for an empty position, or the partition can't be read.
+        LogServerError: INVALID_REQUEST for an empty position, OFFSET_OUT_OF_RANGE, or the partition can't be read.
     """
     if partition.unavailable is not None:
         raise partition.unavailable
     kind = position.WhichOneof("at")
     if kind == "offset":
+        _check_offset(partition, position.offset)
         return position.offset, -1
     if kind == "earliest":
         return partition.log_start_offset, -1
@@ -51,11 +65,21 @@ async def resolve(partition: Partition, position: common_pb2.Position) -> tuple[
     return (-1, -1) if found is None else (found.offset, found.timestamp_ms)
 
 
+def _check_offset(partition: Partition, offset: int) -> None:
+    # As fetching: an offset between the high watermark and the log end is one that is about to be there.
+    if not partition.log_start_offset <= offset <= partition.log_end_offset:
+        raise LogServerError(
+            ErrorCode.offset_out_of_range,
+            f"offset {offset} of {partition} is out of range: its records go from "
+            f"{partition.log_start_offset} to {partition.high_watermark}",
+        )
+
+
 def topic_message(broker: Broker, topic: Topic) -> admin_pb2.Topic:
     """Returns a topic with its partitions and settings."""
     message = admin_pb2.Topic(name=topic.name, topic_id=topic.record.topic_id, internal=topic.internal)
     for partition in topic.partitions:
-        led = partition.log is not None
+        led = partition.unavailable is None
         part = message.partitions.add(
             partition=partition.number,
             leader=broker.node.node_id if led else -1,

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from logserver_segments.seams import Clock
 from logserverpb.v1 import admin_pb2, log_pb2
 
 from logserver.broker import Broker
+from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.admin_service import AdminService, ServerStatus
 from logserver.grpc_api.calls import Calls
+from logserver.grpc_api.errors import Malformed
 from logserver.grpc_api.log_service import LogService
 from logserver.grpc_api.wire import serialize
 
@@ -59,10 +63,33 @@ class GrpcDoor:
 
 
 def _handler(method: MethodDescriptor, servicer: object) -> grpc.RpcMethodHandler[Any, Any]:
-    make = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
+    make, reader = {
+        (False, False): (grpc.unary_unary_rpc_method_handler, _read_unary),
+        (True, True): (grpc.stream_stream_rpc_method_handler, _read_streamed),
     }[method.client_streaming, method.server_streaming]
-    request = message_factory.GetMessageClass(method.input_type)
-    handler: grpc.RpcMethodHandler[Any, Any] = make(getattr(servicer, method.name), request.FromString, serialize)
+    read = partial(reader, message_factory.GetMessageClass(method.input_type))
+    handler: grpc.RpcMethodHandler[Any, Any] = make(getattr(servicer, method.name), read, serialize)
     return handler
+
+
+def _read_streamed(message: type[Message], data: bytes) -> Message:
+    """Reads a message of a stream, inside of the servicer's own wait for it.
+
+    Raises:
+        LogServerError: INVALID_REQUEST.
+    """
+    try:
+        return message.FromString(data)
+    except DecodeError as error:
+        raise LogServerError(
+            ErrorCode.invalid_request,
+            f"a message of {len(data)} bytes is not a {message.DESCRIPTOR.full_name}: {error}",
+        ) from None
+
+
+def _read_unary(message: type[Message], data: bytes) -> Message | Malformed:
+    """Reads the message of a call. What is raised here gRPC turns into a status of its own, so nothing is."""
+    try:
+        return _read_streamed(message, data)
+    except LogServerError as error:
+        return Malformed(error)

@@ -1,5 +1,6 @@
 """Errors on the wire: a field where a part of a call failed, a status with google.rpc.ErrorInfo where all of it did."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Final, NoReturn, TypeVar
@@ -23,6 +24,25 @@ Response = TypeVar("Response")
 Context = Any
 """grpc.aio.ServicerContext; a simulation passes its own."""
 
+_MOST_MESSAGE_BYTES: Final = 1000
+"""Of a message in a call's status. It travels in HTTP/2 trailers, percent-encoded, and clients take 8 KiB of those: of
+a longer one, such as one that repeats a name of 100 KB, they would see only that the trailers are too long."""
+
+
+class Malformed:
+    """In place of a request that could not be read."""
+
+    def __init__(self, error: LogServerError) -> None:
+        self.error = error
+
+
+def _shortened(message: str) -> str:
+    encoded = message.encode("utf-8", "replace")
+    if len(encoded) <= _MOST_MESSAGE_BYTES:
+        return message
+    half = _MOST_MESSAGE_BYTES // 2
+    return f"{encoded[:half].decode('utf-8', 'ignore')} ... {encoded[-half:].decode('utf-8', 'ignore')}"
+
 
 def to_error(error: LogServerError) -> common_pb2.Error:
     """Returns the field for a part of a call that failed."""
@@ -39,7 +59,8 @@ def to_error(error: LogServerError) -> common_pb2.Error:
 
 
 async def abort(context: Context, error: LogServerError) -> NoReturn:
-    """Ends a call with the status of an error."""
+    """Ends a call with the status of an error; a very long message is shortened in the middle."""
+    message = _shortened(error.message)
     info = ErrorInfo(
         reason=error.name,
         domain=_DOMAIN,
@@ -48,9 +69,16 @@ async def abort(context: Context, error: LogServerError) -> NoReturn:
     code = getattr(grpc.StatusCode, error.grpc_status)
     packed = AnyMessage()
     packed.Pack(info)
-    details = Status(code=code.value[0], message=error.message, details=[packed])
-    await context.abort(code, error.message, ((_DETAILS_KEY, details.SerializeToString()),))
+    details = Status(code=code.value[0], message=message, details=[packed])
+    await context.abort(code, message, ((_DETAILS_KEY, details.SerializeToString()),))
     raise AssertionError("abort raises")
+
+
+def _is_over(error: Exception) -> bool:
+    """Whether this is all that writing to a call raises when the call is over."""
+    if isinstance(error, ExceptionGroup):
+        return all(map(_is_over, error.exceptions))
+    return isinstance(error, (grpc.aio.InternalError, grpc.aio.UsageError))
 
 
 def answered(
@@ -64,12 +92,18 @@ def answered(
     @wraps(method)
     async def answering(servicer: Any, request: Request, context: Context) -> Response:
         try:
+            if isinstance(request, Malformed):
+                raise request.error
             return await method(servicer, request, context)
         except LogServerError as error:
             return await abort(context, error)
-        except (grpc.aio.AbortError, grpc.aio.UsageError):
+        except grpc.aio.AbortError:
             raise
-        except Exception:
+        except Exception as error:
+            if _is_over(error):
+                # The client went away while something was being written to it; there is nobody to tell.
+                _log.debug("call ended by the client", method=method.__name__)
+                raise asyncio.CancelledError from None
             _log.exception("call failed", method=method.__name__)
             return await abort(
                 context,

@@ -1,13 +1,15 @@
 """The `Log` service."""
 
+from collections.abc import Sequence
+
 from logserver_records.batch import Buffer
 from logserver_segments.seams import Clock
 from logserverpb.v1 import common_pb2, log_pb2
 
-from logserver.broker import Broker, FetchTarget, fetch
+from logserver.broker import Broker, FetchResult, FetchTarget, fetch
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.calls import Calls
-from logserver.grpc_api.convert import partition_data, resolve
+from logserver.grpc_api.convert import check_count, partition_data, resolve
 from logserver.grpc_api.errors import Context, answered, to_error
 from logserver.grpc_api.produce import ProduceStream, produce
 from logserver.grpc_api.records import from_batches
@@ -45,13 +47,20 @@ class LogService:
         ):
             if value < 0:
                 raise LogServerError(ErrorCode.invalid_request, f"{name} is {value}; it may not be negative")
+        check_count(len(request.partitions), settings.max_request_partition_size_limit)
+        for item in request.partitions:
+            if item.max_bytes < 0:
+                raise LogServerError(
+                    ErrorCode.invalid_request,
+                    f"max_bytes of {item.topic}-{item.partition} is {item.max_bytes}; it may not be negative",
+                )
         max_bytes = min(request.max_bytes or settings.fetch_max_bytes, settings.fetch_max_bytes)
         targets = [
             FetchTarget(
                 item.topic,
                 item.partition,
                 item.offset,
-                item.max_bytes if item.max_bytes > 0 else max_bytes,
+                item.max_bytes or max_bytes,
                 item.current_leader_epoch if item.HasField("current_leader_epoch") else None,
             )
             for item in request.partitions
@@ -61,20 +70,12 @@ class LogService:
             results = await fetch(
                 self._broker, targets, max_wait_ms=max_wait_ms, min_bytes=request.min_bytes, max_bytes=max_bytes
             )
+        if request.format == common_pb2.RECORD_FORMAT_RECORDS:
+            return encode_partitions(_plain(targets, results, max_bytes, settings.record_batch_max_decompressed_bytes))
         answer: list[tuple[log_pb2.PartitionData, Buffer]] = []
-        plain = request.format == common_pb2.RECORD_FORMAT_RECORDS
-        for target, result in zip(targets, results, strict=True):
-            message = partition_data(target.topic, target.partition, result.partition, result.next_offset, result.error)
-            if plain and len(result.data):
-                try:
-                    message.records.extend(
-                        from_batches(result.data, target.offset, settings.record_batch_max_decompressed_bytes)
-                    )
-                except LogServerError as error:
-                    message.error.CopyFrom(to_error(error))
-                    message.next_offset = target.offset
-                    del message.records[:]
-            answer.append((message, b"" if plain else result.data))
+        for target, found in zip(targets, results, strict=True):
+            message = partition_data(target.topic, target.partition, found.partition, found.next_offset, found.error)
+            answer.append((message, found.data))
         return encode_partitions(answer)
 
     @answered
@@ -86,6 +87,7 @@ class LogService:
     @answered
     async def ListOffsets(self, request: log_pb2.ListOffsetsRequest, context: Context) -> log_pb2.ListOffsetsResponse:
         """Finds offsets by position or timestamp."""
+        check_count(len(request.partitions), self._broker.settings.max_request_partition_size_limit)
         response = log_pb2.ListOffsetsResponse()
         for item in request.partitions:
             result = response.results.add(topic=item.topic, partition=item.partition, offset=-1, timestamp=-1)
@@ -107,3 +109,28 @@ class LogService:
             request.producer_epoch if request.HasField("producer_epoch") else None,
         )
         return log_pb2.InitProducerIdResponse(producer_id=producer_id, producer_epoch=epoch)
+
+
+def _plain(
+    targets: Sequence[FetchTarget], results: Sequence[FetchResult], max_bytes: int, max_decompressed_bytes: int
+) -> list[tuple[log_pb2.PartitionData, Buffer]]:
+    """Returns the answer to a fetch of plain records. `max_bytes` holds for what was stored compressed, too."""
+    answer: list[tuple[log_pb2.PartitionData, Buffer]] = []
+    left = max_bytes
+    for target, found in zip(targets, results, strict=True):
+        error = found.error
+        next_offset = target.offset
+        records: Sequence[common_pb2.Record] = ()
+        if len(found.data) and (left > 0 or left == max_bytes):
+            try:
+                records, next_offset, size = from_batches(
+                    found.data, target.offset, min(target.max_bytes, left), max_decompressed_bytes
+                )
+            except LogServerError as failure:
+                error = failure
+            else:
+                left -= size
+        message = partition_data(target.topic, target.partition, found.partition, next_offset, error)
+        message.records.extend(records)
+        answer.append((message, b""))
+    return answer

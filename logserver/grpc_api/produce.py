@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from grpc.aio import EOF
 from logserver_segments.partition_log import Appended
 from logserver_segments.seams import Clock
 from logserverpb.v1 import log_pb2
 
-from logserver.broker import Broker
+from logserver.broker import Broker, Partition
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.calls import Calls
+from logserver.grpc_api.convert import check_count
 from logserver.grpc_api.errors import Context, to_error
 from logserver.grpc_api.records import to_batch
+
+_ANSWER_BYTES: Final = 512
+"""What the answer for one partition takes in memory, one that is an error included."""
 
 
 class Production:
@@ -42,7 +47,7 @@ class Production:
             self.results.append(result)
             try:
                 partition = broker.partition(item.topic, item.partition)
-                appended = partition.append(_payload(item, clock))
+                appended = partition.append(_payload(item, partition, clock))
             except LogServerError as error:
                 self._fail(result, error)
                 continue
@@ -75,12 +80,12 @@ class Production:
             self._done(self)
 
 
-def _payload(item: log_pb2.ProducePartition, clock: Clock) -> bytes:
+def _payload(item: log_pb2.ProducePartition, partition: Partition, clock: Clock) -> bytes:
     kind = item.WhichOneof("data")
     if kind == "batches":
         return item.batches
     if kind == "records":
-        return to_batch(item.records, clock.now_ms())
+        return to_batch(item.records, clock.now_ms(), partition.max_message_bytes)
     raise LogServerError(ErrorCode.invalid_record, "give either batches or records, this partition has neither")
 
 
@@ -88,21 +93,23 @@ def _fill(result: log_pb2.ProduceResult, appended: Appended) -> None:
     result.base_offset, result.last_offset, result.log_append_time_ms, result.duplicate = appended
 
 
-def check_acks(acks: int) -> None:
-    """Checks a request's acks.
+def _check(request: log_pb2.ProduceRequest | log_pb2.ProduceStreamRequest, broker: Broker) -> None:
+    """Checks what concerns a request as a whole.
 
     Raises:
-        LogServerError: INVALID_REQUIRED_ACKS.
+        LogServerError: INVALID_REQUIRED_ACKS, or INVALID_REQUEST for too many partitions.
     """
-    if acks not in (log_pb2.ACKS_ALL, log_pb2.ACKS_LEADER, log_pb2.ACKS_NONE):
+    if request.acks not in (log_pb2.ACKS_ALL, log_pb2.ACKS_LEADER, log_pb2.ACKS_NONE):
         raise LogServerError(
-            ErrorCode.invalid_required_acks, f"acks {acks} is not known; give ACKS_ALL, ACKS_LEADER or ACKS_NONE"
+            ErrorCode.invalid_required_acks,
+            f"acks {request.acks} is not known; give ACKS_ALL, ACKS_LEADER or ACKS_NONE",
         )
+    check_count(len(request.partitions), broker.settings.max_request_partition_size_limit)
 
 
 async def produce(broker: Broker, clock: Clock, request: log_pb2.ProduceRequest) -> log_pb2.ProduceResponse:
     """Appends one request and returns its answer; with ACKS_NONE the answer only says what was refused at once."""
-    check_acks(request.acks)
+    _check(request, broker)
     answer: asyncio.Future[Production] = asyncio.get_running_loop().create_future()
 
     def done(production: Production) -> None:
@@ -114,7 +121,8 @@ async def produce(broker: Broker, clock: Clock, request: log_pb2.ProduceRequest)
 
 
 class ProduceStream:
-    """One ProduceStream call. Reading pauses while `grpc.stream.max.inflight.bytes` wait for their answer."""
+    """One ProduceStream call. Reading pauses while `grpc.stream.max.inflight.bytes` wait for their answer, or for the
+    client to take it."""
 
     def __init__(self, broker: Broker, clock: Clock, calls: Calls) -> None:
         self._broker = broker
@@ -123,7 +131,9 @@ class ProduceStream:
         self._max_inflight_bytes = broker.settings.grpc_stream_max_inflight_bytes
         self._inflight_bytes = 0
         self._inflight = 0
+        # Answers to be written, and the bytes that count as in flight until they are.
         self._done: list[log_pb2.ProduceAcknowledgement] = []
+        self._done_bytes = 0
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._ended = False
@@ -136,6 +146,10 @@ class ProduceStream:
                 writer = group.create_task(self._write(context), name="produce-stream-writer")
                 try:
                     await self._read(context)
+                except LogServerError:
+                    # What came before it is answered before the call ends.
+                    await self._finish(writer)
+                    raise
                 except asyncio.CancelledError:
                     # When the server stops, what was taken is answered before the call ends.
                     if self._calls.closing and not writer.done():
@@ -147,7 +161,7 @@ class ProduceStream:
 
     async def _read(self, context: Context) -> None:
         while (request := await context.read()) is not EOF:
-            check_acks(request.acks)
+            _check(request, self._broker)
             self._take(request)
             while self._inflight_bytes > self._max_inflight_bytes:
                 self._room.clear()
@@ -161,17 +175,21 @@ class ProduceStream:
     def _take(self, request: log_pb2.ProduceStreamRequest) -> None:
         # What holds memory is the record bytes; asking the message for its own size would encode it.
         size = sum(len(item.batches) if item.batches else item.ByteSize() for item in request.partitions)
+        # The answer holds memory too, until the client takes it.
+        size += _ANSWER_BYTES * (1 + len(request.partitions))
         self._inflight_bytes += size
         self._inflight += 1
 
         def done(production: Production) -> None:
-            self._inflight_bytes -= size
             self._inflight -= 1
-            self._room.set()
             if request.acks != log_pb2.ACKS_NONE or production.failed:
+                self._done_bytes += size
                 self._done.append(
                     log_pb2.ProduceAcknowledgement(correlation_id=request.correlation_id, results=production.results)
                 )
+            else:
+                self._inflight_bytes -= size
+                self._room.set()
             self._news.set()
 
         Production(self._broker, self._clock, request.partitions, request.acks, done)
@@ -183,6 +201,9 @@ class ProduceStream:
             self._news.clear()
             if self._done:
                 answers, self._done = self._done, []
+                size, self._done_bytes = self._done_bytes, 0
                 await context.write(log_pb2.ProduceStreamResponse(acknowledgements=answers))
+                self._inflight_bytes -= size
+                self._room.set()
             if self._ended and not self._inflight and not self._done:
                 return

@@ -14,7 +14,7 @@ from logserverpb.v1 import common_pb2, log_pb2
 
 from logserver.broker import Broker, Partition
 from logserver.errors import ErrorCode, LogServerError
-from logserver.grpc_api.convert import partition_data, resolve
+from logserver.grpc_api.convert import check_count, partition_data, resolve
 from logserver.grpc_api.errors import Context
 from logserver.grpc_api.records import from_batches
 from logserver.grpc_api.wire import encode_partitions
@@ -59,6 +59,9 @@ class Subscription:
         self._line: deque[_Assigned] = deque()
         self._notices: list[log_pb2.PartitionData] = []
         self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._generation = -1
+        self._most_named = settings.max_request_partition_size_limit
         self._resolving: set[asyncio.Task[None]] = set()
 
     async def run(self, context: Context) -> None:
@@ -80,6 +83,10 @@ class Subscription:
     async def _receive(self, context: Context) -> None:
         while (request := await context.read()) is not EOF:
             self._command(request)
+            while len(self._notices) + len(self._resolving) > self._most_named:
+                # The client does not read its answers: it gets no more of them.
+                self._room.clear()
+                await self._room.wait()
 
     # Commands
 
@@ -92,6 +99,7 @@ class Subscription:
         elif kind == "seek":
             self._seek(request.seek)
         elif kind == "unassign":
+            check_count(len(request.unassign.partitions), self._most_named)
             for item in request.unassign.partitions:
                 self._remove((item.topic, item.partition))
         elif kind == "pause":
@@ -118,7 +126,18 @@ class Subscription:
         self._credit = min(self._credit + count, self._max_credit)
         self._news.set()
 
+    def _check_generation(self, command: log_pb2.Assign) -> None:
+        check_count(len(command.partitions), self._most_named)
+        if command.generation <= self._generation:
+            raise LogServerError(
+                ErrorCode.invalid_request,
+                f"generation is {command.generation}; every assign and seek of a stream names a larger one than those "
+                f"before it, and there was {self._generation}",
+            )
+        self._generation = command.generation
+
     def _assign(self, command: log_pb2.Assign) -> None:
+        self._check_generation(command)
         for item in command.partitions:
             key = (item.topic, item.partition)
             self._remove(key)
@@ -134,6 +153,7 @@ class Subscription:
             self._resolve(assigned, item.position)
 
     def _seek(self, command: log_pb2.Assign) -> None:
+        self._check_generation(command)
         for item in command.partitions:
             key = (item.topic, item.partition)
             assigned = self._assigned.get(key)
@@ -154,20 +174,20 @@ class Subscription:
         """Finds the offset of a position; looking one up by time may need the disk."""
         task = asyncio.create_task(self._find(assigned, assigned.generation, position))
         self._resolving.add(task)
-        task.add_done_callback(self._resolving.discard)
+        task.add_done_callback(self._resolved)
+
+    def _resolved(self, task: asyncio.Task[None]) -> None:
+        self._resolving.discard(task)
+        self._room.set()
 
     async def _find(self, assigned: _Assigned, generation: int, position: common_pb2.Position) -> None:
         try:
+            if position.WhichOneof("at") == "max_timestamp":
+                raise LogServerError(ErrorCode.invalid_request, "max_timestamp is a position for ListOffsets only")
             offset, _ = await resolve(assigned.partition, position)
-            if offset < 0 and position.WhichOneof("at") in ("timestamp", "max_timestamp"):
+            if offset < 0:
+                # No record is as late as that.
                 offset, _ = await resolve(assigned.partition, _LATEST)
-            partition = assigned.partition
-            if not partition.log_start_offset <= offset <= partition.log_end_offset:
-                raise LogServerError(
-                    ErrorCode.offset_out_of_range,
-                    f"offset {offset} of {partition} is out of range: its records go from "
-                    f"{partition.log_start_offset} to {partition.high_watermark}",
-                )
         except LogServerError as error:
             self._end(assigned, generation, error)
             return
@@ -180,6 +200,7 @@ class Subscription:
         return self._assigned.get(assigned.key) is assigned and assigned.generation == generation
 
     def _pause(self, command: log_pb2.PartitionSet, paused: bool) -> None:
+        check_count(len(command.partitions), self._most_named)
         for item in command.partitions:
             assigned = self._assigned.get((item.topic, item.partition))
             if assigned is not None:
@@ -224,11 +245,12 @@ class Subscription:
         while True:
             answer: list[tuple[log_pb2.PartitionData, Buffer]] = [(notice, b"") for notice in self._notices]
             self._notices.clear()
+            self._room.set()
             size = 0
             while self._line and self._credit > 0 and size < self._response_bytes:
                 assigned = self._line.popleft()
                 assigned.queued = False
-                size += await self._read(assigned, self._response_bytes - size, answer)
+                size += await self._read(assigned, min(self._response_bytes - size, self._credit), answer)
             if answer:
                 await context.write(encode_partitions(answer))
                 continue
@@ -255,18 +277,21 @@ class Subscription:
             if not size:
                 assigned.offset = found.next_offset
                 return 0
-            message = partition_data(*assigned.key, partition, found.next_offset, None)
-            message.generation = generation
+            next_offset = found.next_offset
             if self._plain:
-                message.records.extend(from_batches(found.data, offset, self._max_decompressed))
-                answer.append((message, b""))
-            else:
+                records, next_offset, size = from_batches(found.data, offset, max_bytes, self._max_decompressed)
+            message = partition_data(*assigned.key, partition, next_offset, None)
+            message.generation = generation
+            if not self._plain:
                 answer.append((message, found.data))
+            elif records:
+                message.records.extend(records)
+                answer.append((message, b""))
         except LogServerError as error:
             self._end(assigned, generation, error)
             return 0
-        assigned.offset = found.next_offset
+        assigned.offset = next_offset
         self._credit -= size
-        if found.next_offset < partition.high_watermark:
+        if next_offset < partition.high_watermark:
             self._queue(assigned)
         return size

@@ -282,6 +282,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     fetch_max_bytes: Annotated[
         int, About("Most bytes of records in one answer to a fetch.", minimum=1024, maximum=INT32_MAX)
     ] = 57_671_680
+    max_request_partition_size_limit: Annotated[
+        int,
+        About(
+            "Most partitions that one request may name.",
+            minimum=1,
+            maximum=INT32_MAX,
+            differs=KafkaDifference("2000", "As many as one topic may have; here it holds for every kind of request."),
+        ),
+    ] = 10_000
     grpc_max_message_bytes: Annotated[
         int,
         About("Largest gRPC message that the server accepts, in bytes.", minimum=65_536, maximum=INT32_MAX, ours=True),
