@@ -579,6 +579,7 @@ class Log:
                 start = segment.position_at_or_before(offset)
                 end = self.readable_end(segment)
                 found = read_slice(segment.fetcher(), start, end, offset, max_bytes, segment.boundary_at_or_before)
+                self._check_bounds(found)
             except ColdData:
                 return self._read_cold(segment, offset, max_bytes)
             except (IndexDamaged, BadBatch) as error:
@@ -592,6 +593,11 @@ class Log:
             offset = min(self._bases[number] if number < len(self._bases) else self._end, self._committed.offset)
         return Slice(b"", offset)
 
+    def _check_bounds(self, found: Slice) -> None:
+        # A batch's CRC does not cover its base offset; a reader must not be sent beyond the end by a damaged one.
+        if found.next_offset > self._committed.offset:
+            raise BadBatch(f"a batch ends at offset {found.next_offset - 1}, the log at {self._committed.offset - 1}")
+
     async def _read_cold(self, segment: Segment, offset: int, max_bytes: int) -> Slice:
         # Time may have passed since this was asked for.
         if self._offline is not None or self.segment_at(offset) is not segment:
@@ -604,6 +610,7 @@ class Log:
             if start is None:
                 return await self._again(offset, max_bytes)
             found = await self._workers.run(read_slice, fetch, start, self.readable_end(segment), offset, max_bytes)
+            self._check_bounds(found)
         except (IndexDamaged, BadBatch) as error:
             return await self._read_after_rebuild(segment, offset, max_bytes, error)
         except OSError as error:
@@ -637,6 +644,7 @@ class Log:
         try:
             fetch = segment.blocking_fetcher()
             found = await self._workers.run(read_slice, fetch, 0, self.readable_end(segment), offset, max_bytes)
+            self._check_bounds(found)
             await self.rebuild_indexes(segment)
         except BadBatch as error:
             raise self._damaged(segment, error) from None

@@ -132,7 +132,7 @@ def read_slice(
     while stop + HEADER_SIZE <= limit:
         base_offset, length, _, magic, _, _, last_delta = unpack(chunk, stop)
         size = length + LENGTH_OVERHEAD
-        if magic != MAGIC or length < _MIN_LENGTH:
+        if magic != MAGIC or length < _MIN_LENGTH or base_offset < next_offset:
             raise BadBatch(f"no record batch at position {chunk_start + stop}")
         if stop + size > limit:
             break

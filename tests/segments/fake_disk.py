@@ -112,6 +112,10 @@ class Fault:
     met: int = field(default=0, init=False)
 
 
+class PowerCut(BaseException):
+    """The power went in the middle of what was being done; nothing gets to the disk until `crash` or `kill`."""
+
+
 class FakeMapping:
     def __init__(self, disk: "FakeDisk", path: str, data: bytearray, size: int) -> None:
         assert 0 < size <= len(data), (path, size, len(data))
@@ -232,6 +236,8 @@ class FakeDisk:
         self.maps: list[str] = []
         self.syncs: list[str] = []
         self.filesystem_syncs = 0
+        # How many operations go on until the power goes in front of one.
+        self.operations_left: int | None = None
 
     # Breaking
 
@@ -244,6 +250,10 @@ class FakeDisk:
         return fault
 
     def meet(self, operation: str, path: str) -> None:
+        if self.operations_left is not None:
+            if self.operations_left <= 0:
+                raise PowerCut
+            self.operations_left -= 1
         for fault in self.faults:
             if fault.operation == operation and fnmatch(path, fault.path):
                 fault.met += 1
@@ -262,12 +272,14 @@ class FakeDisk:
     def kill(self) -> None:
         """Ends the process: its locks and mappings go, everything written stays."""
         self.locks.clear()
+        self.operations_left = None
         for _, inode in self.files():
             inode.data = bytearray(inode.data)
 
     def crash(self, choose: random.Random) -> None:
         """Cuts the power; `choose` decides what of the unsynced survives."""
         self.locks.clear()
+        self.operations_left = None
         with self.lock_all:
             self._crash_directory(self.root, choose, {})
 

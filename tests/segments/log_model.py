@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from logserver_segments.committer import ImmediateCommitter
 from logserver_segments.errors import DiskFull, LogOffline, OffsetOutOfRange, StorageError
 
-from .support import NOW, SMALL, Box, DelayingCommitter, batch, read, records_in, run
+from .fake_disk import PowerCut
+from .support import NOW, SMALL, Box, DelayingCommitter, NotingCommitter, batch, read, records_in, run
 
 PRODUCERS = (1, 2)
 RETENTION_MS = 10_000
@@ -48,6 +48,8 @@ class LogModel(RuleBasedStateMachine):
         # No crash may bring the log start below this.
         self.persisted_start = 0
         self.committed = 0
+        # Less than what is committed only where `flush.messages` lets flushing wait.
+        self.durable = 0
         self.count = 0
         # Every unclean start raises it.
         self.epoch = 0
@@ -56,15 +58,24 @@ class LogModel(RuleBasedStateMachine):
 
     @initialize(
         delayed=st.booleans(),
+        flush_messages=st.sampled_from([1, 1, 5]),
         pool=st.sampled_from([1, 2, 100]),
         retention_bytes=st.sampled_from([-1, 2500]),
         cold=st.sampled_from(["", ".log", "index", "."]),
     )
-    def begin(self, delayed: bool, pool: int, retention_bytes: int, cold: str) -> None:
-        config = replace(SMALL, retention_bytes=retention_bytes, retention_ms=RETENTION_MS, segment_ms=7_000)
+    def begin(self, delayed: bool, flush_messages: int, pool: int, retention_bytes: int, cold: str) -> None:
+        config = replace(
+            SMALL,
+            retention_bytes=retention_bytes,
+            retention_ms=RETENTION_MS,
+            segment_ms=7_000,
+            flush_messages=flush_messages,
+            flush_ms=1_000,
+        )
+        self.relaxed = flush_messages > 1
         self.box = Box(
             config,
-            committer=DelayingCommitter if delayed else ImmediateCommitter,
+            committer=DelayingCommitter if delayed and not self.relaxed else NotingCommitter,
             open_files=pool,
             mapped_files=pool,
         )
@@ -81,8 +92,7 @@ class LogModel(RuleBasedStateMachine):
     def offsets(self) -> None:
         log = self.box.log
         log.check_invariant()
-        if isinstance(self.box.committer, ImmediateCommitter):
-            self.committed = self.end
+        self._note_committed()
         assert (log.log_start_offset, log.committed_offset, log.log_end_offset) == (
             self.start,
             self.committed,
@@ -176,6 +186,7 @@ class LogModel(RuleBasedStateMachine):
             else:
                 self.batches.append(part)
             self.box.log.check_invariant()
+            self._note_committed()
             self.read_everything()
         finally:
             disk.capacity = None
@@ -196,16 +207,21 @@ class LogModel(RuleBasedStateMachine):
         self.box.clock.advance(3_000)
 
     def _note_committed(self) -> None:
+        if isinstance(self.box.committer, NotingCommitter):
+            self.committed = self.end
+            self.durable = max(self.durable, self.box.committer.durable) if self.relaxed else self.end
+            return
         listener = self.box.listener.committed
         assert listener == sorted(set(listener))
         if listener and listener[-1] > self.committed:
-            self.committed = listener[-1]
+            self.committed = self.durable = listener[-1]
             assert any(part.next == self.committed for part in self.batches)
 
     @rule()
     def checkpoint(self) -> None:
         run(self.box.directory.checkpoint())
         self.persisted_start = self.start
+        self.durable = self.end
 
     # Reading
 
@@ -229,8 +245,6 @@ class LogModel(RuleBasedStateMachine):
     @rule()
     def read_everything(self) -> None:
         log = self.box.log
-        if isinstance(self.box.committer, ImmediateCommitter):
-            self.committed = self.end
         got = []
         offset = self.start
         while offset < self.committed:
@@ -310,13 +324,17 @@ class LogModel(RuleBasedStateMachine):
         self.persisted_start = min(self.persisted_start, self.end)
         self.highest_start = min(self.highest_start, self.end)
         self.committed = min(self.committed, self.end)
+        self.durable = min(self.durable, self.end)
+        if isinstance(self.box.committer, NotingCommitter):
+            self.box.committer.durable = self.durable
 
     # Ends and new beginnings
 
     def _finish(self) -> None:
         if isinstance(self.box.committer, DelayingCommitter):
             self.box.committer.finish(self.box.clock.monotonic)
-            self.committed = self.end
+            self._note_committed()
+            assert self.committed == self.end
 
     @rule()
     def stop_and_start(self) -> None:
@@ -327,6 +345,7 @@ class LogModel(RuleBasedStateMachine):
         assert self.box.directory.was_clean
         assert self.box.log_reads() == []
         self.persisted_start = self.start
+        self.durable = self.end
 
     @rule()
     def kill(self) -> None:
@@ -343,19 +362,77 @@ class LogModel(RuleBasedStateMachine):
         self.epoch += 1
         assert not self.box.directory.was_clean
         assert self.persisted_start <= log.log_start_offset <= self.start, (self.persisted_start, self.start)
-        assert self.committed <= log.log_end_offset <= self.end, (self.committed, log.log_end_offset, self.end)
+        assert self.durable <= log.log_end_offset <= self.end, (self.durable, log.log_end_offset, self.end)
         assert not lost_nothing or log.log_end_offset == self.end
         self.batches = [part for part in self.batches if part.next <= log.log_end_offset]
         self.start = log.log_start_offset
-        # What was there after the crash counts as durable from now on.
-        self.committed = self.end
+        # What is there after the crash counts as durable from now on.
+        self.committed = self.durable = self.end
         self.read_everything()
+
+    @rule(
+        action=st.sampled_from(["append", "checkpoint", "stop", "retain", "roll", "truncate", "start"]),
+        operations=st.integers(0, 25),
+        killed=st.booleans(),
+        seed=st.integers(0, 2**32),
+    )
+    def power_goes_in_the_middle(self, action: str, operations: int, killed: bool, seed: int) -> None:
+        box, log = self.box, self.box.log
+        part = self._batch(self.end, [box.clock.now] * 2, 30)
+        if action == "stop":
+            self._finish()
+        keep_to = self.durable
+        cut_at = max(self.end // 2, log.segments[0].base_offset)
+        if action == "truncate":
+            keep_to = min(keep_to, max((part.next for part in self.batches if part.next <= cut_at), default=0))
+        box.disk.operations_left = operations
+        try:
+            if action == "append":
+                self.batches.append(part)
+                log.append(_encode(part), self.epoch, box.clock.now)
+                # Acknowledged, where the committer flushes at once.
+                self._note_committed()
+                keep_to = self.durable
+            elif action == "checkpoint":
+                run(box.directory.checkpoint())
+            elif action == "stop":
+                box.directory.close()
+            elif action == "retain":
+                log.apply_retention(box.clock.now)
+            elif action == "roll":
+                log.roll()
+            elif action == "truncate":
+                log.truncate(cut_at)
+            else:
+                box.disk.kill()
+                box.disk.operations_left = operations
+                box.open()
+        except PowerCut:
+            pass
+        if action == "truncate":
+            self.persisted_start = min(self.persisted_start, keep_to)
+            self.start = min(self.start, self.end)
+        if action == "retain":
+            self.start = self.committed
+        box.disk.operations_left = None
+        self.committed = self.durable = keep_to
+        if killed:
+            box.kill()
+        else:
+            box.crash(seed)
+        if box.directory.was_clean:
+            assert action == "stop"
+            assert box.log.log_end_offset == self.end and box.log.log_start_offset == self.start
+            self.persisted_start = self.start
+            self.committed = self.durable = self.end
+        else:
+            self._after_an_unclean_end(lost_nothing=killed and action not in ("append", "truncate"))
 
     @rule()
     def resign_and_lead(self) -> None:
         self.box.directory.close_log("topic", 0)
         self.box.open_log()
-        self.committed = self.end
+        self.committed = self.durable = self.end
 
     @precondition(lambda self: isinstance(self.box.committer, DelayingCommitter))
     @rule()

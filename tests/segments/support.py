@@ -99,6 +99,18 @@ def run(awaitable: Awaitable[T]) -> T:
     raise AssertionError("it waits for something")
 
 
+class NotingCommitter(ImmediateCommitter):
+    """Flushes at once and remembers up to where a log is durable."""
+
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(disk)
+        self.durable = 0
+
+    def dirty(self, log: Committable, end: LogEnd, file: File, new_in: str | None = None) -> None:
+        super().dirty(log, end, file, new_in)
+        self.durable = end.offset
+
+
 class DelayingCommitter:
     """What is handed over becomes durable in rounds that take long, several of them under way, on virtual time."""
 

@@ -3,15 +3,26 @@
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
+from .compaction_model import CompactionModel
 from .log_model import LogModel
 from .profiles import long, quick
 
 
 def test_a_log_holds_what_a_list_would() -> None:
-    run_state_machine_as_test(LogModel, settings=quick(60, 40))
+    run_state_machine_as_test(LogModel, settings=quick(250, 40))
+
+
+def test_a_compacted_log_ends_with_the_same_values() -> None:
+    run_state_machine_as_test(CompactionModel, settings=quick(60, 40))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_a_log_holds_what_a_list_would_for_long() -> None:
-    run_state_machine_as_test(LogModel, settings=long(3000, 80))
+    run_state_machine_as_test(LogModel, settings=long(6000, 80))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_a_compacted_log_ends_with_the_same_values_for_long() -> None:
+    run_state_machine_as_test(CompactionModel, settings=long(1500, 80))

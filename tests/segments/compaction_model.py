@@ -1,0 +1,166 @@
+"""A compacted log against a list of all that was ever appended: the rules of the stateful test."""
+
+import contextlib
+from dataclasses import replace
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from logserver_records.codec import build_batch
+from logserver_segments import cleaner
+
+from .fake_disk import PowerCut
+from .support import SMALL, Box, NotingCommitter, read, records_in, run
+
+DELETE_RETENTION_MS = 5_000
+KEYS = st.sampled_from([b"a", b"b", b"c", b"d"])
+VALUES = st.one_of(st.none(), st.binary(min_size=0, max_size=60))
+
+
+class Appended(NamedTuple):
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes | None
+
+
+class CompactionModel(RuleBasedStateMachine):
+    """Whoever reads it all ends with the same value for each key as whoever had read everything ever appended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        config = replace(SMALL, compact=True, delete=False, segment_bytes=600, delete_retention_ms=DELETE_RETENTION_MS)
+        self.box = Box(config, committer=NotingCommitter, open_files=2, mapped_files=1)
+        self.appended: list[Appended] = []
+        self.sequence = 0
+        self.start = 0
+
+    @property
+    def end(self) -> int:
+        return self.appended[-1].offset + 1 if self.appended else 0
+
+    @invariant()
+    def nothing_but_what_a_reader_needs_goes(self) -> None:
+        log = self.box.log
+        log.check_invariant()
+        assert (log.log_end_offset, log.log_start_offset) == (self.end, self.start)
+        visible = self._visible()
+        assert visible == [record for record in self.appended if record in set(visible)]
+        latest = {record.key: record for record in self.appended}
+        kept = {record.key: record for record in visible}
+        for key, record in latest.items():
+            if record.offset < self.start:
+                continue
+            if record.value is not None or record.timestamp >= self.box.clock.now - DELETE_RETENTION_MS:
+                assert kept.get(key) == record, (key, record)
+            else:
+                # A tombstone that is old enough may go, and takes all of the key with it.
+                assert kept.get(key) in (record, None), (key, record, kept[key])
+        active = max(log.segments[-1].base_offset, self.start)
+        assert [r for r in visible if r.offset >= active] == [r for r in self.appended if r.offset >= active]
+
+    def _visible(self) -> list[Appended]:
+        log = self.box.log
+        found = []
+        offset = self.start
+        while offset < log.committed_offset:
+            part = read(log, offset, 200)
+            assert part.next_offset > offset
+            for record in records_in(part.data):
+                assert record.key is not None
+                found.append(Appended(record.offset, record.timestamp_ms, record.key, record.value))
+            offset = part.next_offset
+        return [record for record in found if record.offset >= self.start]
+
+    @rule(pairs=st.lists(st.tuples(KEYS, VALUES), min_size=1, max_size=4), is_idempotent=st.booleans())
+    def append(self, pairs: list[tuple[bytes, bytes | None]], is_idempotent: bool) -> None:
+        now = self.box.clock.now
+        producer = (7, 0, self.sequence) if is_idempotent else (-1, -1, -1)
+        payload = build_batch(
+            [(now, key, value, ()) for key, value in pairs],
+            producer_id=producer[0],
+            producer_epoch=producer[1],
+            base_sequence=producer[2],
+        )
+        base = self.end
+        for _ in range(2 if is_idempotent else 1):
+            # Sent again, it is known, however much of it has been compacted away by then.
+            found = self.box.log.append(payload, 0, now)
+            assert (found.base_offset, found.last_offset) == (base, base + len(pairs) - 1)
+        if is_idempotent:
+            self.sequence += len(pairs)
+        self.appended += [Appended(base + n, now, key, value) for n, (key, value) in enumerate(pairs)]
+
+    @rule(ms=st.integers(0, 6_000))
+    def time_passes(self, ms: int) -> None:
+        self.box.clock.advance(ms)
+
+    @rule()
+    def compact(self) -> None:
+        run(cleaner.clean(self.box.log, self.box.directory.resources, self.box.workers, self.box.clock.now))
+
+    @rule()
+    def compact_if_worth_it(self) -> None:
+        run(self.box.directory.compact())
+
+    @rule()
+    def roll(self) -> None:
+        self.box.log.roll()
+
+    @rule()
+    def checkpoint(self) -> None:
+        run(self.box.directory.checkpoint())
+
+    @rule(share=st.floats(0, 1))
+    def delete_records(self, share: float) -> None:
+        offset = round(share * self.end)
+        self.box.log.delete_records_before(offset)
+        run(self.box.directory.persist_start_offsets())
+        self.box.log.apply_retention(self.box.clock.now)
+        self.start = max(self.start, offset)
+
+    @rule(ago=st.integers(-1, 20_000))
+    def look_up(self, ago: int) -> None:
+        found = run(self.box.log.offset_for_timestamp(self.box.clock.now - ago))
+        wanted = self.box.clock.now - ago
+        expected = next((record for record in self._visible() if record.timestamp >= wanted), None)
+        assert (found and tuple(found)) == (expected and (expected.offset, expected.timestamp))
+
+    @rule()
+    def look_up_largest(self) -> None:
+        found = run(self.box.log.offset_of_max_timestamp())
+        expected = max(self._visible(), key=lambda record: (record.timestamp, -record.offset), default=None)
+        assert (found and tuple(found)) == (expected and (expected.offset, expected.timestamp))
+
+    @rule()
+    def stop_and_start(self) -> None:
+        self.box.reopen()
+        assert self.box.directory.was_clean
+
+    @rule(seed=st.integers(0, 2**32))
+    def crash(self, seed: int) -> None:
+        self.box.crash(seed)
+
+    @rule(operations=st.integers(0, 60), killed=st.booleans(), seed=st.integers(0, 2**32))
+    def power_goes_while_compacting(self, operations: int, killed: bool, seed: int) -> None:
+        self.box.disk.operations_left = operations
+        with contextlib.suppress(PowerCut):
+            run(cleaner.clean(self.box.log, self.box.directory.resources, self.box.workers, self.box.clock.now))
+        if killed:
+            self.box.kill()
+        else:
+            self.box.crash(seed)
+        assert not any(name.endswith((".cleaned", ".swap", ".replaces", ".tmp")) for name in self.box.names)
+
+    @rule(
+        operation=st.sampled_from(["write", "create", "write_file", "rename", "remove", "sync", "sync_directory"]),
+        after=st.integers(0, 6),
+    )
+    def the_disk_refuses_while_compacting(self, operation: str, after: int) -> None:
+        fault = self.box.disk.fail(operation, after=after)
+        with contextlib.suppress(OSError):
+            run(cleaner.clean(self.box.log, self.box.directory.resources, self.box.workers, self.box.clock.now))
+        self.box.disk.faults.remove(fault)
+        if self.box.log.offline is not None:
+            self.box.directory.close_log("topic", 0)
+            self.box.open_log()
