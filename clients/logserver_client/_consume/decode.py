@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, Final
 
-from logserver_records.batch import next_batch
+from logserver_records.batch import Buffer, next_batch
 from logserver_records.codec import decode_batch
 from logserver_records.errors import CorruptBatch, DecompressionLimitExceeded, RecordError
 
@@ -44,7 +44,7 @@ class Decoder:
         self,
         config: ConsumerConfig,
         tp: TopicPartition,
-        batches: bytes,
+        batches: Buffer,
         position: int,
         end_offset: int | None,
         next_offset: int,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, Final
 
+from logserver_records.batch import Buffer
 from logserverpb.v1 import common_pb2, log_pb2
 
 from logserver_client._backoff import Backoff
@@ -157,11 +158,13 @@ class Fetcher:
         self._generation += 1
         return self._generation
 
-    def take(self, node: NodeSubscriber, state: PartitionState | None, data: log_pb2.PartitionData) -> int:
+    def take(
+        self, node: NodeSubscriber, state: PartitionState | None, data: log_pb2.PartitionData, batches: Buffer
+    ) -> int:
         """Takes in an answer about one partition; returns how many of its bytes are kept."""
         if state is None:
             return 0
-        match state.take(data):
+        match state.take(data, bool(len(batches))):
             case Taken.STALE:
                 return 0
             case Taken.PLACED:
@@ -175,8 +178,8 @@ class Fetcher:
                 if state.is_paused or state.is_finished:
                     return 0
                 self._backoff.reset()
-                self._reader.add(Arrival(state, node.node_id, data.batches, data.next_offset))
-                return len(data.batches)
+                self._reader.add(Arrival(state, node.node_id, batches, data.next_offset))
+                return len(batches)
 
     async def replace(self, states: Iterable[PartitionState]) -> None:
         """Looks again who leads these partitions, and subscribes to them there."""

@@ -11,6 +11,7 @@ from logserverpb.v1 import log_pb2
 
 from logserver_client._backoff import Backoff
 from logserver_client._consume.partition import PartitionState
+from logserver_client._consume.wire import open_subscription
 from logserver_client._transport.stream import run_stream
 from logserver_client.errors import LogServerError
 from logserver_client.types import TopicPartition
@@ -98,7 +99,7 @@ class NodeSubscriber:
                 await asyncio.sleep(self._backoff.next_delay_s())
                 await self._fetcher.replace(self._release_all())
                 continue
-            call = connection.log.Subscribe()
+            call = open_subscription(connection.channel)
             self._open()
             try:
                 reason = await run_stream(call, connection.address, self._write(call), self._read(call))
@@ -146,10 +147,10 @@ class NodeSubscriber:
     async def _read(self, call: Any) -> None:
         async for response in call:
             self._backoff.reset()
-            for data in response.partitions:
+            for data, batches in response:
                 tp = TopicPartition(data.topic, data.partition)
-                kept_bytes = self._fetcher.take(self, self._states.get(tp), data)
-                size_bytes = len(data.batches)
+                kept_bytes = self._fetcher.take(self, self._states.get(tp), data, batches)
+                size_bytes = len(batches)
                 self._buffered_bytes += size_bytes
                 if kept_bytes < size_bytes:
                     self.return_credit(size_bytes - kept_bytes)

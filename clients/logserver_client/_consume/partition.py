@@ -86,8 +86,8 @@ class PartitionState:
         """Returns the position from which to subscribe."""
         return self.wanted if self.fetch_offset is None else common_pb2.Position(offset=self.fetch_offset)
 
-    def take(self, data: log_pb2.PartitionData) -> Taken:
-        """Takes in what the server sent about the partition."""
+    def take(self, data: log_pb2.PartitionData, has_batches: bool) -> Taken:
+        """Takes in what the server sent about the partition, with or without record batches."""
         if data.generation < self.generation:
             return Taken.STALE
         if data.HasField("error"):
@@ -95,7 +95,7 @@ class PartitionState:
         self.unknown_since_s = None
         self.high_watermark = data.high_watermark
         self.fetch_offset = data.next_offset
-        if data.batches:
+        if has_batches:
             return Taken.DATA
         self.is_placed = True
         return Taken.PLACED

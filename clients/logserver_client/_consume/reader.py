@@ -10,6 +10,8 @@ from itertools import islice
 from operator import length_hint
 from typing import Any, Final, NamedTuple
 
+from logserver_records.batch import Buffer
+
 from logserver_client._consume.config import ConsumerConfig
 from logserver_client._consume.decode import Decoder
 from logserver_client._consume.partition import PartitionState
@@ -31,7 +33,7 @@ class Arrival(NamedTuple):
 
     state: PartitionState
     node_id: int
-    batches: bytes = b""
+    batches: Buffer = b""
     next_offset: int = -1
     error: LogServerError | None = None
     """Ends the partition once everything before has been handed out."""
