@@ -614,6 +614,8 @@ class Log:
         except (IndexDamaged, BadBatch) as error:
             return await self._read_after_rebuild(segment, offset, max_bytes, error)
         except OSError as error:
+            if self._offline is not None or self.segment_at(offset) is not segment:
+                return await self._again(offset, max_bytes)
             raise self._read_failed(error) from error
         return found if found.data else await self._read_behind(behind, max_bytes)
 
@@ -649,6 +651,8 @@ class Log:
         except BadBatch as error:
             raise self._damaged(segment, error) from None
         except OSError as error:
+            if self._offline is not None or self.segment_at(offset) is not segment:
+                return await self._again(offset, max_bytes)
             raise self._read_failed(error) from error
         return found if found.data else await self._read_behind(behind, max_bytes)
 

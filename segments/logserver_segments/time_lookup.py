@@ -167,6 +167,8 @@ class _Search:
         return segment.load_max_timestamp()
 
     def _failed(self, error: OSError) -> ReadFailed:
+        # A file that is gone fails no less, and that is nobody's fault.
+        self._check_there()
         return ReadFailed(f"{self._log.name}: the disk failed to read: {error.strerror or error}")
 
     async def first(self, timestamp_ms: int) -> TimestampOffset | None:
@@ -217,6 +219,7 @@ class _Search:
                 return await self._workers.run(_largest, part)
             return await self._workers.run(_first, part, timestamp_ms)
         except BadBatch as error:
+            self._check_there()
             raise CorruptRecords(f"{segment.path} is damaged: {error}; run a check of the data directory") from None
         except OSError as error:
             raise self._failed(error) from error
