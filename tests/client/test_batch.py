@@ -1,5 +1,6 @@
 """A batch ends once, for all of its records: their futures, callbacks and waiters follow it, also through a split."""
 
+import sys
 import threading
 
 import pytest
@@ -146,6 +147,20 @@ def test_a_split_hands_records_sequences_and_memory_to_two_halves() -> None:
     assert [future.result(0).offset for future in futures] == [50, 51, 50, 100, 101]
     assert early == [101]
     assert len(delivered) == 5
+
+
+@pytest.mark.parametrize("is_stamped", [True, False])
+def test_a_future_that_is_kept_does_not_keep_the_records(is_stamped: bool) -> None:
+    world = Accumulating()
+    future = world.future(b"x")
+    (batch,) = world.sealed()
+    builder = batch.append.__self__  # type: ignore[attr-defined]
+    if is_stamped:
+        batch.stamp(1, 0, 0)
+    batch.fail(client_closed("closed"))
+    assert sys.getrefcount(builder) == 2, "our name and the call's argument"
+    assert batch.payload is None
+    assert future.done()
 
 
 def test_sequences_wrap_behind_the_largest() -> None:

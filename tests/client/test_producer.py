@@ -268,6 +268,16 @@ def test_a_topic_deleted_under_way_fails_its_records(address: str, topic: str) -
         assert isinstance(producer.send(topic, b"x").exception(30), UnknownTopicOrPartition)
 
 
+def test_a_topic_created_anew_with_fewer_partitions_is_found_out(address: str, new_topic: NewTopic) -> None:
+    topic = new_topic(3)
+    with Producer(address, delivery_timeout_ms=1_500) as producer, AdminClient(address) as admin:
+        producer.send(topic, b"x", partition=2).result(30)
+        admin.delete_topic(topic)
+        admin.create_topic(topic, partitions=1)
+        assert producer.send(topic, b"x", partition=2).exception(30) is not None
+        assert producer.send(topic, b"x", partition=0).result(30).offset == 0
+
+
 def test_nothing_can_be_sent_after_close(address: str, topic: str) -> None:
     producer = Producer(address)
     producer.send(topic, b"x")

@@ -1,11 +1,12 @@
 """The server is killed and started again in the middle: nothing acknowledged is lost, nothing is there twice."""
 
 import asyncio
+import signal
 import threading
 from itertools import pairwise
 
 import pytest
-from logserver_client import AdminClient, Consumer, Producer, RecordFuture, aio, replay
+from logserver_client import AdminClient, ClientClosed, Consumer, Producer, RecordFuture, aio, replay
 
 from tests.client.conftest import ServerProcess
 
@@ -118,6 +119,21 @@ async def test_the_asyncio_forms_survive_it_together(server_process: ServerProce
     assert seen == {partition: list(range(partition, 9_000, PARTITIONS)) for partition in range(PARTITIONS)}
 
 
+def test_close_does_not_wait_for_a_server_that_hangs(server_process: ServerProcess, topic: str) -> None:
+    process = server_process._process
+    assert process is not None
+    producer: Producer[bytes, bytes] = Producer(server_process.address)
+    producer.send(topic, b"x").result(30)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        # More than fits between the two, so that the stream itself is stuck.
+        futures = [producer.send(topic, bytes(100_000)) for _ in range(300)]
+        producer.close(timeout=0.1)
+    finally:
+        process.send_signal(signal.SIGCONT)
+    assert all(isinstance(future.exception(0), ClientClosed) for future in futures)
+
+
 def test_an_admin_client_waits_for_a_server_that_starts(server_process: ServerProcess, topic: str) -> None:
     with AdminClient(server_process.address) as admin:
         server_process.kill()
@@ -132,12 +148,12 @@ def test_a_server_that_hangs_is_given_up_and_found_again(server_process: ServerP
     assert process is not None
     with Producer(server_process.address, request_timeout_ms=500) as producer:
         producer.send(topic, b"0", partition=0).result(30)
-        process.send_signal(19)
+        process.send_signal(signal.SIGSTOP)
         try:
             futures = [producer.send(topic, str(n).encode(), partition=n % PARTITIONS) for n in range(1, 100)]
-            threading.Timer(1.5, process.send_signal, (18,)).start()
+            threading.Timer(1.5, process.send_signal, (signal.SIGCONT,)).start()
             producer.flush(60)
         finally:
-            process.send_signal(18)
+            process.send_signal(signal.SIGCONT)
         assert all(future.exception(0) is None for future in futures)
     assert len(list(replay(server_process.address, topic))) == 100

@@ -248,9 +248,7 @@ class Fetcher:
         """Adds partitions to the subscriptions of the nodes that lead them."""
         by_node: dict[int, list[PartitionState]] = {}
         for state in states:
-            known = self.cluster.known_topic(state.tp.topic)
-            leader = NO_LEADER if known is None else known.leaders[state.tp.partition]
-            by_node.setdefault(leader, []).append(state)
+            by_node.setdefault(self.cluster.leader(*state.tp), []).append(state)
         self._place_later(by_node.pop(NO_LEADER, []))
         for node_id, led in by_node.items():
             node = self._nodes.get(node_id)

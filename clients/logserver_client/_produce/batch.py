@@ -167,8 +167,7 @@ class Batch:
             self.payload = self._builder.build(
                 producer_id=producer_id, producer_epoch=producer_epoch, base_sequence=base_sequence
             )
-            self._builder = None
-            del self.append
+            self._forget_builder()
         elif (producer_id, producer_epoch, base_sequence) != (
             self.producer_id,
             self.producer_epoch,
@@ -223,9 +222,14 @@ class Batch:
         self._end()
         return [part for _, part in parts]
 
+    def _forget_builder(self) -> None:
+        # The bound method too, or futures that a user keeps would keep the records.
+        self._builder = None
+        self.append = _sealed
+
     def _end(self) -> None:
         self.payload = None
-        self._builder = None
+        self._forget_builder()
         with _ending:
             assert not self.done, "a batch ends once"
             self.done = True
@@ -255,6 +259,11 @@ _UNLIMITED_BYTES: Final = 0x7FFF_FFFF
 def add_sequence(sequence: int, count: int) -> int:
     """Returns the sequence so many records on; it wraps behind 2^31 - 1 (Kafka: `DefaultRecordBatch`)."""
     return (sequence + count) & 0x7FFF_FFFF
+
+
+def _sealed(timestamp_ms: int, key: bytes | None, value: bytes | None, headers: Headers = ()) -> bool:
+    """`Batch.append` of a batch that has been built: it is full."""
+    return False
 
 
 def _call(callback: Callable[..., None], *arguments: object) -> None:

@@ -26,6 +26,9 @@ _log = logging.getLogger("logserver_client")
 _MESSAGE_BYTES: Final = 1024 * 1024
 """A message is closed when another batch would take it beyond this: larger ones gain nothing and hold up the rest."""
 
+_CLOSE_TIMEOUT_S: Final = 2.0
+"""How long a server may take to let a stream end in order."""
+
 _ACKS: Final = {"all": log_pb2.ACKS_ALL, 1: log_pb2.ACKS_LEADER, 0: log_pb2.ACKS_NONE}
 
 
@@ -79,8 +82,9 @@ class NodeSender:
         """Ends the stream in order, so that what was written gets there."""
         self._is_closing = True
         self._work.set()
-        if self._call is None:
-            self._task.cancel()
+        if self._call is not None:
+            await asyncio.wait({self._task}, timeout=_CLOSE_TIMEOUT_S)
+        self._task.cancel()
         await asyncio.wait({self._task})
 
     async def _run(self) -> None:

@@ -124,7 +124,7 @@ class Sender:
             return
         if not flow.unanswered or flow.node_id is None:
             # What is under way to one node is answered, or lost, before anything goes to another.
-            leader = self._leader(flow.queue)
+            leader = self.cluster.leader(flow.queue.topic, flow.queue.partition)
             if leader == NO_LEADER:
                 self.refresh_topic(flow.queue.topic)
                 self._later(flow, self._metadata_backoff.next_delay_s())
@@ -202,10 +202,6 @@ class Sender:
                 ended=self.batch_ended,
             )
         return flow
-
-    def _leader(self, queue: PartitionQueue) -> int:
-        known = self.cluster.known_topic(queue.topic)
-        return NO_LEADER if known is None else known.leaders[queue.partition]
 
     def _later(self, flow: Flow, delay_s: float) -> None:
         flow.is_listed = True

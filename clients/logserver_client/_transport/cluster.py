@@ -48,9 +48,11 @@ class Cluster:
         self._topics: dict[str, TopicLeaders] = {}
         self._refreshing: dict[str, asyncio.Task[Any]] = {}
 
-    def known_topic(self, name: str) -> TopicLeaders | None:
-        """Returns what is known of a topic without asking."""
-        return self._topics.get(name)
+    def leader(self, topic: str, partition: int) -> int:
+        """Returns the node id of a partition's leader as far as known, -1 if it isn't."""
+        known = self._topics.get(topic)
+        # A topic that was deleted and created anew may have fewer partitions.
+        return NO_LEADER if known is None or partition >= known.partitions else known.leaders[partition]
 
     def is_old(self, name: str) -> bool:
         """True if nothing is known of a topic, or what is known should be asked for again."""
