@@ -20,11 +20,13 @@ turn; a ratio is of two runs next to each other. Numbers of another machine are 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller and fewer runs: whether it works, not how fast")
-    parser.add_argument("--directory", help="where data is kept while it runs; each benchmark's default unless given")
+    parser.add_argument("--directory", help="where data is kept while it runs")
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=BENCHMARKS, help="these and no others")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks", "report.md"), help="the page to write")
+    parser.add_argument(
+        "--output", type=Path, default=Path("benchmarks", "report.md"), help="the page to write (benchmarks/report.md)"
+    )
     options = parser.parse_args()
     passed_on = ["--quick"] * options.quick + (["--directory", options.directory] if options.directory else [])
     parts = [_HEAD]

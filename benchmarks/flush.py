@@ -82,9 +82,13 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 2)")
     made.add_argument("--seconds", type=float, help="of one run (1, quick: 0.2)")
-    made.add_argument("--partitions", type=whole_numbers, default=[1, 12, 200, 1000], help="numbers of partitions")
-    made.add_argument("--payload-bytes", type=whole_numbers, default=[1024, 65536], help="sizes of a record batch")
-    made.add_argument("--in-flight", type=whole_numbers, default=[1, 5], help="appends under way in each partition")
+    made.add_argument(
+        "--partitions", type=whole_numbers, default=[1, 12, 200, 1000], help="numbers of partitions (1,12,200,1000)"
+    )
+    made.add_argument(
+        "--payload-bytes", type=whole_numbers, default=[1024, 65536], help="sizes of a record batch (1024,65536)"
+    )
+    made.add_argument("--in-flight", type=whole_numbers, default=[1, 5], help="appends under way in each (1,5)")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (2 if found.quick else 5)
     found.seconds = found.seconds or (0.2 if found.quick else 1.0)

@@ -118,7 +118,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 2)")
     made.add_argument("--records", type=int, help="of one run (5000, quick: 300)")
-    made.add_argument("--value-bytes", type=int, default=100, help="size of a record's value, at least 8")
+    made.add_argument("--value-bytes", type=int, default=100, help="size of a record's value, at least 8 (100)")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (2 if found.quick else 5)
     found.records = found.records or (300 if found.quick else 5000)

@@ -177,7 +177,9 @@ def options(arguments: list[str]) -> Any:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="how often each start is measured, in turn (5, quick: 2)")
     made.add_argument("--partitions", type=int, help="on disk (1000, quick: 100)")
-    made.add_argument("--fill-bytes", type=int, default=64 * 1024, help="put into each partition before each kill")
+    made.add_argument(
+        "--fill-bytes", type=int, default=64 * 1024, help="put into each partition before each kill (65536)"
+    )
     made.add_argument("--megabytes", type=float, help="MiB that go through the server (1024, quick: 64)")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (2 if found.quick else 5)

@@ -1,6 +1,7 @@
 """How much of a bare gRPC stream's rate the bundled client reaches, on the same messages in the same run."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from benchmarks.bare.protocol import Terms
 from benchmarks.support.numbers import Spread, pair_ratios, spread
-from benchmarks.support.options import parser, scratch, whole_numbers
+from benchmarks.support.options import name_and_value, parser, scratch, whole_numbers
 from benchmarks.support.output import Report, Table, progress
 from benchmarks.support.processes import Server, Worker, bare_server, log_server
 from benchmarks.support.topics import Topics
@@ -110,7 +111,8 @@ class Benchmark:
         self._peers = peers
         self._report = report
         self._rounds: int = options.rounds
-        self._settings = dict(text.split("=", 1) for text in options.topic_config)
+        self._topic_settings = dict(options.topic_config)
+        self._producer_settings = {name: json.loads(value) for name, value in options.producer_config}
         self._topics = 0
 
     def run(self, record_bytes: int, partitions: int, records: int) -> None:
@@ -124,7 +126,12 @@ class Benchmark:
     def _produce(self, case: Case) -> str:
         """Returns the name of the topic with the records of the last round; the others are deleted."""
         peers = self._peers
-        job = {"records": case.records, "value_bytes": case.value_bytes, "keyed": case.is_keyed}
+        job = {
+            "records": case.records,
+            "value_bytes": case.value_bytes,
+            "keyed": case.is_keyed,
+            "settings": self._producer_settings,
+        }
         progress(f"{case}: what the client sends")
         topic = self._new_topic(case)
         traffic = Traffic(**peers.bundled("sync", "produce", topic=topic, watch=True, **job)["traffic"])
@@ -173,7 +180,7 @@ class Benchmark:
     def _new_topic(self, case: Case) -> str:
         self._topics += 1
         name = f"streams-{self._topics}"
-        self._peers.topics.create(name, case.partitions, self._settings)
+        self._peers.topics.create(name, case.partitions, self._topic_settings)
         return name
 
     def _tell(self, case: Case, runs: dict[str, list[Any]], messages: str) -> None:
@@ -220,11 +227,15 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="how often each client runs, in turn (7, quick: 2)")
     made.add_argument("--megabytes", type=float, help="of keys and values a run (256, quick: 16)")
-    made.add_argument("--record-bytes", type=whole_numbers, default=[100, 1024], help="sizes of key and value together")
-    made.add_argument("--partitions", type=whole_numbers, default=[1, 12], help="with more than one, records have keys")
     made.add_argument(
-        "--topic-config", action="append", default=[], metavar="K=V", help="setting of the topics, e.g. flush.messages"
+        "--record-bytes", type=whole_numbers, default=[100, 1024], help="sizes of key and value together (100,1024)"
     )
+    made.add_argument(
+        "--partitions", type=whole_numbers, default=[1, 12], help="with more than one, records have keys (1,12)"
+    )
+    pairs: dict[str, Any] = {"action": "append", "default": [], "type": name_and_value, "metavar": "K=V"}
+    made.add_argument("--topic-config", **pairs, help="setting of the topics, e.g. flush.messages=1000000")
+    made.add_argument("--producer-config", **pairs, help="setting of the bundled producers, e.g. batch_size=262144")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (2 if found.quick else 7)
     found.megabytes = found.megabytes or (16 if found.quick else 256)

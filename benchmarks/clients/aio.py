@@ -10,10 +10,18 @@ from benchmarks.support.values import endless, keys, values
 from benchmarks.support.worker import work
 
 
-async def produce(address: str, server_pid: int, topic: str, records: int, value_bytes: int, keyed: bool) -> Any:
+async def produce(
+    address: str,
+    server_pid: int,
+    topic: str,
+    records: int,
+    value_bytes: int,
+    keyed: bool,
+    settings: dict[str, Any] | None = None,
+) -> Any:
     """As the synchronous one."""
     pool, key_pool = values(value_bytes), keys()
-    async with Producer(address) as producer:
+    async with Producer(address, **(settings or {})) as producer:
         await (await producer.send(topic, b"", partition=0))
         with Meter(server_pid) as meter:
             send = producer.send

@@ -13,14 +13,25 @@ from benchmarks.support.worker import work
 
 
 def produce(
-    address: str, server_pid: int, topic: str, records: int, value_bytes: int, keyed: bool, watch: bool = False
+    address: str,
+    server_pid: int,
+    topic: str,
+    records: int,
+    value_bytes: int,
+    keyed: bool,
+    settings: dict[str, Any] | None = None,
+    watch: bool = False,
 ) -> Any:
     """Sends records as fast as `send` takes them and ends when all are acknowledged.
 
     One more record, before the clock runs, opens the stream and gets the producer id.
+
+    Args:
+        settings: of the producer.
+        watch: tell what went over the stream, too.
     """
     pool, key_pool = values(value_bytes), keys()
-    with watched() if watch else nullcontext() as traffic, Producer(address) as producer:
+    with watched() if watch else nullcontext() as traffic, Producer(address, **(settings or {})) as producer:
         producer.send(topic, b"", partition=0).result()
         with Meter(server_pid) as meter:
             send = producer.send

@@ -9,16 +9,25 @@ from pathlib import Path
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Returns a parser of the common options, to be given those of one benchmark."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made = argparse.ArgumentParser(description=description)
     made.add_argument("--json", action="store_true", help="print one JSON document")
     made.add_argument("--quick", action="store_true", help="smaller and fewer runs: whether it works, not how fast")
-    made.add_argument("--directory", type=Path, default=_on_disk(), help="where data is kept while it runs")
+    place = _on_disk()
+    made.add_argument("--directory", type=Path, default=place, help=f"where data is kept while it runs ({place})")
     return made
 
 
 def whole_numbers(text: str) -> list[int]:
     """Reads numbers with commas between them."""
     return [int(part) for part in text.split(",")]
+
+
+def name_and_value(text: str) -> tuple[str, str]:
+    """Reads K=V."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form K=V")
+    return name, value
 
 
 @contextlib.contextmanager
