@@ -46,7 +46,8 @@ class Producer(Generic[K, V]):
         partitioner: chooses partitions in place of the default: murmur2 of the key as Kafka's Java client, and for
             records without a key one partition after another, a batch each (KIP-480).
         idempotent: the server stores a batch once however often it is sent (KIP-98). None means yes with acks="all",
-            no otherwise. Without it, a retry after a lost connection may store records twice and out of order.
+            no otherwise. Without it delivery is at least once: a retry after a lost connection may store records
+            twice, and behind later ones.
         max_in_flight: messages under way to a node at a time, hence batches of a partition; at most 5 if idempotent.
         buffer_memory: bytes of records not yet acknowledged above which `send` blocks.
         max_request_size: bytes of the largest message; a record that needs a larger one is refused.

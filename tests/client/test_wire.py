@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from logserver_client._consume.wire import decode_response
 from logserver_client._produce.wire import encode_request, varint
@@ -13,6 +13,7 @@ from logserverpb.v1 import common_pb2, log_pb2
 partitions = st.lists(st.tuples(st.text(max_size=20), st.integers(0, 2**31 - 1), st.binary(max_size=300)), max_size=4)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**64 - 1), st.sampled_from(log_pb2.Acks.values()), partitions)
 def test_a_request_is_read_back_by_the_generated_code(
     correlation_id: int, acks: log_pb2.Acks, parts: list[tuple[str, int, bytes]]
@@ -47,6 +48,7 @@ answers = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(answers)
 def test_an_answer_of_the_generated_code_is_read(partitions: list[log_pb2.PartitionData]) -> None:
     message = log_pb2.SubscribeResponse(partitions=partitions).SerializeToString()
@@ -65,6 +67,7 @@ def test_fields_of_a_later_version_are_passed_over() -> None:
     assert (data.topic, bytes(batches)) == ("t", b"records")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_any_bytes_are_an_answer_or_an_error(message: bytes) -> None:
     with suppress(DecodeError):
