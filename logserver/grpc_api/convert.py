@@ -21,6 +21,20 @@ def check_count(count: int, limit: int) -> None:
         )
 
 
+def check_format(number: int) -> bool:
+    """Returns whether a RecordFormat asks for plain records.
+
+    Raises:
+        LogServerError: INVALID_REQUEST for an unknown one.
+    """
+    if number not in (common_pb2.RECORD_FORMAT_BATCHES, common_pb2.RECORD_FORMAT_RECORDS):
+        raise LogServerError(
+            ErrorCode.invalid_request,
+            f"format {number} is not known; give RECORD_FORMAT_BATCHES or RECORD_FORMAT_RECORDS",
+        )
+    return number == common_pb2.RECORD_FORMAT_RECORDS
+
+
 def partition_data(
     topic: str, number: int, partition: Partition | None, next_offset: int, error: LogServerError | None
 ) -> log_pb2.PartitionData:

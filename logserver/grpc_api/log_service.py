@@ -9,7 +9,7 @@ from logserverpb.v1 import common_pb2, log_pb2
 from logserver.broker import Broker, FetchResult, FetchTarget, fetch
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.calls import Calls
-from logserver.grpc_api.convert import check_count, partition_data, resolve
+from logserver.grpc_api.convert import check_count, check_format, partition_data, resolve
 from logserver.grpc_api.errors import Context, answered, to_error
 from logserver.grpc_api.produce import ProduceStream, produce
 from logserver.grpc_api.records import from_batches
@@ -47,6 +47,7 @@ class LogService:
         ):
             if value < 0:
                 raise LogServerError(ErrorCode.invalid_request, f"{name} is {value}; it may not be negative")
+        plain = check_format(request.format)
         check_count(len(request.partitions), settings.max_request_partition_size_limit)
         for item in request.partitions:
             if item.max_bytes < 0:
@@ -70,7 +71,7 @@ class LogService:
             results = await fetch(
                 self._broker, targets, max_wait_ms=max_wait_ms, min_bytes=request.min_bytes, max_bytes=max_bytes
             )
-        if request.format == common_pb2.RECORD_FORMAT_RECORDS:
+        if plain:
             return encode_partitions(_plain(targets, results, max_bytes, settings.record_batch_max_decompressed_bytes))
         answer: list[tuple[log_pb2.PartitionData, Buffer]] = []
         for target, found in zip(targets, results, strict=True):

@@ -14,7 +14,7 @@ from logserverpb.v1 import common_pb2, log_pb2
 
 from logserver.broker import Broker, Partition
 from logserver.errors import ErrorCode, LogServerError
-from logserver.grpc_api.convert import check_count, partition_data, resolve
+from logserver.grpc_api.convert import check_count, check_format, partition_data, resolve
 from logserver.grpc_api.errors import Context
 from logserver.grpc_api.records import from_batches
 from logserver.grpc_api.wire import encode_partitions
@@ -117,7 +117,7 @@ class Subscription:
             raise LogServerError(ErrorCode.invalid_request, "options come once, before every other command")
         if options.max_bytes < 0:
             raise LogServerError(ErrorCode.invalid_request, f"max_bytes is {options.max_bytes}; it may not be negative")
-        self._plain = options.format == common_pb2.RECORD_FORMAT_RECORDS
+        self._plain = check_format(options.format)
         self._response_bytes = min(options.max_bytes or _DEFAULT_RESPONSE_BYTES, self._most_bytes)
 
     def _add_credit(self, count: int) -> None:

@@ -24,6 +24,9 @@ ALL, LEADER, NONE = log_pb2.ACKS_ALL, log_pb2.ACKS_LEADER, log_pb2.ACKS_NONE
 BATCHES, RECORDS = common_pb2.RECORD_FORMAT_BATCHES, common_pb2.RECORD_FORMAT_RECORDS
 
 
+Place = tuple[str, int, common_pb2.Position]
+
+
 class Server:
     """A daemon with a channel to it. Its disk can be broken and its flushes held."""
 
@@ -168,9 +171,9 @@ def error_info(error: grpc.aio.AioRpcError) -> ErrorInfo:
 class Subscriber:
     """A Subscribe call: commands out, everything that comes kept in `seen`."""
 
-    def __init__(self, server: Server, channel: grpc.aio.Channel | None = None) -> None:
+    def __init__(self, server: Server, channel: grpc.aio.Channel | None = None, timeout_s: float | None = None) -> None:
         stub = log_pb2_grpc.LogStub(channel) if channel is not None else server.log
-        self.call = stub.Subscribe()
+        self.call = stub.Subscribe(timeout=timeout_s)
         self.seen: list[log_pb2.PartitionData] = []
         self._generation = 0
 
@@ -183,9 +186,7 @@ class Subscriber:
     async def credit(self, count: int) -> None:
         await self.send(credit=log_pb2.Credit(bytes=count))
 
-    async def assign(
-        self, *places: tuple[str, int, common_pb2.Position], seek: bool = False, epoch: int | None = None
-    ) -> int:
+    async def assign(self, *places: Place, seek: bool = False, epoch: int | None = None) -> int:
         """Assigns or seeks partitions under the next generation, which it returns."""
         self._generation += 1
         items = [

@@ -143,10 +143,9 @@ async def test_limits_are_soft_for_the_first_batch_only(server: Server, form: in
 
     async def counts(*targets: log_pb2.FetchPartition, **fields: int) -> list[int]:
         found = await fetch(server, *targets, format=form, **fields)
-        assert [data.next_offset for data in found] == [
-            len(data.records) or len(values_of(data.batches)) for data in found
-        ]
-        return [data.next_offset for data in found]
+        offsets = [data.next_offset for data in found]
+        assert offsets == [len(data.records) or len(values_of(data.batches)) for data in found]
+        return offsets
 
     both = target(), target(partition=1)
     assert await counts(*both) == [4, 4]
@@ -178,6 +177,8 @@ async def test_negative_limits_are_named(server: Server, fields: dict[str, int],
     await server.topic()
     with refused(ErrorCode.invalid_request, grpc.StatusCode.INVALID_ARGUMENT, words):
         await fetch(server, target(), **fields)
+    with refused(ErrorCode.invalid_request, grpc.StatusCode.INVALID_ARGUMENT, "format 7 is not known"):
+        await fetch(server, target(), format=7)
     with refused(ErrorCode.invalid_request, grpc.StatusCode.INVALID_ARGUMENT, "max_bytes of t-0 is -1"):
         await fetch(server, target(max_bytes=-1))
 
