@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from benchmarks.bare.messages import messages
 from benchmarks.bare.protocol import CREDIT_BYTES, GIVE, OPTIONS, TAKE, Terms
 from benchmarks.support.usage import Meter
 
@@ -16,7 +17,7 @@ def _channel(address: str) -> grpc.aio.Channel:
 
 async def produce(address: str, server_pid: int, terms: Terms, in_flight: int) -> Meter:
     """Sends the messages of the terms, so many unanswered at a time, until all are answered."""
-    message = bytes(terms.message_bytes)
+    to_send = messages(terms.message_bytes, terms.messages)
     async with _channel(address) as channel:
         call: Any = channel.stream_stream(TAKE)()
         await call.write(terms.to_bytes())
@@ -33,7 +34,7 @@ async def produce(address: str, server_pid: int, terms: Terms, in_flight: int) -
 
         with Meter(server_pid) as meter:
             reading = asyncio.create_task(read())
-            for _ in range(terms.messages):
+            for message in to_send:
                 while unanswered >= in_flight:
                     room.clear()
                     await room.wait()
@@ -50,10 +51,12 @@ async def consume(address: str, server_pid: int, terms: Terms, credit_messages: 
     owed = 0
     give_from = max(terms.messages * terms.message_bytes // max(credit_messages, 1), 1)
     async with _channel(address) as channel:
-        await channel.channel_ready()
         call: Any = channel.stream_stream(GIVE)()
+        await call.write(terms.to_bytes())
+        # The server has made the messages.
+        await call.read()
         with Meter(server_pid) as meter:
-            await call.write(terms.to_bytes())
+            await call.write(terms.credit.to_bytes(CREDIT_BYTES, "big"))
             for _ in range(terms.messages):
                 owed += len(await call.read())
                 if owed >= give_from:

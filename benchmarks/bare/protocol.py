@@ -30,7 +30,7 @@ class Terms(NamedTuple):
     durable: bool = False
     """Take: answered once it is written to a file and flushed."""
     credit: int = 0
-    """Give: how many bytes may be sent before more credit comes."""
+    """Give: how many bytes the client will allow at first; every message of its is credit, this much the first one."""
 
     def to_bytes(self) -> bytes:
         return json.dumps(self._asdict()).encode()

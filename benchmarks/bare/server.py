@@ -14,6 +14,7 @@ import grpc
 import uvloop
 
 from benchmarks.bare.durable import DurableFile
+from benchmarks.bare.messages import messages
 from benchmarks.bare.protocol import CREDIT_BYTES, GIVE, OPTIONS, TAKE, Terms
 
 
@@ -52,8 +53,9 @@ class Bare:
     async def give(self, requests: object, context: Any) -> None:
         """Sends the messages of the terms as credit comes."""
         terms = Terms.of(await context.read())
-        message = bytes(terms.message_bytes)
-        credit = terms.credit
+        to_send = messages(terms.message_bytes, terms.messages)
+        await context.write(b"ready")
+        credit = 0
         more = asyncio.Event()
 
         async def take_credit() -> None:
@@ -64,7 +66,7 @@ class Bare:
 
         taking = asyncio.create_task(take_credit())
         try:
-            for _ in range(terms.messages):
+            for message in to_send:
                 while credit <= 0:
                     more.clear()
                     await more.wait()
