@@ -192,6 +192,7 @@ class FakeFile:
             self._inode.pending.append(cut)
 
     def sync(self) -> None:
+        self._disk.before_sync()
         with self._disk.lock_all:
             self._disk.syncs.append(self.path)
             try:
@@ -429,7 +430,11 @@ class FakeDisk:
             self.meet("sync_directory", path)
             self._directory(path).sync()
 
+    def before_sync(self) -> None:
+        """Where syncing a file or the file system takes its time; a test may wait here."""
+
     def sync_filesystem(self, path: str) -> None:
+        self.before_sync()
         with self.lock_all:
             self.filesystem_syncs += 1
             try:
