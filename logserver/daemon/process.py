@@ -1,19 +1,46 @@
 """What the daemon changes about its process, when the process is its own."""
 
 import contextlib
+import ctypes
 import sys
+from typing import Final
 
 from logserver.settings import ServerSettings
 
+# glibc's malloc.h
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+
+_TRIM_THRESHOLD_BYTES: Final = 64 << 20
+_MMAP_THRESHOLD_BYTES: Final = 32 << 20
+
 
 def prepare_process(settings: ServerSettings) -> None:
-    """Raises the limit of open files as far as allowed, and lets threads have the interpreter sooner."""
+    """Raises the limit of open files as far as allowed, lets threads have the interpreter sooner, keeps freed memory."""
+    _raise_open_files()
+    # Beside a busy event loop the flusher's thread gets the interpreter back this fast (an fsync's p50: 5.8 ms at
+    # Python's default of 5 ms, 0.85 ms at 0.5 ms).
+    sys.setswitchinterval(settings.thread_switch_interval_ms / 1000)
+    _keep_freed_memory()
+
+
+def _raise_open_files() -> None:
     import resource  # exists on Unix only, where the daemon runs
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # Beside a busy event loop the flusher's thread gets the interpreter back this fast (an fsync's p50: 5.8 ms at
-    # Python's default of 5 ms, 0.85 ms at 0.5 ms).
-    sys.setswitchinterval(settings.thread_switch_interval_ms / 1000)
+
+
+def _keep_freed_memory() -> None:
+    """Has glibc keep up to 64 MiB of freed memory rather than give it back after every message.
+
+    Buffers of 1 MiB, made and freed for each message, otherwise cost a page fault for each of their pages: pushing
+    data from the page cache took 1.85 s of processor time a GiB, and takes 0.79 (580 and 1,300 MB/s). Another C
+    library has no such call and is left as it is.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES)
+        library.mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
