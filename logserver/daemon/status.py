@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from logserver_segments.data_directory import DataDirectory
 
 import logserver
+from logserver.broker.storage_errors import domain_error
 from logserver.grpc_api.admin_service import DirectoryStatus, ServerStatus
 from logserver.settings import Address
 
@@ -25,12 +26,17 @@ def server_status(
     directory: DataDirectory, start_time_ms: int, doors: Sequence[Address], advertised: Sequence[Address]
 ) -> ServerStatus:
     """Returns the state of this server."""
-    free, total = directory.space()
+    free = total = 0
+    error = None
+    try:
+        free, total = directory.space()
+    except OSError as failure:
+        error = domain_error(failure)
     return ServerStatus(
         version=logserver.__version__,
         start_time_ms=start_time_ms,
         doors=[("grpc", str(address)) for address in doors],
         advertised=[("grpc", str(address)) for address in advertised],
-        directories=[DirectoryStatus(directory.path, directory.size_bytes(), total, free, None)],
+        directories=[DirectoryStatus(directory.path, directory.size_bytes(), total, free, error)],
         rss_anon_bytes=rss_anon_bytes(),
     )
