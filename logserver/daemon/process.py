@@ -16,7 +16,7 @@ _MMAP_THRESHOLD_BYTES: Final = 32 << 20
 
 
 def prepare_process(settings: ServerSettings) -> None:
-    """Raises the limit of open files as far as allowed, lets threads have the interpreter sooner, keeps freed memory."""
+    """Raises the limit of open files, lets threads have the interpreter sooner, keeps freed memory."""
     _raise_open_files()
     # Beside a busy event loop the flusher's thread gets the interpreter back this fast (an fsync's p50: 5.8 ms at
     # Python's default of 5 ms, 0.85 ms at 0.5 ms).
