@@ -1,4 +1,4 @@
-"""Bad input, case by case: a clear error that names the field or limit, nothing stored of it, and the server as before."""
+"""Bad input, case by case: a clear error that names the field or limit, nothing stored of it, the server as before."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
