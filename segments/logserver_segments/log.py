@@ -335,12 +335,15 @@ class Log:
             self._go_offline(Loss(LossReason.FAILED, f"a write failed ({reason}) and could not be undone ({second})"))
             return WriteFailed(f"{self.name}: {self._offline}")
         if error.errno in _DISK_FULL:
-            return DiskFull(
-                f"{self.name}: no space left on the disk of {self.directory}; nothing was stored, reading goes on. "
-                f"Free space or lower retention.ms / retention.bytes; writing works again without a restart"
-            )
+            return self._disk_full()
         self._go_offline(Loss(LossReason.FAILED, f"the disk failed to write: {reason}"))
         return WriteFailed(f"{self.name}: {self._offline}")
+
+    def _disk_full(self) -> DiskFull:
+        return DiskFull(
+            f"{self.name}: no space left on the disk of {self.directory}; nothing was stored, reading goes on. "
+            f"Free space or lower retention.ms / retention.bytes; writing works again without a restart"
+        )
 
     def _is_offline(self) -> LogOffline:
         return LogOffline(f"{self.name} is offline: {self._offline}")
@@ -424,9 +427,7 @@ class Log:
             segment.release()
             self._resources.disk.remove(segment.path)
             if error.errno in _DISK_FULL:
-                raise DiskFull(
-                    f"{self.name}: no space left on the disk of {self.directory} for a new segment"
-                ) from error
+                raise self._disk_full() from error
             raise WriteFailed(f"{self.name}: no new segment: {error}") from error
         self._sealed_bytes += active.size
         self._segments.append(segment)

@@ -21,6 +21,7 @@ from logserver_segments.segment import (
     DELETED_SUFFIX,
     INDEX_SUFFIX,
     LOG_SUFFIX,
+    MAX_RELATIVE_OFFSET,
     SNAPSHOT_SUFFIX,
     TIME_INDEX_SUFFIX,
     TXN_INDEX_SUFFIX,
@@ -188,11 +189,18 @@ def _recover(
         segment.sealed = False
         position = _known_part(segment, check_from)
         start = position
+        limit = segment.base_offset + MAX_RELATIVE_OFFSET + 1
+        following = segments[number + 1].base_offset if number + 1 < len(segments) else None
         end = max(end, segment.base_offset)
         stopped: ScanStopped | None = None
         try:
             for at, header in scan(
-                segment.file, position, segment.size, next_offset=segment.base_offset, check_from_offset=check_from
+                segment.file,
+                position,
+                segment.size,
+                next_offset=segment.base_offset,
+                end_offset=limit if following is None else min(limit, following),
+                check_from_offset=check_from,
             ):
                 if number == first and at == start:
                     # Only what is read here tells the epochs from here on; the file may be of another time.
@@ -205,8 +213,7 @@ def _recover(
         except ScanStopped as error:
             stopped = error
         segment.indexes_rebuilt()
-        following = segments[number + 1].base_offset if number + 1 < len(segments) else end
-        if stopped is None and following != end and following > check_from:
+        if stopped is None and following is not None and following != end and following > check_from:
             # The end of an older file can be lost while a newer one is there.
             stopped = ScanStopped(segment.size, f"the next segment begins at offset {following}")
         if stopped is not None:

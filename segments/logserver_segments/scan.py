@@ -21,7 +21,13 @@ class ScanStopped(Exception):
 
 
 def scan(
-    file: File, start: int, end: int, *, next_offset: int, check_from_offset: int | None = None
+    file: File,
+    start: int,
+    end: int,
+    *,
+    next_offset: int,
+    end_offset: int | None = None,
+    check_from_offset: int | None = None,
 ) -> Iterator[tuple[int, BatchHeader]]:
     """Yields (position, header) of the batches of a file from one position to another.
 
@@ -30,6 +36,7 @@ def scan(
         start: position of a batch.
         end: position where the data ends.
         next_offset: no batch may have a smaller base offset.
+        end_offset: no batch may hold this offset or a larger one; None for no limit.
         check_from_offset: CRCs are checked of batches from this offset on; None checks none.
 
     Raises:
@@ -62,6 +69,11 @@ def scan(
             raise ScanStopped(position, str(error)) from None
         if header.base_offset < next_offset or header.last_offset_delta < 0:
             raise ScanStopped(position, f"base offset {header.base_offset} where {next_offset} or more was expected")
+        # The CRC does not cover the base offset.
+        if end_offset is not None and header.next_offset > end_offset:
+            raise ScanStopped(
+                position, f"last offset {header.last_offset} where {end_offset - 1} is the end"
+            )
         yield position, header
         next_offset = header.next_offset
         position += header.size

@@ -1,0 +1,405 @@
+"""Opening a log after an end that nobody expected: what is cut, what is made again, and what is not even read."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from logserver_records.batch import HEADER_SIZE, reheader, split
+from logserver_segments.config import LogConfig
+
+from .conftest import Lines
+from .support import NOW, SMALL, Box, DelayingCommitter, batch, read, read_all, run, values
+
+ONE_SEGMENT = replace(SMALL, segment_bytes=1 << 20)
+
+
+def _log(box: Box, base: int = 0) -> str:
+    return f"{box.log.directory}/{base:020d}.log"
+
+
+def _content(box: Box, base: int = 0) -> bytes:
+    return bytes(box.disk.inode(_log(box, base)).data)
+
+
+# The tail
+
+
+def test_a_tail_torn_at_any_byte_is_cut_at_the_last_whole_batch(lines: Lines) -> None:
+    box = Box(ONE_SEGMENT)
+    box.append(batch(b"a" * 9), batch(b"b" * 9), batch(b"c" * 9))
+    whole = _content(box)
+    size = len(whole) // 3
+    for end in range(len(whole), -1, -1):
+        box.disk.kill()
+        box.disk.damage(_log(box), whole[:end])
+        box.open()
+        left = end // size
+        assert values(read_all(box.log)) == [b"a" * 9, b"b" * 9, b"c" * 9][:left]
+        assert len(_content(box)) == left * size
+        box.log.check_invariant()
+        if end % size:
+            line = lines.of("log cut at the last whole valid batch")[-1]
+            assert (line["log"], line["segment"]) == ("topic-0", _log(box))
+            assert (line["position"], line["offset"], line["cut_bytes"]) == (left * size, left, end % size)
+    assert len(lines.of("log cut at the last whole valid batch")) == 3 * (size - 1)
+
+
+def test_a_tail_of_zeros_is_cut(lines: Lines) -> None:
+    box = Box(ONE_SEGMENT)
+    box.fill(3)
+    whole = _content(box)
+    box.disk.kill()
+    box.disk.damage(_log(box), whole + bytes(5000))
+    box.open()
+    assert len(read_all(box.log)) == 3
+    assert lines.of("log cut at the last whole valid batch")[0]["cut_bytes"] == 5000
+
+
+@pytest.mark.parametrize("position", [0, 3, 9, 12, 15, 16, 17, 20, 22, 25, 30, 57, 60, HEADER_SIZE, 70, -1])
+def test_from_a_corrupt_batch_on_everything_is_cut(position: int, lines: Lines) -> None:
+    box = Box(ONE_SEGMENT)
+    box.append(batch(b"a" * 9), batch(b"b" * 9), batch(b"c" * 9))
+    damaged = bytearray(_content(box))
+    size = len(damaged) // 3
+    damaged[size + position % size] ^= 0x41
+    box.disk.kill()
+    box.disk.damage(_log(box), bytes(damaged))
+    box.open()
+    # The leader epoch alone is not covered by the CRC, and any will do.
+    if 12 <= position <= 15:
+        assert len(read_all(box.log)) == 3
+        return
+    assert values(read_all(box.log)) == [b"a" * 9]
+    (line,) = lines.of("log cut at the last whole valid batch")
+    assert (line["position"], line["offset"], line["cut_bytes"]) == (size, 1, 2 * size)
+    assert line["reason"]
+    box.fill(2)
+    box.crash(4)
+    assert len(read_all(box.log)) == 3
+
+
+def test_a_corrupt_batch_takes_the_later_segments_with_it(lines: Lines) -> None:
+    box = Box()
+    box.fill(50)
+    bases = [segment.base_offset for segment in box.log.segments]
+    assert len(bases) > 4
+    damaged = bytearray(_content(box, bases[1]))
+    damaged[HEADER_SIZE] ^= 1
+    box.disk.kill()
+    box.disk.damage(_log(box, bases[1]), bytes(damaged))
+    box.open()
+    assert box.log.log_end_offset == bases[1]
+    assert [name for name in box.names if name.endswith(".log")] == [f"{base:020d}.log" for base in bases[:2]]
+    assert [name for name in box.names if name.endswith("index")] == [f"{0:020d}.index", f"{0:020d}.timeindex"]
+    ((line),) = lines.of("log cut at the last whole valid batch")
+    assert line["cut_bytes"] > 3 * 900
+    assert len(read_all(box.log)) == bases[1]
+
+
+def test_a_segment_that_ends_before_the_next_one_begins_is_the_end(lines: Lines) -> None:
+    box = Box()
+    box.fill(40)
+    bases = [segment.base_offset for segment in box.log.segments]
+    box.disk.kill()
+    content = _content(box, bases[2])
+    (_, last) = list(split(content))[-1]
+    box.disk.damage(_log(box, bases[2]), content[: -last.size])
+    box.open()
+    assert box.log.log_end_offset == bases[3] - 1
+    assert len(read_all(box.log)) == bases[3] - 1
+    ((line),) = lines.of("log cut at the last whole valid batch")
+    assert f"begins at offset {bases[3]}" in line["reason"]
+
+
+def test_batches_out_of_order_are_cut() -> None:
+    box = Box(ONE_SEGMENT)
+    box.append(batch(b"a"), batch(b"b"))
+    content = _content(box)
+    (_, header), *_ = split(content)
+    again = reheader(header._replace(base_offset=1), content[HEADER_SIZE : header.size])
+    box.disk.kill()
+    box.disk.damage(_log(box), content + again)
+    box.open()
+    assert (box.log.log_end_offset, len(_content(box))) == (2, len(content))
+
+
+def test_a_batch_larger_than_what_is_read_at_once_is_checked(lines: Lines) -> None:
+    box = Box(LogConfig(max_message_bytes=10 << 20))
+    box.append(batch(b"small"), batch(b"x" * (3 << 20)), batch(b"last"))
+    box.kill()
+    assert box.log.log_end_offset == 3
+    damaged = bytearray(_content(box))
+    damaged[2 << 20] ^= 1
+    box.disk.kill()
+    box.disk.damage(_log(box), bytes(damaged))
+    box.open()
+    assert box.log.log_end_offset == 1
+    assert "CRC" in lines.of("log cut at the last whole valid batch")[0]["reason"]
+
+
+def test_what_is_left_after_an_unclean_end_is_durable_before_it_is_shown() -> None:
+    box = Box(committer=DelayingCommitter)
+    box.fill(30)
+    assert box.log.committed_offset == 0
+    # The process ends; the page cache has it all.
+    box.kill()
+    assert box.log.committed_offset == 30
+    # The power goes: what was readable stays.
+    for seed in range(10):
+        box.crash(seed)
+        assert len(read_all(box.log)) == 30
+
+
+# The recovery point
+
+
+def _reads_after_the_checkpoint(box: Box, restart: Callable[[], object]) -> int:
+    box.log_reads()
+    restart()
+    size = sum(size for path, _, size in box.disk.reads if path.endswith(".log"))
+    assert not [path for path in box.disk.maps if path.endswith(".log")]
+    return size
+
+
+def test_after_a_clean_stop_nothing_of_the_segments_is_read() -> None:
+    box = Box()
+    box.fill(60)
+    assert _reads_after_the_checkpoint(box, box.reopen) == 0
+    assert box.directory.was_clean
+    assert _reads_after_the_checkpoint(box, box.reopen) == 0
+    assert len(read_all(box.log)) == 60
+
+
+def test_after_an_unclean_end_only_what_lies_behind_the_recovery_point_is_read() -> None:
+    box = Box(replace(SMALL, segment_bytes=100_000))
+    box.fill(3000)
+    run(box.directory.checkpoint())
+    box.fill(10, first=3000)
+    assert 0 < _reads_after_the_checkpoint(box, box.kill) < 10_000
+    assert box.log.log_end_offset == 3010
+    assert box.log.size_bytes > 200_000
+
+
+def test_damage_before_the_recovery_point_is_not_looked_for_and_not_cut() -> None:
+    box = Box()
+    box.fill(60)
+    run(box.directory.checkpoint())
+    box.fill(2, first=60)
+    damaged = bytearray(_content(box))
+    damaged[HEADER_SIZE + 5] ^= 1
+    box.disk.kill()
+    box.disk.damage(_log(box), bytes(damaged))
+    box.open()
+    assert box.log.log_end_offset == 62
+
+
+def test_a_recovery_point_behind_the_end_is_no_recovery_point(lines: Lines) -> None:
+    box = Box(ONE_SEGMENT)
+    box.fill(40)
+    run(box.directory.checkpoint())
+    whole = _content(box)
+    size = len(whole) // 40
+    # Synced bytes are gone, and one before them is bad.
+    damaged = bytearray(whole[: 30 * size])
+    damaged[20 * size + HEADER_SIZE] ^= 1
+    box.disk.kill()
+    box.disk.damage(_log(box), bytes(damaged))
+    box.open()
+    assert lines.of("the log ends before its recovery point and is read as a whole")
+    assert (box.log.log_end_offset, len(read_all(box.log))) == (20, 20)
+    # What is appended now is checked after the next unclean end, although the old recovery point was higher.
+    box.fill(10)
+    content = bytearray(_content(box))
+    content[25 * size + HEADER_SIZE] ^= 1
+    box.disk.kill()
+    box.disk.damage(_log(box), bytes(content))
+    box.open()
+    assert box.log.log_end_offset == 25
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"xx", b"0\n1\n", b"0\n2\ntopic 0 5\n", b"1\n0\n", b"0\n1\ntopic 0 x\n", b"\xff"]
+)
+def test_with_a_damaged_recovery_point_file_logs_are_read_as_a_whole(content: bytes, lines: Lines) -> None:
+    box = Box()
+    box.fill(60)
+    box.directory.close()
+    box.disk.damage("/srv/data/recovery-point-offset-checkpoint", content)
+    size = _reads_after_the_checkpoint(box, box.open)
+    assert len(lines.of("checkpoint not used, logs are checked from their start")) == 1
+    assert size >= box.log.size_bytes
+    assert len(read_all(box.log)) == 60
+
+
+def test_a_log_that_was_cut_is_checked_from_there_on_whatever_was_checkpointed() -> None:
+    box = Box(ONE_SEGMENT)
+    box.fill(40)
+    run(box.directory.checkpoint())
+    box.log.truncate(20)
+    box.fill(20, first=20)
+    content = bytearray(_content(box))
+    content[30 * (len(content) // 40) + HEADER_SIZE] ^= 1
+    box.disk.kill()
+    box.disk.damage(_log(box), bytes(content))
+    box.open()
+    assert box.log.log_end_offset == 30
+
+
+# Indexes
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "short", "odd", "zeros", "foreign"])
+@pytest.mark.parametrize("kind", ["index", "timeindex"])
+@pytest.mark.parametrize("checkpoint_at", [0, 35, 40])
+def test_indexes_are_made_again_after_an_unclean_end(damage: str, kind: str, checkpoint_at: int) -> None:
+    box = Box(replace(SMALL, index_interval_bytes=100))
+    for number in range(40):
+        if number == checkpoint_at:
+            run(box.directory.checkpoint())
+        box.append(batch(b"record %d" % number, timestamp=NOW + number))
+    if checkpoint_at == 40:
+        run(box.directory.checkpoint())
+    assert len(box.log.segments) > 3
+    box.disk.kill()
+    for name in box.names:
+        if not name.endswith(f".{kind}"):
+            continue
+        path = f"{box.log.directory}/{name}"
+        content = bytes(box.disk.inode(path).data)
+        if damage == "missing":
+            box.disk.remove(path)
+        else:
+            box.disk.damage(
+                path,
+                {
+                    "empty": b"",
+                    "short": content[: len(content) // 24 * 12],
+                    "odd": content[:-1],
+                    "zeros": bytes(len(content)),
+                    "foreign": b"\x7f" * len(content),
+                }[damage],
+            )
+    box.open()
+    assert values(read_all(box.log)) == [b"record %d" % number for number in range(40)]
+    for offset in range(40):
+        assert read(box.log, offset).next_offset == offset + 1
+    if checkpoint_at == 0 or (damage not in ("short", "zeros") and (kind, damage) != ("index", "empty")):
+        for number in range(40):
+            found = run(box.log.offset_for_timestamp(NOW + number))
+            assert found is not None and found.offset == number
+    box.fill(20, first=40)
+    assert len(read_all(box.log)) == 60
+
+
+def test_a_segment_sealed_right_at_the_recovery_point_keeps_its_last_time_entry() -> None:
+    for seed in range(30):
+        box = Box()
+        for number in range(5):
+            box.append(batch(b"x" * 60, timestamp=NOW + number))
+        run(box.directory.checkpoint())
+        box.log.roll()
+        box.append(batch(b"y", timestamp=NOW))
+        box.crash(seed)
+        found = run(box.log.offset_of_max_timestamp())
+        assert found is not None and found.offset == 4
+
+
+# Files that do not belong
+
+
+def test_left_overs_go_and_strangers_stay() -> None:
+    box = Box()
+    box.fill(40)
+    box.directory.close()
+    left_overs = [
+        f"{5:020d}.log.deleted",
+        f"{5:020d}.index.deleted",
+        f"{0:020d}.log.cleaned",
+        f"{0:020d}.index.cleaned",
+        f"{0:020d}.replaces",
+        f"{0:020d}.index.rebuilt.tmp",
+        "leader-epoch-checkpoint.tmp",
+        f"{99:020d}.index",
+        f"{99:020d}.timeindex",
+        f"{99:020d}.txnindex",
+        f"{99:020d}.snapshot",
+    ]
+    strangers = ["notes.txt", "old.log", "copy.index", "x.snapshot"]
+    for name in left_overs + strangers:
+        box.disk.write_file(f"{box.log.directory}/{name}", b"stray", durable=True)
+    before = set(box.names) - set(left_overs)
+    box.open()
+    assert set(box.names) == before
+    assert len(read_all(box.log)) == 40
+
+
+def test_a_log_without_any_file_begins_at_its_persisted_start() -> None:
+    box = Box()
+    box.fill(40)
+    box.log.delete_records_before(33)
+    box.directory.close()
+    for name in box.names:
+        box.disk.remove(f"{box.log.directory}/{name}")
+    box.open()
+    assert (box.log.log_start_offset, box.log.log_end_offset) == (33, 33)
+
+
+def test_damage_that_leaves_nothing_behind_the_log_start_begins_there_anew(lines: Lines) -> None:
+    box = Box(ONE_SEGMENT)
+    box.fill(40)
+    box.log.delete_records_before(33)
+    run(box.directory.persist_start_offsets())
+    box.disk.kill()
+    box.disk.damage(_log(box), _content(box)[:500])
+    box.open()
+    assert lines.of("nothing is left of the log behind its start offset")
+    assert (box.log.log_start_offset, box.log.log_end_offset) == (33, 33)
+    box.fill(2)
+    box.crash(3)
+    assert [record.offset for record in read_all(box.log)] == [33, 34]
+
+
+# Leader epochs
+
+
+def test_leader_epochs_are_read_from_the_log_where_their_file_is_damaged(lines: Lines) -> None:
+    box = Box()
+    for epoch in range(5):
+        box.fill(6, epoch=epoch)
+    box.directory.close()
+    path = f"{box.log.directory}/leader-epoch-checkpoint"
+    whole = bytes(box.disk.inode(path).data)
+    for content in (b"", b"garbage", whole[:-1], whole[:-3], b"0\n1\n0 0\n0 0\n", b"0\n2\n1 0\n0 0\n", None):
+        if content is None:
+            box.disk.remove(path)
+        else:
+            box.disk.damage(path, content)
+        box.open()
+        assert box.log.epochs.entries() == [(epoch, 6 * epoch) for epoch in range(5)]
+        box.directory.close()
+        assert bytes(box.disk.inode(path).data) == whole
+    assert len(lines.of("leader epochs are read from the log again")) == 6
+
+
+def test_epochs_of_a_lost_tail_are_forgotten() -> None:
+    box = Box(committer=DelayingCommitter)
+    box.fill(5, epoch=1)
+    box.committer.finish(0)
+    box.fill(5, epoch=2)
+    box.disk.crash(_All())
+    box.open()
+    assert box.log.log_end_offset == 5
+    assert box.log.epochs.entries() == [(1, 0)]
+
+
+class _All:
+    """Fate at its worst: of what was not synced nothing is left, but of names everything."""
+
+    def randint(self, low: int, high: int) -> int:
+        return high
+
+    def randrange(self, count: int) -> int:
+        return 0
+
+    def random(self) -> float:
+        return 0.0
