@@ -15,7 +15,7 @@ What it makes is bounded by what it reads: a record takes 7 bytes at least, and 
 
 from collections.abc import Iterable, Iterator, Sequence
 from operator import index, lt
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from logserver_records.batch import (
     COMPRESSION_MASK,
@@ -60,6 +60,9 @@ _MAX_BATCH_BYTES: Final = 0x7FFF_FFFF
 _NO_HEADERS: list[tuple[str, bytes | None]] = []
 _PADDING: Final = bytes(16)
 _ATTRIBUTES: Final = slice(21, 23)
+_UNREADABLE: Final = (CorruptRecordException, UnicodeDecodeError, OverflowError, MemoryError)
+
+T = TypeVar("T")
 
 
 class Record(NamedTuple):
@@ -341,45 +344,101 @@ def decode_batch(
         UnsupportedBatch: another magic than 2, or an unknown compression codec.
         DecompressionLimitExceeded: more would come out; the message names the limit.
     """
+    header, plain = _plain(buffer, position, max_decompressed_bytes, verify_crc)
+    new = tuple.__new__
+    try:
+        records = [
+            new(Record, (record.offset, record.timestamp, record.key, record.value, record.headers or ()))
+            for record in _iterate(plain)
+        ]
+    except _UNREADABLE as error:
+        records = _read_again(header, plain, error)
+    _check_offsets(header, [record[0] for record in records])
+    return records
+
+
+def decode_rows(
+    buffer: Buffer,
+    position: int,
+    row: type[T],
+    topic: str,
+    partition: int,
+    *,
+    max_decompressed_bytes: int,
+    verify_crc: bool = False,
+) -> list[T]:
+    """As `decode_batch`, with each record as a tuple type of the caller's own.
+
+    Made in one step: a `Record` first and another tuple from it took 0.3 us more, of 0.9 for a record of 1 KiB.
+
+    Args:
+        row: a subclass of tuple of (topic, partition, offset, timestamp in milliseconds, key, value, headers).
+
+    Raises:
+        CorruptBatch, UnsupportedBatch, DecompressionLimitExceeded: as `decode_batch`.
+    """
+    header, plain = _plain(buffer, position, max_decompressed_bytes, verify_crc)
+    new: Any = tuple.__new__
+    rows: list[Any]
+    try:
+        rows = [
+            new(
+                row,
+                (
+                    topic,
+                    partition,
+                    record.offset,
+                    record.timestamp,
+                    record.key,
+                    record.value,
+                    record.headers or (),
+                ),
+            )
+            for record in _iterate(plain)
+        ]
+    except _UNREADABLE as error:
+        rows = [new(row, (topic, partition, *record)) for record in _read_again(header, plain, error)]
+    _check_offsets(header, [found[2] for found in rows])
+    return rows
+
+
+def _plain(buffer: Buffer, position: int, max_decompressed_bytes: int, verify_crc: bool) -> tuple[BatchHeader, bytes]:
+    """Returns the header of a batch, and a copy of the whole batch, uncompressed, with padding behind it."""
     header = next_batch(buffer, position)
     if verify_crc:
         check_crc(buffer, position, header)
     size = header.batch_length + LENGTH_OVERHEAD
     if not header.record_count and size == HEADER_SIZE:
-        return []
+        return header, b""
     compression = Compression.of(header.compression)
     with memoryview(buffer) as whole, whole[position : position + size] as batch:
-        if compression:
-            with batch[HEADER_SIZE:] as packed:
-                pieces = decompress_pieces(compression, packed, max_bytes=max_decompressed_bytes)
-            head = bytearray(batch[:HEADER_SIZE])
-            head[_ATTRIBUTES] = (header.attributes & ~COMPRESSION_MASK).to_bytes(2, "big", signed=True)
-            plain = b"".join((head, *pieces, _PADDING))
-        else:
-            plain = b"".join((batch, _PADDING))
-    records = _read_records(header, plain)
-    _check_offsets(header, records)
-    return records
+        if not compression:
+            return header, b"".join((batch, _PADDING))
+        with batch[HEADER_SIZE:] as packed:
+            pieces = decompress_pieces(compression, packed, max_bytes=max_decompressed_bytes)
+        head = bytearray(batch[:HEADER_SIZE])
+        head[_ATTRIBUTES] = (header.attributes & ~COMPRESSION_MASK).to_bytes(2, "big", signed=True)
+        return header, b"".join((head, *pieces, _PADDING))
 
 
-def _read_records(header: BatchHeader, plain: bytes) -> list[Record]:
-    new = tuple.__new__
-    batch = memoryview(plain)[: len(plain) - len(_PADDING)]
-    try:
-        return [
-            new(Record, (record.offset, record.timestamp, record.key, record.value, record.headers or ()))
-            for record in DefaultRecordBatch(batch)
-        ]
-    except (CorruptRecordException, UnicodeDecodeError, OverflowError, MemoryError) as error:
-        # The codec knows neither the record nor the field; this is the rare path, so they are looked for again.
-        found = read_slowly(batch[HEADER_SIZE:], header.record_count, header.base_offset)
-        if isinstance(found, str):
-            raise CorruptBatch(f"corrupt record batch: {found}") from error
-        if isinstance(error, UnicodeDecodeError):
-            return [_from_slow(header, record) for record in found]
-        if isinstance(error, MemoryError):
-            raise
-        raise CorruptBatch(f"corrupt record batch: {error}") from error
+def _iterate(plain: bytes) -> Iterator[Any]:
+    if not plain:
+        return iter(())
+    return iter(DefaultRecordBatch(memoryview(plain)[: len(plain) - len(_PADDING)]))
+
+
+def _read_again(header: BatchHeader, plain: bytes, error: Exception) -> list[Record]:
+    """Returns the records that the codec could not read, or raises saying what is wrong with them."""
+    # The codec knows neither the record nor the field; this is the rare path, so they are looked for again.
+    records = memoryview(plain)[HEADER_SIZE : len(plain) - len(_PADDING)]
+    found = read_slowly(records, header.record_count, header.base_offset)
+    if isinstance(found, str):
+        raise CorruptBatch(f"corrupt record batch: {found}") from error
+    if isinstance(error, UnicodeDecodeError):
+        return [_from_slow(header, record) for record in found]
+    if isinstance(error, MemoryError):
+        raise error
+    raise CorruptBatch(f"corrupt record batch: {error}") from error
 
 
 def _from_slow(header: BatchHeader, record: SlowRecord) -> Record:
@@ -389,10 +448,9 @@ def _from_slow(header: BatchHeader, record: SlowRecord) -> Record:
     return Record(header.base_offset + record.offset_delta, timestamp_ms, record.key, record.value, record.headers)
 
 
-def _check_offsets(header: BatchHeader, records: list[Record]) -> None:
+def _check_offsets(header: BatchHeader, offsets: list[int]) -> None:
     """Checks that offsets grow and stay inside of the header's range; all are there unless compaction took some."""
     base = header.base_offset
-    offsets = [record[0] for record in records]
     # There are no more of them than the header has offsets: `next_batch` has seen to that.
     if offsets == list(range(base, base + len(offsets))):
         return

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from logserver_records.batch import Buffer, next_batch
-from logserver_records.codec import decode_batch
+from logserver_records.codec import decode_rows
 from logserver_records.errors import CorruptBatch, DecompressionLimitExceeded, RecordError
 
 from logserver_client._consume.config import ConsumerConfig
@@ -91,14 +91,15 @@ class Decoder:
 
     def _decode_batch(self, base_offset: int) -> list[Record[Any, Any]]:
         config = self._config
-        decoded = decode_batch(
+        records: list[Record[Any, Any]] = decode_rows(
             self._batches,
             self._place,
+            Record,
+            self.tp.topic,
+            self.tp.partition,
             max_decompressed_bytes=config.max_decompressed_bytes,
             verify_crc=config.check_crcs,
         )
-        # One addition of tuples a record: 0.2 us, three times faster than naming the fields.
-        records = [_new(Record, head + record) for head in (self.tp,) for record in decoded]
         if base_offset < self.position:
             del records[: bisect_left(records, self.position, key=_OFFSET_OF)]
         if self._end_offset is not None and records and records[-1].offset >= self._end_offset:
