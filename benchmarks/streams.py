@@ -4,19 +4,15 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.bare.protocol import Terms
+from benchmarks.clients.peers import Peers, started_peers
 from benchmarks.support.numbers import Spread, pair_ratios, spread
 from benchmarks.support.options import name_and_value, parser, scratch, whole_numbers
 from benchmarks.support.output import Report, Table, progress
-from benchmarks.support.processes import Server, Worker, bare_server, log_server
-from benchmarks.support.topics import Topics
 from benchmarks.support.usage import Cpu, Traffic
 from benchmarks.support.values import KEY_BYTES
 
@@ -29,8 +25,11 @@ CLAIMED_BYTES: Final = 1024
 
 _MB: Final = 1_000_000
 _GIB: Final = 1 << 30
-_TIMEOUT_S: Final = 600
 _BARE: Final = "bare"
+_FLUSHED: Final = "bare + flush"
+_SINGLE: Final = "bare, single records"
+_SINGLE_PART: Final = 20
+"""The stream of single records carries this part of the records only: it is slow."""
 
 _NOTES: Final = (
     "sync, aio: the bundled client with its defaults (acks=all, idempotent), topics with flush.messages=1; produce "
@@ -39,6 +38,7 @@ _NOTES: Final = (
     "messages of the same mean size as the bundled client was seen to send, as many of them unanswered at a time, and "
     "answers of the same mean size",
     "bare + flush: the same, and its server writes all to one file and flushes that in rounds before it answers",
+    "bare, single records: the same with one record for a message, and as many bytes under way",
     "MB/s: keys and values, 10^6 bytes. ratio: of MB/s to that of the bare stream that ran just before or after it. "
     "Median (least to most) of the rounds",
     "CPU s/GiB: user + system processor seconds for each GiB of keys and values; % of a core: processor time over time",
@@ -69,39 +69,6 @@ class Case:
     def __str__(self) -> str:
         spread_how = "1 partition" if self.partitions == 1 else f"{self.partitions} partitions by key"
         return f"{self.direction}, {self.record_bytes:,} B records, {spread_how}"
-
-
-@dataclass(slots=True)
-class Peers:
-    """The servers, and a process for each client."""
-
-    log_server: Server
-    bare_server: Server
-    topics: Topics
-    workers: dict[str, Worker]
-
-    def bundled(self, worker: str, kind: str, **job: Any) -> Any:
-        """Has the bundled client do something with the log server."""
-        server = {"address": self.log_server.address, "server_pid": self.log_server.pid}
-        return self.workers[worker].ask({"kind": kind, **server, **job}, _TIMEOUT_S)
-
-    def bare(self, kind: str, terms: Terms, **job: Any) -> Any:
-        """Has the bare client do something with the bare server."""
-        server = {"address": self.bare_server.address, "server_pid": self.bare_server.pid}
-        return self.workers[_BARE].ask({"kind": kind, "terms": terms._asdict(), **server, **job}, _TIMEOUT_S)
-
-
-@contextmanager
-def _peers(directory: Path) -> Iterator[Peers]:
-    with ExitStack() as stack:
-        workers = {
-            name: stack.enter_context(Worker(f"benchmarks.clients.{name}", directory / f"{name}.log"))
-            for name in ("sync", "aio", _BARE)
-        }
-        ours = stack.enter_context(log_server(directory / "data", directory / "server.log"))
-        theirs = stack.enter_context(bare_server(directory / "bare", directory / "bare-server.log"))
-        topics = stack.enter_context(Topics(ours.address))
-        yield Peers(ours, theirs, topics, workers)
 
 
 class Benchmark:
@@ -140,22 +107,27 @@ class Benchmark:
             messages=traffic.sent,
             answer_bytes=round(traffic.received_bytes / traffic.received),
         )
-        durable = terms._replace(durable=True)
         in_flight = traffic.unanswered_most
-        runs: dict[str, list[Any]] = {"sync": [], _BARE: [], "aio": [], "bare + flush": []}
+        single, single_in_flight = _single_records(case), in_flight * terms.message_bytes // case.record_bytes
+        bare = {
+            _BARE: (terms, in_flight),
+            _FLUSHED: (terms._replace(durable=True), in_flight),
+            _SINGLE: (single, max(single_in_flight, 1)),
+        }
+        runs: dict[str, list[Any]] = {name: [] for name in ("sync", _BARE, "aio", _FLUSHED, _SINGLE)}
         for number in range(self._rounds):
             progress(f"{case}: round {number + 1} of {self._rounds}")
-            for name in ("sync", _BARE, "aio", "bare + flush"):
-                if name in peers.workers and name != _BARE:
+            for name, of in runs.items():
+                if name in bare:
+                    how, most = bare[name]
+                    of.append(peers.bare("produce", how, in_flight=most))
+                else:
                     peers.topics.delete(topic)
                     topic = self._new_topic(case)
-                    runs[name].append(peers.bundled(name, "produce", topic=topic, **job))
+                    of.append(peers.bundled(name, "produce", topic=topic, **job))
                     stored = peers.topics.records(topic)
                     if stored != case.records + 1:
                         raise AssertionError(f"{stored} records are stored instead of {case.records + 1}")
-                else:
-                    how = terms if name == _BARE else durable
-                    runs[name].append(peers.bare("produce", how, in_flight=in_flight))
         self._tell(case, runs, f"{_messages(traffic.sent, terms)}, up to {in_flight} unanswered")
         return topic
 
@@ -168,13 +140,16 @@ class Benchmark:
         terms = Terms(
             message_bytes=round(traffic.received_bytes / traffic.received), messages=traffic.received, credit=16 << 20
         )
-        runs: dict[str, list[Any]] = {"sync": [], _BARE: [], "sync, batches()": [], "aio": []}
+        single = _single_records(case)._replace(credit=terms.credit)
+        by_batch = "sync, batches()"
+        runs: dict[str, list[Any]] = {name: [] for name in ("sync", _BARE, by_batch, "aio", _SINGLE)}
         for number in range(self._rounds):
             progress(f"{case}: round {number + 1} of {self._rounds}")
             runs["sync"].append(peers.bundled("sync", "consume", **job))
             runs[_BARE].append(peers.bare("consume", terms, credit_messages=traffic.sent))
-            runs["sync, batches()"].append(peers.bundled("sync", "consume", by_batch=True, **job))
+            runs[by_batch].append(peers.bundled("sync", "consume", by_batch=True, **job))
             runs["aio"].append(peers.bundled("aio", "consume", **job))
+            runs[_SINGLE].append(peers.bare("consume", single, credit_messages=traffic.sent))
         self._tell(case, runs, f"{_messages(traffic.received, terms)}, {terms.credit >> 20} MiB of credit")
 
     def _new_topic(self, case: Case) -> str:
@@ -185,7 +160,9 @@ class Benchmark:
 
     def _tell(self, case: Case, runs: dict[str, list[Any]], messages: str) -> None:
         table = self._report.table(str(case))
-        rates = {name: [case.total_bytes / run["seconds"] / _MB for run in of] for name, of in runs.items()}
+        carried = dict.fromkeys(runs, case.total_bytes)
+        carried[_SINGLE] = _single_records(case).messages * case.record_bytes
+        rates = {name: [carried[name] / run["seconds"] / _MB for run in of] for name, of in runs.items()}
         for name, of in runs.items():
             ratio = None if name == _BARE else pair_ratios(rates[name], rates[_BARE])
             table.rows.append(
@@ -194,8 +171,8 @@ class Benchmark:
                     "MB/s": spread(rates[name]),
                     "ratio": ratio,
                     "krecords/s": spread(rates[name]).median * _MB / case.record_bytes / 1000,
-                    **_cpu_cells("client", case, of),
-                    **_cpu_cells("server", case, of),
+                    **_cpu_cells("client", carried[name], of),
+                    **_cpu_cells("server", carried[name], of),
                 }
             )
             if name == "sync" and case.record_bytes == CLAIMED_BYTES and ratio is not None:
@@ -209,14 +186,18 @@ class Benchmark:
         table.notes.append(f"claim: ratio of sync at least {TARGET}: {ratio.median:.2f}, {verdict}")
 
 
+def _single_records(case: Case) -> Terms:
+    return Terms(message_bytes=case.record_bytes, messages=max(case.records // _SINGLE_PART, 1))
+
+
 def _messages(count: int, terms: Terms) -> str:
     return f"{count:,} messages of {terms.message_bytes / 1024:,.0f} KiB"
 
 
-def _cpu_cells(side: str, case: Case, runs: list[Any]) -> dict[str, str]:
+def _cpu_cells(side: str, carried_bytes: int, runs: list[Any]) -> dict[str, str]:
     """Returns the medians of what one side took of the processor."""
     used = [(Cpu(**run[side]), run["seconds"]) for run in runs]
-    scale = _GIB / case.total_bytes
+    scale = _GIB / carried_bytes
     user = spread([cpu.user_s * scale for cpu, _ in used]).median
     system = spread([cpu.system_s * scale for cpu, _ in used]).median
     share = spread([cpu.total_s / seconds * 100 for cpu, seconds in used]).median
@@ -246,7 +227,7 @@ def main() -> None:
     chosen = options(sys.argv[1:])
     report = Report("benchmarks.streams", CLAIM, chosen.directory)
     report.notes += _NOTES
-    with scratch(chosen.directory) as directory, _peers(directory) as peers:
+    with scratch(chosen.directory) as directory, started_peers(directory) as peers:
         benchmark = Benchmark(peers, report, chosen)
         for record_bytes, partitions in product(chosen.record_bytes, chosen.partitions):
             benchmark.run(record_bytes, partitions, max(int(chosen.megabytes * _MB / record_bytes), 1))
