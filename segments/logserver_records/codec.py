@@ -445,7 +445,8 @@ def _from_slow(header: BatchHeader, record: SlowRecord) -> Record:
     timestamp_ms = header.max_timestamp
     if not header.is_log_append_time:
         timestamp_ms = _wrapped(header.base_timestamp + record.timestamp_delta)
-    return Record(header.base_offset + record.offset_delta, timestamp_ms, record.key, record.value, record.headers)
+    offset = _wrapped(header.base_offset + record.offset_delta)
+    return Record(offset, timestamp_ms, record.key, record.value, record.headers)
 
 
 def _check_offsets(header: BatchHeader, offsets: list[int]) -> None:
