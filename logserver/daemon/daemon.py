@@ -20,9 +20,10 @@ from logserver.broker.topics import METADATA_TOPIC
 from logserver.daemon.housekeeping import Housekeeping
 from logserver.daemon.ports import PortError, bind
 from logserver.daemon.status import server_status
+from logserver.errors import LogServerError
 from logserver.grpc_api import GrpcDoor
 from logserver.grpc_api.admin_service import ServerStatus
-from logserver.metadata import Compare, MetadataStore, Put
+from logserver.metadata import Compare, MetadataStore, Put, StoreUnavailable
 from logserver.metadata.log_store import LogMetadataStore
 from logserver.settings import (
     Address,
@@ -95,9 +96,12 @@ class Daemon:
         """
         try:
             await self._start()
-        except (StorageError, PortError) as error:
+        except (StorageError, StoreUnavailable, PortError) as error:
             await self.stop()
             raise StartError(str(error)) from error
+        except LogServerError as error:
+            await self.stop()
+            raise StartError(error.message) from error
         except OSError as error:
             await self.stop()
             raise StartError(f"the data directory can't be used: {error.strerror}: {error.filename}") from error
@@ -130,8 +134,7 @@ class Daemon:
         self._broker = broker
         broker.start(epoch)
         directory.opened_all()
-        for removal in directory.remove_strays(lambda topic, number: _is_known(broker, topic, number)):
-            await removal
+        directory.set_strays_aside(lambda topic, number: _is_known(broker, topic, number))
         self._housekeeping = Housekeeping(settings, directory, store)
         self._housekeeping.start()
         await self._open_door(broker)
@@ -220,7 +223,11 @@ class Daemon:
 def _is_known(broker: Broker, topic: str, number: int) -> bool:
     if topic == METADATA_TOPIC:
         return True
-    return any(found.name == topic and number < len(found.partitions) for found in broker.topics())
+    try:
+        broker.partition(topic, number)
+    except LogServerError:
+        return False
+    return True
 
 
 async def _leader_epoch(store: MetadataStore, node_id: int, *, raise_it: bool) -> int:

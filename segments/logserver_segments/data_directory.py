@@ -39,6 +39,7 @@ LOCK: Final = ".lock"
 CLEAN_SHUTDOWN: Final = ".kafka_cleanshutdown"
 PARTITION_METADATA: Final = "partition.metadata"
 DELETE_SUFFIX: Final = "-delete"
+STRAY_SUFFIX: Final = "-stray"
 FORMAT: Final = 1
 
 _log = get_logger("logserver.segments")
@@ -404,6 +405,36 @@ class DataDirectory:
                 _log.warning("directory of a deleted topic removed", path=f"{self.path}/{entry.name}")
                 removals.append(self.delete(name, int(number)))
         return removals
+
+    def set_strays_aside(self, known: Callable[[str, int], bool]) -> list[str]:
+        """Renames the directories of logs that no topic knows, out of the way of topics to come (as Kafka).
+
+        A crash in the deletion of a topic leaves such directories, and so does damage to what the server knows of its
+        topics; therefore nothing is removed.
+
+        Returns:
+            Their new paths.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        paths = []
+        for entry in self._disk.list(self.path):
+            name, _, number = entry.name.rpartition("-")
+            if not entry.is_directory or not name or not number.isdigit() or known(name, int(number)):
+                continue
+            if not self._disk.exists(f"{self.path}/{entry.name}/{PARTITION_METADATA}"):
+                continue
+            self._forget((name, int(number)))
+            path = f"{self.path}/{name[:150]}-{number}.{self._random.randbytes(16).hex()}{STRAY_SUFFIX}"
+            self._disk.rename(f"{self.path}/{entry.name}", path)
+            _log.warning(
+                "a log of no known topic was set aside; remove the directory if its topic was deleted",
+                log=entry.name,
+                path=path,
+            )
+            paths.append(path)
+        return paths
 
     # Housekeeping
 

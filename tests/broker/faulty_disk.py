@@ -45,10 +45,12 @@ class FaultyFile:
 
     def read(self, size: int, position: int) -> bytes:
         self._disk.meet("read", self.path)
+        self._disk.read_from.append(self.path)
         return self._file.read(size, position)
 
     def read_resident(self, size: int, position: int) -> Buffer | None:
         self._disk.meet("read", self.path)
+        self._disk.read_from.append(self.path)
         return self._file.read_resident(size, position)
 
     def size(self) -> int:
@@ -71,14 +73,16 @@ class FaultyFile:
 class FaultyDisk(OsDisk):
     """`fail` lets operations fail from then on. Names of operations are those of `Disk` and `File`."""
 
-    __slots__ = ("faults", "held", "opened", "synced", "written")
+    __slots__ = ("faults", "held", "opened", "read_from", "synced", "written")
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         # While it is clear, whatever syncs waits.
         self.held = threading.Event()
         self.held.set()
+        # What was done: paths of files opened, read, synced, and written as a whole.
         self.opened: list[str] = []
+        self.read_from: list[str] = []
         self.synced: list[str] = []
         self.written: list[str] = []
 
