@@ -46,7 +46,9 @@ def cleanable(log: Log, now_ms: int) -> list[Segment]:
     for segment in log.segments[:-1]:
         if log.offset_behind(segment) > log.committed_offset:
             break
-        if now_ms - log.max_timestamp_of(segment) < log.config.min_compaction_lag_ms:
+        # Without a lag also records that are ahead of the clock are looked at (as Kafka).
+        lag = log.config.min_compaction_lag_ms
+        if lag > 0 and now_ms - log.max_timestamp_of(segment) < lag:
             break
         found.append(segment)
     return found

@@ -9,11 +9,11 @@ from .profiles import long, quick
 
 
 def test_a_log_holds_what_a_list_would() -> None:
-    run_state_machine_as_test(LogModel, settings=quick(250, 40))
+    run_state_machine_as_test(LogModel, settings=quick(500, 40))
 
 
 def test_a_compacted_log_ends_with_the_same_values() -> None:
-    run_state_machine_as_test(CompactionModel, settings=quick(60, 40))
+    run_state_machine_as_test(CompactionModel, settings=quick(150, 40))
 
 
 @pytest.mark.long
