@@ -19,7 +19,7 @@ def run(*arguments: str) -> str:
 
 
 def test_mutated_batches_are_decoded_as_the_reference_does_or_refused():
-    assert "1000 batches" in run("fuzz", str(random.randrange(2**32)), "1000")
+    assert "1000 batches" in run("fuzz", "1", "1000")
 
 
 @pytest.mark.long
