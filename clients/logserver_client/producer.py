@@ -48,7 +48,7 @@ class Producer(Generic[K, V]):
         idempotent: the server stores a batch once however often it is sent (KIP-98). None means yes with acks="all",
             no otherwise. Without it delivery is at least once: a retry after a lost connection may store records
             twice, and behind later ones.
-        max_in_flight: messages under way to a node at a time, hence batches of a partition; at most 5 if idempotent.
+        max_in_flight: batches of a partition under way at a time; at most 5 if idempotent.
         buffer_memory: bytes of records not yet acknowledged above which `send` blocks.
         max_request_size: bytes of the largest message; a record that needs a larger one is refused.
         max_block_ms: how long `send` waits for room in the buffer, or to hear about a topic, before it raises.

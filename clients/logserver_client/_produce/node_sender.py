@@ -29,6 +29,10 @@ _MESSAGE_BYTES: Final = 1024 * 1024
 _CLOSE_TIMEOUT_S: Final = 2.0
 """How long a server may take to let a stream end in order."""
 
+_MESSAGES_UNANSWERED_MOST: Final = 32
+"""Messages under way to a node; each partition has a limit of its own. While one round of the server's flushing is on,
+the messages of the next must be able to come, whatever partitions they are of."""
+
 _ACKS: Final = {"all": log_pb2.ACKS_ALL, 1: log_pb2.ACKS_LEADER, 0: log_pb2.ACKS_NONE}
 
 
@@ -49,7 +53,6 @@ class NodeSender:
         self.node_id = node_id
         self._sender = sender
         self._acks = _ACKS[config.acks]
-        self._in_flight_most = config.max_in_flight
         self._request_timeout_s = config.request_timeout_ms / 1000
         self._message_bytes = _MESSAGE_BYTES
         self._backoff = Backoff(config.retry_backoff_ms, config.retry_backoff_max_ms, random)
@@ -120,7 +123,7 @@ class NodeSender:
 
     async def _write(self, call: Any) -> None:
         while True:
-            request = self._collect() if len(self._unanswered) < self._in_flight_most else None
+            request = self._collect() if len(self._unanswered) < _MESSAGES_UNANSWERED_MOST else None
             if request is not None:
                 await call.write(request)
                 if self._acks == log_pb2.ACKS_NONE:
