@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,9 +34,17 @@ def name_and_value(text: str) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def scratch(directory: Path) -> Iterator[Path]:
-    """Makes a directory of our own in the given one, and removes it with all that was put there."""
+    """Makes a directory of our own in the given one, and removes it with all that was put there.
+
+    Also when the process is asked to end meanwhile: what was started inside must not outlive it.
+    """
+    signal.signal(signal.SIGTERM, _leave)
     with tempfile.TemporaryDirectory(prefix="logserver-benchmark-", dir=directory, ignore_cleanup_errors=True) as path:
         yield Path(path)
+
+
+def _leave(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _on_disk() -> Path:

@@ -53,8 +53,9 @@ class _Process:
         """
         # Waiting on the pipe itself would miss a line that is already in the reader's buffer.
         timer = threading.Timer(timeout_s, self.process.kill)
-        timer.start()
+        timer.daemon = True
         try:
+            timer.start()
             line = self.output.readline()
         finally:
             timer.cancel()

@@ -1,6 +1,7 @@
 """Every benchmark still runs, at the smallest size. What it measures is not looked at: that is for people."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,16 @@ def test_what_people_get_is_markdown(tmp_path: Path) -> None:
     page = run_one("flush", [f"--directory={tmp_path}", *SMALLEST["flush"]])
     assert page.startswith("## benchmarks.flush\n")
     assert "| partitions | KiB " in page
+
+
+def test_a_benchmark_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.latency", f"--directory={tmp_path}", "--records=1000000"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert "round 1" in process.stderr.readline()
+            process.terminate()
+            assert process.wait(60) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+    assert not list(tmp_path.iterdir())
