@@ -71,9 +71,7 @@ def scan(
             raise ScanStopped(position, f"base offset {header.base_offset} where {next_offset} or more was expected")
         # The CRC does not cover the base offset.
         if end_offset is not None and header.next_offset > end_offset:
-            raise ScanStopped(
-                position, f"last offset {header.last_offset} where {end_offset - 1} is the end"
-            )
+            raise ScanStopped(position, f"last offset {header.last_offset} where {end_offset - 1} is the end")
         yield position, header
         next_offset = header.next_offset
         position += header.size
