@@ -120,8 +120,9 @@ class Broker:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
         self._end_following(LogServerError(ErrorCode.not_leader_or_follower, "the server is stopping"))
-        if self._removals:
-            await asyncio.gather(*self._removals, return_exceptions=True)
+        # What they have not removed the next start does.
+        for removal in self._removals:
+            removal.cancel()
         for partition in self.partitions():
             partition.resign("the server is stopping")
 

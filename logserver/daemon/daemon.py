@@ -20,6 +20,7 @@ from logserver.broker.topics import METADATA_TOPIC
 from logserver.daemon.housekeeping import Housekeeping
 from logserver.daemon.ports import PortError, bind
 from logserver.daemon.status import server_status
+from logserver.daemon.threads import in_thread
 from logserver.errors import LogServerError
 from logserver.grpc_api import GrpcDoor
 from logserver.grpc_api.admin_service import ServerStatus
@@ -39,6 +40,8 @@ _METADATA_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAQ"
 
 _METADATA_CONFIG: Final = LogConfig(segment_bytes=16 << 20, compact=True, delete=False, min_cleanable_dirty_ratio=0.5)
 _WORKER_THREADS: Final = 4
+_LEAST_CLOSE_S: Final = 1.0
+"""What making everything durable gets of a stop's time, however little grace calls get."""
 
 _log = get_logger("logserver.daemon")
 
@@ -76,6 +79,8 @@ class Daemon:
         self._door: GrpcDoor | None = None
         self._server: grpc.aio.Server | None = None
         self._grpc: list[Address] = []
+        # After `stop`: whether threads are left that the disk does not let go.
+        self.is_stuck = False
 
     @property
     def grpc_addresses(self) -> list[Address]:
@@ -190,34 +195,43 @@ class Daemon:
         """Stops in order: calls end, partitions are resigned, everything is made durable. Safe after a failed start.
 
         Takes `shutdown.grace.ms` and a little at most, whatever clients and disk do; if that was not enough, the next
-        start counts as one after an unclean end.
+        start counts as one after an unclean end, and `is_stuck` is true.
         """
-        grace = self.settings.shutdown_grace_ms / 1000
+        grace_s = self.settings.shutdown_grace_ms / 1000
         if self._door is not None:
             await self._door.close()
         if self._server is not None:
-            await self._server.stop(grace / 2)
+            await self._server.stop(grace_s / 2)
         if self._housekeeping is not None:
             await self._housekeeping.stop()
         if self._broker is not None:
             await self._broker.stop()
         directory, self._directory = self._directory, None
         if directory is not None:
-            try:
-                async with asyncio.timeout(grace / 2):
-                    await self._flush_and_close(directory)
-            except (OSError, TimeoutError) as error:
-                _log.error("no clean stop: the next start will check the logs", error=str(error) or "the disk is slow")
-                directory.abandon()
-        self._workers.close()
+            await self._close(directory, max(grace_s / 2, _LEAST_CLOSE_S))
+        try:
+            async with asyncio.timeout(_LEAST_CLOSE_S):
+                await in_thread(self._workers.close)
+        except TimeoutError:
+            self.is_stuck = True
+            _log.error("work on the disk goes on that does not end")
         _log.info("stopped")
 
-    async def _flush_and_close(self, directory: DataDirectory) -> None:
-        if self._committer is not None:
-            await asyncio.to_thread(self._committer.close)
-            # The last round's report was posted before the thread ended; it runs before what is scheduled now.
-            await asyncio.sleep(0)
-        directory.close()
+    async def _close(self, directory: DataDirectory, time_s: float) -> None:
+        flushed = False
+        try:
+            async with asyncio.timeout(time_s):
+                if self._committer is not None:
+                    await in_thread(self._committer.close)
+                    # The last round's report was posted before the thread ended; it runs before what is scheduled now.
+                    await asyncio.sleep(0)
+                flushed = True
+                await in_thread(directory.close)
+        except (OSError, TimeoutError) as error:
+            self.is_stuck = isinstance(error, TimeoutError)
+            _log.error("no clean stop: the next start will check the logs", error=str(error) or "the disk is slow")
+            if not flushed:
+                directory.abandon()
 
 
 def _is_known(broker: Broker, topic: str, number: int) -> bool:

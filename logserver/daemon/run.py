@@ -1,16 +1,19 @@
 """Running a daemon as a process of its own: event loop, signals, the ready line."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
 
 from logserver.daemon.daemon import Daemon
 from logserver.daemon.process import prepare_process
 from logserver.settings import ServerSettings
+
+T = TypeVar("T")
 
 
 def serve(settings: ServerSettings, ready: Callable[[str], None] | None = None) -> None:
@@ -23,12 +26,15 @@ def serve(settings: ServerSettings, ready: Callable[[str], None] | None = None) 
         StartError: it could not start.
     """
     prepare_process(settings)
-    run_loop(_serve(settings, ready or _print_line))
+    is_stuck = run_loop(_serve(settings, ready or _print_line))
+    if is_stuck:
+        # Python would wait for the threads that the disk does not let go.
+        os._exit(1)
 
 
-def run_loop(main: Coroutine[Any, Any, None]) -> None:
-    """Runs a coroutine to its end on an event loop of the kind that daemons run on."""
-    uvloop.run(main)
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end on an event loop of the kind that daemons run on; returns its result."""
+    return uvloop.run(main)
 
 
 def _print_line(line: str) -> None:
@@ -36,7 +42,8 @@ def _print_line(line: str) -> None:
     sys.stdout.flush()
 
 
-async def _serve(settings: ServerSettings, ready: Callable[[str], None]) -> None:
+async def _serve(settings: ServerSettings, ready: Callable[[str], None]) -> bool:
+    """Serves until a signal; returns whether threads are left that do not end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -48,3 +55,4 @@ async def _serve(settings: ServerSettings, ready: Callable[[str], None]) -> None
         await stop.wait()
     finally:
         await daemon.stop()
+    return daemon.is_stuck

@@ -70,7 +70,11 @@ async def abort(context: Context, error: LogServerError) -> NoReturn:
     packed = AnyMessage()
     packed.Pack(info)
     details = Status(code=code.value[0], message=message, details=[packed])
-    await context.abort(code, message, ((_DETAILS_KEY, details.SerializeToString()),))
+    try:
+        await context.abort(code, message, ((_DETAILS_KEY, details.SerializeToString()),))
+    except (grpc.aio.InternalError, grpc.aio.UsageError):
+        # The client is gone, or the server's time is up while a message waits for it: there is nobody to tell.
+        raise asyncio.CancelledError from None
     raise AssertionError("abort raises")
 
 

@@ -83,7 +83,7 @@ class LogService:
     async def Subscribe(self, requests: object, context: Context) -> None:
         """Pushes data of the assigned partitions."""
         with self._calls.track():
-            await Subscription(self._broker).run(context)
+            await Subscription(self._broker, self._calls).run(context)
 
     @answered
     async def ListOffsets(self, request: log_pb2.ListOffsetsRequest, context: Context) -> log_pb2.ListOffsetsResponse:

@@ -14,6 +14,7 @@ from logserverpb.v1 import common_pb2, log_pb2
 
 from logserver.broker import Broker, Partition
 from logserver.errors import ErrorCode, LogServerError
+from logserver.grpc_api.calls import Calls
 from logserver.grpc_api.convert import check_count, check_format, partition_data, resolve
 from logserver.grpc_api.errors import Context
 from logserver.grpc_api.records import from_batches
@@ -44,15 +45,17 @@ class _Assigned:
 class Subscription:
     """One Subscribe call."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, calls: Calls) -> None:
         settings = broker.settings
         self._broker = broker
+        self._calls = calls
         self._max_credit = settings.grpc_subscribe_max_credit_bytes
         self._most_bytes = settings.fetch_max_bytes
         self._max_decompressed = settings.record_batch_max_decompressed_bytes
         self._response_bytes = min(_DEFAULT_RESPONSE_BYTES, self._most_bytes)
         self._plain = False
         self._started = False
+        self._ended = False
         self._credit = 0
         self._assigned: dict[Key, _Assigned] = {}
         # In turn, so that no busy partition starves another.
@@ -70,8 +73,16 @@ class Subscription:
             async with asyncio.TaskGroup() as group:
                 # If sending fails, so does the call: the group cancels the reading.
                 sender = group.create_task(self._send(context), name="subscribe-sender")
-                await self._receive(context)
-                sender.cancel()
+                try:
+                    await self._receive(context)
+                except LogServerError:
+                    await self._finish(sender)
+                    raise
+                except asyncio.CancelledError:
+                    if self._calls.closing and not sender.done():
+                        await self._finish(sender)
+                    raise
+                await self._finish(sender)
         except* LogServerError as errors:
             raise errors.exceptions[0] from None
         finally:
@@ -79,6 +90,12 @@ class Subscription:
                 task.cancel()
             for assigned in self._assigned.values():
                 assigned.partition.remove_waiter(self)
+
+    async def _finish(self, sender: asyncio.Task[None]) -> None:
+        """Lets the message that is being sent go out: no status can follow one that was given up half-way."""
+        self._ended = True
+        self._news.set()
+        await sender
 
     async def _receive(self, context: Context) -> None:
         while (request := await context.read()) is not EOF:
@@ -242,7 +259,7 @@ class Subscription:
             self._news.set()
 
     async def _send(self, context: Context) -> None:
-        while True:
+        while not self._ended:
             answer: list[tuple[log_pb2.PartitionData, Buffer]] = [(notice, b"") for notice in self._notices]
             self._notices.clear()
             self._room.set()
