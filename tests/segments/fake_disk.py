@@ -12,11 +12,11 @@ the cut is an AssertionError.
 import errno
 import os
 import posixpath
-import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from typing import Protocol
 
 from logserver_records.batch import Buffer
 from logserver_segments.seams import Entry
@@ -110,6 +110,16 @@ class Fault:
     after: int = 0
     times: int | None = 1
     met: int = field(default=0, init=False)
+
+
+class Chance(Protocol):
+    """What decides about the outcome of a power cut; `random.Random` fits."""
+
+    def randint(self, low: int, high: int, /) -> int: ...
+
+    def randrange(self, count: int, /) -> int: ...
+
+    def random(self) -> float: ...
 
 
 class PowerCut(BaseException):
@@ -277,14 +287,14 @@ class FakeDisk:
         for _, inode in self.files():
             inode.data = bytearray(inode.data)
 
-    def crash(self, choose: random.Random) -> None:
+    def crash(self, choose: Chance) -> None:
         """Cuts the power; `choose` decides what of the unsynced survives."""
         self.locks.clear()
         self.operations_left = None
         with self.lock_all:
             self._crash_directory(self.root, choose, {})
 
-    def _crash_directory(self, directory: Directory, choose: random.Random, seen: dict[int, Inode]) -> None:
+    def _crash_directory(self, directory: Directory, choose: Chance, seen: dict[int, Inode]) -> None:
         entries = dict(directory.durable)
         for change in directory.pending[: choose.randint(0, len(directory.pending))]:
             _put(entries, change)
@@ -297,7 +307,7 @@ class FakeDisk:
         directory.children, directory.durable, directory.pending = entries, dict(entries), []
 
     @staticmethod
-    def _crash_inode(inode: Inode, choose: random.Random, seen: dict[int, Inode]) -> Inode:
+    def _crash_inode(inode: Inode, choose: Chance, seen: dict[int, Inode]) -> Inode:
         if id(inode) not in seen:
             left = Inode()
             left.durable = apply(inode.durable, _survivors(inode.pending, choose))
@@ -466,7 +476,7 @@ class FakeDisk:
             return FakeLock(self, path)
 
 
-def _survivors(pending: list[Write | Cut], choose: random.Random) -> list[Write | Cut]:
+def _survivors(pending: list[Write | Cut], choose: Chance) -> list[Write | Cut]:
     """Chooses what a power cut leaves: all, none, a part in order with the last one torn, or any of it torn anyhow."""
     kind = choose.randrange(4)
     if kind == 0 or not pending:
@@ -482,7 +492,7 @@ def _survivors(pending: list[Write | Cut], choose: random.Random) -> list[Write 
     return [_torn(operation, choose) for operation in pending if choose.random() < 0.7]
 
 
-def _torn(operation: Write | Cut, choose: random.Random) -> Write | Cut:
+def _torn(operation: Write | Cut, choose: Chance) -> Write | Cut:
     if isinstance(operation, Cut) or choose.random() < 0.5:
         return operation
     start, end = sorted((choose.randint(0, len(operation.data)), choose.randint(0, len(operation.data))))

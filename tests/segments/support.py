@@ -167,6 +167,23 @@ class DelayingCommitter:
         return now
 
 
+class Fate:
+    """What a power cut leaves, in place of chance: of names changed and of content written since the last sync."""
+
+    def __init__(self, *, names: bool, content: bool) -> None:
+        self._names = names
+        self._content = content
+
+    def randint(self, low: int, high: int) -> int:
+        return high if self._names else low
+
+    def randrange(self, count: int) -> int:
+        return 1 if self._content else 0
+
+    def random(self) -> float:
+        raise AssertionError("nothing is left to chance")
+
+
 class Listener:
     """Remembers what a log reports."""
 
@@ -248,9 +265,9 @@ class Box:
         self.disk.kill()
         return self.open()
 
-    def crash(self, seed: int = 0) -> Log:
+    def crash(self, seed: int = 0, *, fate: Fate | None = None) -> Log:
         """Cuts the power and starts again."""
-        self.disk.crash(random.Random(seed))
+        self.disk.crash(fate if fate is not None else random.Random(seed))
         return self.open()
 
     def append(self, *payloads: bytes, epoch: int = 0) -> list[Appended]:

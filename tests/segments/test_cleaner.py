@@ -156,6 +156,18 @@ def test_control_batches_stay() -> None:
     ]
 
 
+def test_a_control_record_is_no_newer_value_of_a_key_with_the_same_bytes() -> None:
+    box = Box(COMPACT)
+    box.append(keyed((b"\x00\x00\x00\x01", b"value")))
+    marker = build_marker(
+        EndTransactionMarker(ControlType.COMMIT, 1), timestamp_ms=NOW, producer_id=5, producer_epoch=0
+    )
+    box.log.append_trusted(marker, 0, NOW)
+    box.log.roll()
+    _clean(box)
+    assert [header.base_offset for header in _headers(box)] == [0, 1]
+
+
 def test_records_without_a_key_stay() -> None:
     # As a topic has them that was not always compacted.
     box = Box(replace(COMPACT, compact=False))
@@ -212,6 +224,13 @@ def test_small_segments_become_one() -> None:
     for _ in range(3):
         _clean(box)
     assert len(box.log.segments) < before / 2
+    for kind in ("log", "index", "timeindex"):
+        bases = [segment.base_offset for segment in box.log.segments]
+        assert [name for name in box.names if name.endswith(f".{kind}")] in (
+            [f"{base:020d}.{kind}" for base in bases],
+            # The active one's are written later.
+            [f"{base:020d}.{kind}" for base in bases[:-1]],
+        )
     assert all(segment.size <= COMPACT.segment_bytes for segment in box.log.segments)
     assert [offset for offset, _, _ in _left(box)] == [25, 26, 27, 28, 29]
 

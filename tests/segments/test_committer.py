@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,6 +123,22 @@ def test_up_to_two_files_are_synced_one_by_one_and_more_by_one_syncfs(
         owner.run_one()
     assert (len(disk.syncs), disk.filesystem_syncs) == (3, 1)
     assert [log.reports for log in logs] == [[1, 2, 3], [1, 2], [1], []]
+
+
+def test_a_log_that_rolled_within_a_round_has_both_files_synced(held: tuple[HeldDisk, Owner, FlushCommitter]) -> None:
+    disk, owner, committer = held
+    log = Log(disk, "a")
+    log.write(committer)
+    assert disk.begun.acquire(timeout=TIMEOUT_S)
+    log.write(committer)
+    log.file = disk.open("/d/b", create=True)
+    log.write(committer)
+    disk.hold = False
+    disk.let_go.release()
+    owner.run_one()
+    owner.run_one()
+    assert log.reports == [1, 3]
+    assert sorted(disk.syncs) == ["/d/a", "/d/a", "/d/b"]
 
 
 def test_one_report_a_round_whatever_the_number_of_logs(held: tuple[HeldDisk, Owner, FlushCommitter]) -> None:
@@ -305,6 +322,19 @@ def test_rounds_that_take_300_ms_with_several_under_way_report_in_order() -> Non
     assert max(durable_at) == 40
     assert all(at == 300 + 50 * (offset - 1) for offset, at in durable_at.items())
     assert len(read_all(box.log)) == 40
+
+
+def test_a_late_report_never_takes_the_committed_offset_back() -> None:
+    box = Box(committer=DelayingCommitter)
+    for now in (0, 50):
+        box.append(batch(b"x"))
+        box.committer.begin_round(now)
+    # The topic's setting changes meanwhile: appended counts as committed.
+    box.log.config = replace(box.log.config, flush_messages=1000)
+    box.append(batch(b"x"))
+    assert box.log.committed_offset == 3
+    box.committer.advance(10_000)
+    assert (box.log.committed_offset, box.listener.committed) == (3, [3])
 
 
 def test_a_loss_in_the_middle_of_several_rounds_ends_them_all() -> None:

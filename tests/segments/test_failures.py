@@ -13,7 +13,8 @@ from logserver_segments.disk import OsDisk
 from logserver_segments.errors import DiskFull, LogOffline, StorageError, WriteFailed
 
 from .conftest import Lines
-from .support import NOW, SMALL, Box, DelayingCommitter, batch, read, read_all, run, values
+from .fake_disk import Write
+from .support import NOW, SMALL, Box, DelayingCommitter, Fate, batch, read, read_all, run, values
 
 # Failed flushes
 
@@ -220,6 +221,27 @@ def test_a_full_disk_refuses_writes_and_keeps_reads_going() -> None:
     assert len(read_all(box.log)) == 20
     box.kill()
     assert len(read_all(box.log)) == 20
+
+
+def test_what_a_full_disk_took_of_a_refused_write_does_not_come_back() -> None:
+    for names in (True, False):
+        for content in (True, False):
+            box = Box(committer=DelayingCommitter)
+            box.fill(3)
+            box.committer.finish(0)
+            size = len(batch(b"x"))
+            box.disk.capacity = sum(len(inode.data) for _, inode in box.disk.files()) + 3 * size
+            with pytest.raises(DiskFull):
+                # Two whole batches of it fit.
+                box.append(batch(b"x") * 4)
+            box.disk.capacity = None
+            box.append(batch(b"y"))
+            # Of two things that were not synced, the power cut may keep the write and not the cut before it.
+            inode = box.disk.inode(box.log.segments[0].path)
+            inode.pending = [operation for operation in inode.pending if isinstance(operation, Write)]
+            box.crash(fate=Fate(names=names, content=content))
+            expected = [b"record %d" % number + b"." * 20 for number in range(3)]
+            assert values(read_all(box.log)) == expected + [b"y"] * content
 
 
 def test_a_write_that_could_not_be_undone_takes_the_log_offline() -> None:

@@ -120,10 +120,16 @@ def test_a_damaged_batch_behind_the_first_can_be_read_as_stored() -> None:
 def test_a_damaged_base_offset_sends_no_reader_beyond_the_end() -> None:
     box = Box()
     box.append(batch(b"a" * 30), batch(b"b" * 30))
-    box.disk.inode(box.log.segments[0].path).data[1] = 1
-    for offset in (0, 1):
-        with pytest.raises(CorruptRecords, match="is damaged"):
-            read(box.log, offset, 1000)
+    inode = box.disk.inode(box.log.segments[0].path)
+    for position in (1, len(inode.data) // 2 + 1):
+        inode.data[position] = 1
+        for offset in (0, 1):
+            for cold in (False, True):
+                box.disk.cold = lambda path, cold=cold: cold
+                with pytest.raises(CorruptRecords, match="is damaged"):
+                    read(box.log, offset, 1000)
+        inode.data[position] = 0
+    assert len(read_all(box.log)) == 2
 
 
 def test_a_damaged_header_is_an_error_that_names_the_file() -> None:

@@ -1,5 +1,6 @@
 """Opening a log after an end that nobody expected: what is cut, what is made again, and what is not even read."""
 
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from logserver_records.batch import HEADER_SIZE, reheader, split
 from logserver_segments.config import LogConfig
 
 from .conftest import Lines
-from .support import NOW, SMALL, Box, DelayingCommitter, batch, read, read_all, run, values
+from .support import NOW, SMALL, Box, DelayingCommitter, Fate, batch, read, read_all, run, values
 
 ONE_SEGMENT = replace(SMALL, segment_bytes=1 << 20)
 
@@ -294,14 +295,15 @@ def test_indexes_are_made_again_after_an_unclean_end(damage: str, kind: str, che
 def test_a_segment_sealed_right_at_the_recovery_point_keeps_its_last_time_entry() -> None:
     for seed in range(30):
         box = Box()
-        for number in range(5):
+        for number in range(6):
             box.append(batch(b"x" * 60, timestamp=NOW + number))
+        assert (NOW + 5, 5) not in box.log.segments[0].time_index.entries()
         run(box.directory.checkpoint())
         box.log.roll()
         box.append(batch(b"y", timestamp=NOW))
         box.crash(seed)
         found = run(box.log.offset_of_max_timestamp())
-        assert found is not None and found.offset == 4
+        assert found is not None and found.offset == 5
 
 
 # Files that do not belong
@@ -386,20 +388,139 @@ def test_epochs_of_a_lost_tail_are_forgotten() -> None:
     box.fill(5, epoch=1)
     box.committer.finish(0)
     box.fill(5, epoch=2)
-    box.disk.crash(_All())
-    box.open()
+    box.crash(fate=Fate(names=True, content=False))
     assert box.log.log_end_offset == 5
     assert box.log.epochs.entries() == [(1, 0)]
+    box = Box(committer=DelayingCommitter)
+    box.append(batch(b"x"), epoch=3)
+    box.disk.write_file(f"{box.log.directory}/leader-epoch-checkpoint", b"0\n1\n3 0\n", durable=True)
+    box.crash(fate=Fate(names=True, content=False))
+    assert (box.log.log_end_offset, box.log.epochs.entries()) == (0, [])
 
 
-class _All:
-    """Fate at its worst: of what was not synced nothing is left, but of names everything."""
+def test_epochs_of_another_time_give_way_to_those_of_the_batches() -> None:
+    box = Box(ONE_SEGMENT)
+    box.fill(3, epoch=2)
+    run(box.directory.checkpoint())
+    box.fill(7, epoch=2)
+    box.disk.kill()
+    # As a truncation leaves it whose new records were lost with the truncation.
+    box.disk.damage(f"{box.log.directory}/leader-epoch-checkpoint", b"0\n2\n2 0\n5 6\n")
+    box.open()
+    assert box.log.epochs.entries() == [(2, 0)]
 
-    def randint(self, low: int, high: int) -> int:
-        return high
 
-    def randrange(self, count: int) -> int:
-        return 0
+# Producer states
 
-    def random(self) -> float:
-        return 0.0
+
+def _sent(box: Box, count: int) -> None:
+    for sequence in range(count):
+        box.append(batch(b"x", producer=(7, 0, sequence)))
+
+
+def test_the_states_of_a_truncated_log_are_not_taken_for_those_of_what_follows() -> None:
+    for restart in ("kill", "names lost", "content lost"):
+        box = Box(ONE_SEGMENT, committer=DelayingCommitter)
+        _sent(box, 10)
+        box.committer.finish(0)
+        run(box.directory.checkpoint())
+        box.log.truncate(4)
+        box.fill(20)
+        if restart == "kill":
+            box.kill()
+        else:
+            box.crash(fate=Fate(names=restart == "content lost", content=restart == "names lost"))
+        assert box.append(batch(b"x", producer=(7, 0, 3)))[0].duplicate
+        assert not box.append(batch(b"x", producer=(7, 0, 4)))[0].duplicate
+
+
+def test_a_snapshot_of_lost_records_is_removed_for_good() -> None:
+    box = Box(ONE_SEGMENT, committer=DelayingCommitter)
+    _sent(box, 10)
+    snapshot = box.log.producers.to_snapshot()
+    box = Box(ONE_SEGMENT, committer=DelayingCommitter)
+    box.fill(5)
+    box.committer.finish(0)
+    box.disk.write_file(f"{box.log.directory}/{10:020d}.snapshot", snapshot, durable=True)
+    box.kill()
+    box.fill(20)
+    # Of the removal nothing survives unless it was made durable; of the records all does.
+    box.crash(fate=Fate(names=False, content=True))
+    assert box.log.log_end_offset == 25
+    assert len(box.log.producers) == 0
+
+
+# Odd index entries
+
+
+def _with_entries(change: Callable[[list[tuple[int, int]]], list[tuple[int, int]]]) -> Box:
+    """A log whose index says something else, with a recovery point behind most of it."""
+    box = Box(replace(ONE_SEGMENT, index_interval_bytes=0))
+    for number in range(20):
+        box.append(batch(b"record %d" % number, timestamp=NOW + number))
+    run(box.directory.checkpoint())
+    box.fill(3, first=20)
+    box.disk.kill()
+    index = box.log.segments[0].index
+    entries = change(index.entries()[:19])
+    box.disk.damage(index.path, b"".join(struct.pack(">ii", *entry) for entry in entries))
+    box.open()
+    return box
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda entries: [*entries[:10], (10, entries[11][1]), (11, entries[12][1])],
+        lambda entries: [*entries[:18], (18, entries[17][1] + 1)],
+        lambda entries: [*entries[:18], (18, 10**6)],
+        lambda entries: [*entries[:10], *[(0, 0)] * 9],
+        lambda entries: [*entries[:5], entries[3], *entries[6:]],
+        lambda entries: [*entries, (500, 10**6)],
+    ],
+)
+def test_index_entries_that_lead_astray_are_not_kept(
+    change: Callable[[list[tuple[int, int]]], list[tuple[int, int]]],
+) -> None:
+    box = _with_entries(change)
+    assert len(read_all(box.log)) == 23
+    for offset in range(23):
+        assert read(box.log, offset).next_offset == offset + 1
+    positions = [position for position, _ in split(_content(box))]
+    entries = box.log.segments[0].index.entries()
+    assert entries == sorted(set(entries))
+    assert all(positions[key] == position for key, position in entries)
+
+
+def test_a_lost_time_index_does_not_make_the_largest_time_smaller() -> None:
+    box = Box(ONE_SEGMENT)
+    box.append(batch(b"x" * 100, timestamp=NOW + 3000))
+    box.fill(30)
+    run(box.directory.checkpoint())
+    box.disk.kill()
+    path = box.log.segments[0].time_index.path
+    assert box.log.segments[0].index.entries()
+    box.disk.damage(path, b"")
+    box.open()
+    found = run(box.log.offset_of_max_timestamp())
+    assert found is not None and found.offset == 0
+    found = run(box.log.offset_for_timestamp(NOW + 1))
+    assert found is not None and found.offset == 0
+
+
+def test_an_index_that_was_never_looked_at_does_not_keep_a_log_from_stopping() -> None:
+    box = Box()
+    box.fill(30)
+    path = box.log.segments[-1].time_index.path
+    box.directory.close()
+    content = bytes(box.disk.inode(path).data)
+    box.disk.damage(path, content[:-5])
+    box.open()
+    box.disk.damage(path, b"")
+    box.reopen()
+    assert box.directory.was_clean
+    assert len(read_all(box.log)) == 30
+    box.disk.remove(box.log.segments[-1].index.path)
+    box.reopen()
+    box.reopen()
+    assert len(read_all(box.log)) == 30

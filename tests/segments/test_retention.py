@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from logserver_records.batch import split
 from logserver_segments.errors import DiskFull, OffsetOutOfRange
 
-from .support import NOW, SMALL, Box, DelayingCommitter, batch, read, read_all, run, values
+from .support import NOW, SMALL, Box, DelayingCommitter, Fate, batch, read, read_all, run, values
 
 FOREVER = replace(SMALL, retention_ms=-1)
 
@@ -167,21 +168,22 @@ def test_deleted_records_stay_deleted_over_a_stop() -> None:
 
 
 def test_once_persisted_deleted_records_stay_deleted_over_crashes() -> None:
-    box = Box(FOREVER)
-    _segments(box, 3)
-    box.log.delete_records_before(4)
-    run(box.directory.persist_start_offsets())
-    for seed in range(10):
-        box.crash(seed)
+    for names in (True, False):
+        box = Box(FOREVER)
+        _segments(box, 3)
+        run(box.directory.checkpoint())
+        box.log.delete_records_before(4)
+        run(box.directory.persist_start_offsets())
+        box.crash(fate=Fate(names=names, content=False))
         assert box.log.log_start_offset == 4
-    # Also when the segments' deletion does not survive, and neither says any more that the log begins behind them.
-    box.log.delete_records_before(6)
-    run(box.directory.persist_start_offsets())
-    box.log.apply_retention(NOW)
-    box.log.remove_doomed(NOW)
-    run(box.directory.persist_start_offsets())
-    for seed in range(10):
-        box.crash(seed)
+        # Also when the segments' deletion does not survive, and nothing but this says that the log begins behind them.
+        box.log.delete_records_before(6)
+        run(box.directory.persist_start_offsets())
+        box.log.apply_retention(NOW)
+        box.log.remove_doomed(NOW)
+        run(box.directory.persist_start_offsets())
+        run(box.directory.checkpoint())
+        box.crash(fate=Fate(names=names, content=False))
         assert box.log.log_start_offset == 6
         assert [record.offset for record in read_all(box.log)] == [6, 7, 8]
 
@@ -308,6 +310,29 @@ def test_a_segment_that_becomes_active_as_it_is_may_be_cut_under_live_slices() -
     box.log.truncate(4)
     box.fill(3)
     assert bytes(found.data) == expected
+
+
+def test_a_truncation_into_a_gap_between_segments_leaves_live_slices_whole() -> None:
+    # As another program's compaction leaves one.
+    box = Box(FOREVER)
+    _segments(box, 2)
+    path = box.log.segments[0].path
+    box.directory.close()
+    content = bytes(box.disk.inode(path).data)
+    (_, last) = list(split(content))[-1]
+    box.disk.damage(path, content[: -last.size])
+    box.open()
+    found = read(box.log, 0, 1000)
+    expected = bytes(found.data)
+    assert (found.next_offset, read(box.log, 2).next_offset) == (2, 4)
+    box.log.truncate(2)
+    assert box.log.log_end_offset == 2
+    box.log.check_invariant()
+    box.fill(2)
+    box.log.truncate(1)
+    box.fill(5)
+    assert bytes(found.data) == expected
+    assert len(read_all(box.log)) == 6
 
 
 def test_what_was_not_durable_before_a_truncation_still_becomes_so() -> None:

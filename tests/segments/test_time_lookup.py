@@ -212,3 +212,21 @@ async def test_a_search_that_makes_an_index_again_survives_that_the_segment_goes
     workers.hold = False
     workers.release()
     assert await search == 30
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+async def test_a_cold_search_goes_on_where_segments_were_deleted_under_it(at: int) -> None:
+    workers = HeldWorkers()
+    box = _box([[10 * number] for number in range(60)], workers=workers)
+    box.disk.cold = lambda path: True
+    search = asyncio.ensure_future(_found(box, 5))
+    for number in range(at):
+        await workers.reached()
+        if number + 1 < at:
+            workers.release()
+    box.log.delete_records_before(30)
+    box.log.apply_retention(NOW)
+    box.log.remove_doomed(NOW)
+    workers.hold = False
+    workers.release()
+    assert await search in (1, 30)
