@@ -62,9 +62,9 @@ class HeldCommitter:
     def discard(self, log: Committable) -> None:
         self.pending = [entry for entry in self.pending if entry[0] is not log]
 
-    def commit(self) -> None:
-        """Reports everything that was handed over."""
-        pending, self.pending = self.pending, []
+    def commit(self, count: int | None = None) -> None:
+        """Reports everything that was handed over, or only the first so many."""
+        pending, self.pending = self.pending[:count], self.pending[len(self.pending[:count]) :]
         for log, end in pending:
             log.committed(end)
 

@@ -85,6 +85,19 @@ async def test_what_is_not_durable_is_not_read(held: BrokerNode) -> None:
     assert waiter.told == 1
 
 
+async def test_a_produce_is_answered_with_its_own_last_record_and_not_before(held: BrokerNode) -> None:
+    partition = await held.topic()
+    answered: list[int] = []
+    for number in range(3):
+        last = partition.append(batch("a", "b")).last_offset
+        partition.when_committed(last, lambda error, number=number: answered.append(number))
+    assert isinstance(held.committer, HeldCommitter)
+    for number in range(3):
+        assert answered == list(range(number)) and partition.high_watermark == 2 * number
+        held.committer.commit(1)
+    assert answered == [0, 1, 2]
+
+
 async def test_waiting_for_what_is_durable_is_answered_at_once(node: BrokerNode) -> None:
     partition = await node.topic()
     await store(partition, batch("a"))

@@ -40,6 +40,18 @@ async def test_a_topic_appears_through_the_watch_alone(node: BrokerNode) -> None
     assert await store(node.broker.partition("elsewhere", 1), batch("x")) == 0
 
 
+async def test_another_topic_of_the_same_name_takes_its_place_at_once(node: BrokerNode) -> None:
+    partition = await node.topic()
+    await store(partition, batch("old"))
+    record = node.broker.topic("t").record._replace(topic_id="AAAAAAAAAAAAAAAAAAAAAg", partitions=2)
+    await node.store.txn((), (Put(record.key, record.to_value()),))
+    await until(lambda: node.broker.topic("t").record == record)
+    with refused(ErrorCode.not_leader_or_follower, "its topic was deleted"):
+        partition.append(batch("late"))
+    assert [await store(fresh, batch("new")) for fresh in node.broker.topic("t").partitions] == [0, 0]
+    assert await read_all(node.broker.partition("t", 0)) == [b"new"]
+
+
 async def test_topic_ids_are_all_different(node: BrokerNode) -> None:
     ids = [(await node.broker.create_topic(f"t{number}", 1, {})).topic_id for number in range(20)]
     assert len(set(ids)) == 20 and {len(topic_id) for topic_id in ids} == {22}
