@@ -31,6 +31,8 @@ from logserver.settings import ServerSettings, SettingsError, TopicSettings, che
 
 _log = get_logger("logserver.broker")
 
+_PARTITIONS_AT_A_TIME: Final = 20
+
 LATEST: Final = -1
 """In place of an offset to delete records before: the high watermark (as Kafka's DeleteRecords)."""
 
@@ -109,7 +111,8 @@ class Broker:
         self._leader_epoch = leader_epoch
         revision = self._store.revision
         for found in self._store.range(TOPICS_PREFIX):
-            self._apply(Event(found.key, found.value, found.mod_revision))
+            for _ in self._apply(Event(found.key, found.value, found.mod_revision)):
+                pass
         self._applied = revision
         watch = self._store.watch(TOPICS_PREFIX, revision + 1)
         self._watcher = asyncio.create_task(self._follow(watch.__aiter__()), name="broker-watch")
@@ -130,7 +133,10 @@ class Broker:
         try:
             async for events in changes:
                 for event in events:
-                    self._apply(event)
+                    for number, _ in enumerate(self._apply(event), 1):
+                        if number % _PARTITIONS_AT_A_TIME == 0:
+                            # A topic of very many partitions must not keep everybody else waiting.
+                            await asyncio.sleep(0)
                 self._applied = events[-1].revision
                 still = []
                 for revision, done in self._apply_waiters:
@@ -152,9 +158,10 @@ class Broker:
             if not done.done():
                 done.set_exception(reason)
 
-    def _apply(self, event: Event) -> None:
+    def _apply(self, event: Event) -> Iterator[None]:
+        """Applies a change; yields at every partition that is opened or removed."""
         if event.value is None:
-            self._forget_topic(event.key.removeprefix(TOPICS_PREFIX).decode())
+            yield from self._forget_topic(event.key.removeprefix(TOPICS_PREFIX).decode())
             return
         try:
             record = TopicRecord.from_value(event.key, event.value)
@@ -165,12 +172,12 @@ class Broker:
                 f"the metadata of the topic {event.key.removeprefix(TOPICS_PREFIX).decode()!r} can't be read by this "
                 f"version of the server: {error}",
             ) from error
-        self._apply_topic(record, settings, event.revision)
+        yield from self._apply_topic(record, settings, event.revision)
 
-    def _apply_topic(self, record: TopicRecord, settings: TopicSettings, revision: int) -> None:
+    def _apply_topic(self, record: TopicRecord, settings: TopicSettings, revision: int) -> Iterator[None]:
         topic = self._topics.get(record.name)
         if topic is not None and topic.record.topic_id != record.topic_id:
-            self._forget_topic(record.name)
+            yield from self._forget_topic(record.name)
             topic = None
         if topic is None:
             topic = self._topics[record.name] = Topic(record, revision, settings, [])
@@ -184,6 +191,7 @@ class Broker:
             partition.lead(self._leader_epoch)
             if partition.unavailable is not None:
                 _log.error("partition offline", partition=str(partition), reason=partition.unavailable.message)
+            yield
 
     def _opener(self, topic: Topic, number: int) -> Callable[[], PartitionLog]:
         def open_log() -> PartitionLog:
@@ -192,12 +200,13 @@ class Broker:
 
         return open_log
 
-    def _forget_topic(self, name: str) -> None:
+    def _forget_topic(self, name: str) -> Iterator[None]:
         topic = self._topics.pop(name, None)
         if topic is None:
             return
         for partition in topic.partitions:
             partition.resign("its topic was deleted")
+        for partition in topic.partitions:
             # Out of the way at once, so that a topic of the same name can follow; the space comes back later.
             try:
                 doomed = self._storage.delete(name, partition.number)
@@ -207,6 +216,7 @@ class Broker:
             removal = asyncio.ensure_future(self._remove(partition, doomed))
             self._removals.add(removal)
             removal.add_done_callback(self._removals.discard)
+            yield
 
     async def _remove(self, partition: Partition, removal: Awaitable[None]) -> None:
         try:

@@ -32,6 +32,26 @@ async def test_a_creation_is_one_value_for_all_partitions(node: BrokerNode) -> N
     assert node.store.revision == before + 1
 
 
+async def test_a_topic_of_many_partitions_keeps_nobody_waiting(node: BrokerNode) -> None:
+    seen: set[int] = set()
+    creating = asyncio.ensure_future(node.broker.create_topic("wide", 300, {}))
+    while not creating.done():
+        seen.add(sum(1 for _ in node.broker.partitions()))
+        await asyncio.sleep(0)
+    await creating
+    assert len(seen) > 10 and node.broker.topic("wide").record.partitions == 300
+    seen.clear()
+    deleting = asyncio.ensure_future(node.broker.delete_topic("wide"))
+    while not deleting.done():
+        seen.add(len(list(node.path.glob("wide-*[0-9]"))))
+        await asyncio.sleep(0)
+    await deleting
+    assert len(seen) > 10
+    assert len(list(node.path.glob("wide-*"))) == 0
+    await node.broker.create_topic("wide", 300, {})
+    assert await store(node.broker.partition("wide", 299), batch("x")) == 0
+
+
 async def test_a_topic_appears_through_the_watch_alone(node: BrokerNode) -> None:
     record = TopicRecord("elsewhere", "AAAAAAAAAAAAAAAAAAAAAg", 2, {"retention.ms": "5"})
     await node.store.txn((), (Put(record.key, record.to_value()),))

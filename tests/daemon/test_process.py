@@ -298,7 +298,9 @@ def test_a_disk_that_hangs_does_not_keep_the_process(tmp_path: Path) -> None:
         with Client(address) as client:
             create(client)
             client.log.Produce.future(log_pb2.ProduceRequest(partitions=[batches(batch("x"))]))
-            client.admin.ListTopics(admin_pb2.ListTopicsRequest())
+            describe = admin_pb2.DescribeTopicRequest(name="t")
+            while not client.admin.DescribeTopic(describe).topic.partitions[0].log_end_offset:
+                pass
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 1
     finally:

@@ -7,6 +7,7 @@ import pytest
 from logserver_records.compression import Compression
 from logserverpb.v1 import admin_pb2, common_pb2, log_pb2
 
+from logserver.broker import Partition
 from logserver.errors import ErrorCode
 from tests.broker.harness import NOW_MS, batch, records_of, values_of
 
@@ -219,6 +220,83 @@ async def test_a_paused_partition_sends_nothing_until_it_is_resumed(server: Serv
     assert not subscriber.seen
     await subscriber.resume(("t", 0))
     assert await subscriber.values(1) == [b"held"]
+
+
+async def test_a_partition_paused_while_it_waits_for_credit_sends_nothing(server: Server) -> None:
+    await server.topic("t", 2)
+    await server.store(batch("a"))
+    await server.store(batch("b"), partition=1)
+    subscriber = Subscriber(server)
+    await subscriber.assign(("t", 0, BEGIN), ("t", 1, BEGIN))
+    await subscriber.entry()
+    await subscriber.entry(partition=1)
+    await subscriber.pause(("t", 0))
+    await subscriber.credit(PLENTY)
+    assert await subscriber.values(1, partition=1) == [b"b"]
+    await server.store(batch("c"), partition=1)
+    assert await subscriber.values(1, partition=1) == [b"c"]
+    assert not subscriber.seen
+    await subscriber.resume(("t", 0))
+    assert await subscriber.values(1) == [b"a"]
+
+
+class HeldLookup:
+    """Looking offsets up by time waits until `go_on` is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.waiting = 0
+        self.go_on = asyncio.Event()
+        real = Partition.offset_for_timestamp
+
+        async def held(partition: Partition, timestamp_ms: int) -> object:
+            self.waiting += 1
+            await self.go_on.wait()
+            return await real(partition, timestamp_ms)
+
+        monkeypatch.setattr(Partition, "offset_for_timestamp", held)
+
+
+async def test_nothing_is_sent_while_a_position_is_looked_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    await server.topic("t", 2)
+    await server.store(batch("a"), batch("b"))
+    lookup = HeldLookup(monkeypatch)
+    subscriber = Subscriber(server)
+    await subscriber.credit(PLENTY)
+    await subscriber.assign(("t", 0, END), ("t", 1, END))
+    await subscriber.entry()
+    await subscriber.entry(partition=1)
+    generation = await subscriber.assign(("t", 0, at(timestamp=0)), seek=True)
+    await soon(lambda: lookup.waiting == 1)
+    # From where it stood before the seek this would be sent.
+    await server.store(batch("c"))
+    await server.store(batch("other"), partition=1)
+    assert await subscriber.values(1, partition=1) == [b"other"]
+    assert not subscriber.seen
+    lookup.go_on.set()
+    answer = await subscriber.entry()
+    assert is_answer(answer) and (answer.generation, answer.next_offset) == (generation, 0)
+    assert await subscriber.values(3) == [b"a", b"b", b"c"]
+
+
+async def test_a_position_found_late_does_not_undo_a_later_seek(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await server.topic()
+    for value in ("a", "b", "c"):
+        await server.store(batch(value))
+    lookup = HeldLookup(monkeypatch)
+    subscriber = Subscriber(server)
+    await subscriber.credit(PLENTY)
+    await subscriber.assign(("t", 0, at(timestamp=0)))
+    await soon(lambda: lookup.waiting == 1)
+    last = await subscriber.assign(("t", 0, at(offset=2)), seek=True)
+    answer = await subscriber.entry()
+    assert is_answer(answer) and (answer.generation, answer.next_offset) == (last, 2)
+    assert await subscriber.values(1) == [b"c"]
+    lookup.go_on.set()
+    await server.store(batch("d"))
+    data = await subscriber.entry()
+    assert (values_of(data.batches), data.generation) == ([b"d"], last)
 
 
 async def test_an_unassigned_partition_sends_nothing(server: Server) -> None:
