@@ -7,7 +7,6 @@ the directory is not ours.
 
 import base64
 import json
-import posixpath
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, NamedTuple
@@ -130,7 +129,8 @@ class DataDirectory:
                 disk.remove(f"{path}/{CLEAN_SHUTDOWN}")
                 disk.sync_directory(path)
             else:
-                # What an ended process wrote and did not flush can be read, and a power cut could still take it back.
+                # What an ended process wrote and did not flush can be read, and a power cut could still take it back;
+                # so it could a directory that has just been made, with those above it.
                 disk.sync_filesystem(path)
             self._remove_deleted()
         except BaseException:
@@ -141,23 +141,13 @@ class DataDirectory:
         disk, path = self._disk, self.path
         if disk.exists(path):
             self._refuse_foreign()
-        self._make_directory(path)
+        disk.make_directory(path)
         try:
             return disk.lock(f"{path}/{LOCK}")
         except BlockingIOError:
             raise DirectoryInUse(
                 f"the data directory {path} is in use by another server; stop that one or name another directory"
             ) from None
-
-    def _make_directory(self, path: str) -> None:
-        """Makes a directory durably, with those above it."""
-        missing = []
-        while path and not self._disk.exists(path):
-            missing.append(path)
-            path = posixpath.dirname(path)
-        for path in reversed(missing):
-            self._disk.make_directory(path)
-            self._disk.sync_directory(posixpath.dirname(path))
 
     def _refuse_foreign(self) -> None:
         """Before anything is written there: is the directory ours, or empty?"""
