@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
@@ -16,6 +17,7 @@ from logserver.errors import ErrorCode
 from logserver.settings import load_settings
 from tests.broker.faulty_disk import FaultyDisk
 from tests.broker.harness import batch, values_of
+from tests.broker.nodes import AwaitingStorage
 
 LONG_MS = 60_000
 """Longer than any test may take."""
@@ -24,21 +26,31 @@ ALL, LEADER, NONE = log_pb2.ACKS_ALL, log_pb2.ACKS_LEADER, log_pb2.ACKS_NONE
 BATCHES, RECORDS = common_pb2.RECORD_FORMAT_BATCHES, common_pb2.RECORD_FORMAT_RECORDS
 
 
+def _broker_over_awaiting_logs(settings: Any, node: Any, store: Any, storage: Any, *rest: Any) -> Broker:
+    return Broker(settings, node, store, AwaitingStorage(storage), *rest)
+
+
 Place = tuple[str, int, common_pb2.Position]
 
 
 class Server:
-    """A daemon with a channel to it. Its disk can be broken and its flushes held."""
+    """A daemon with a channel to it. Its disk can be broken and its flushes held.
 
-    def __init__(self, path: Path, settings: dict[str, str] | None = None) -> None:
+    Args:
+        awaiting: whether the partitions' logs never have an answer at hand.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, str] | None = None, *, awaiting: bool = False) -> None:
         self.path = path
+        self._awaiting = awaiting
         self.disk = FaultyDisk()
         self.settings = {"log.dirs": str(path), "grpc.listeners": "127.0.0.1:0", **(settings or {})}
         self._channels: list[grpc.aio.Channel] = []
 
     async def start(self) -> "Server":
         self.daemon = Daemon(load_settings(command_line=self.settings.items()), disk=self.disk)
-        await self.daemon.start()
+        with mock.patch("logserver.daemon.daemon.Broker", _broker_over_awaiting_logs if self._awaiting else Broker):
+            await self.daemon.start()
         self.address = str(self.daemon.grpc_addresses[0])
         self.channel = self.new_channel()
         self.log = log_pb2_grpc.LogStub(self.channel)
