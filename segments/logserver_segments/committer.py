@@ -186,7 +186,12 @@ class FlushCommitter:
                 closed = self._closed
             if entries:
                 self._flush(entries)
-                self._post(lambda entries=entries: self._report(entries))  # type: ignore[misc]
+                try:
+                    self._post(lambda entries=entries: self._report(entries))  # type: ignore[misc]
+                except RuntimeError as error:
+                    # The owner's event loop is gone, and with it everybody who waits.
+                    _log.warning("the flusher ends: nobody takes its reports", error=str(error))
+                    return
             if closed:
                 return
 

@@ -73,7 +73,7 @@ class OsMapping:
         failed = _libc.mincore(ctypes.c_void_p(self._address + start), ctypes.c_size_t(length), vector)
         if failed:
             return False
-        return all(vector.raw) if pages < 4096 else vector.raw.count(0) == 0
+        return 0 not in vector.raw
 
 
 class OsFile:

@@ -360,3 +360,17 @@ def test_a_flush_within_the_append_that_fails_fails_the_append() -> None:
         box.append(batch(b"b"))
     assert box.listener.committed == [1]
     assert isinstance(box.listener, Listener) and len(box.listener.losses) == 1
+
+
+def test_a_flusher_whose_owner_is_gone_ends(lines: Lines) -> None:
+    def refuse(report: Callable[[], None]) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    disk = FakeDisk()
+    disk.make_directory("/d")
+    committer = FlushCommitter(disk, "/d", refuse)
+    log = Log(disk, "a")
+    log.write(committer)
+    committer.close()
+    assert log.reports == []
+    assert len(lines.of("the flusher ends: nobody takes its reports")) == 1
