@@ -1,5 +1,6 @@
 """The record formats of `__consumer_offsets`, byte for byte those of Apache Kafka 4.3.1."""
 
+from logserver.coordinator.formats.dispatch import decode, decode_key, decode_value, encode_key, encode_value
 from logserver.coordinator.formats.errors import (
     CorruptCoordinatorRecord,
     FormatError,
@@ -76,4 +77,9 @@ __all__ = [
     "UnknownRecordType",
     "UnknownRecordVersion",
     "Value",
+    "decode",
+    "decode_key",
+    "decode_value",
+    "encode_key",
+    "encode_value",
 ]
