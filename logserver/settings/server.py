@@ -20,6 +20,7 @@ from logserver.settings.definition import (
 Source: TypeAlias = Literal["default", "file", "environment", "command line"]
 CleanupPolicy: TypeAlias = Literal["delete", "compact"]
 TimestampType: TypeAlias = Literal["CreateTime", "LogAppendTime"]
+Assignor: TypeAlias = Literal["uniform", "range"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["text", "json"]
 
@@ -277,6 +278,79 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             "Most producers whose sequence numbers one partition remembers.", minimum=1, maximum=INT32_MAX, ours=True
         ),
     ] = 100_000
+
+    # Consumer groups.
+    group_consumer_session_timeout_ms: Annotated[
+        int,
+        About(
+            "How long a member of a consumer group may be silent, in milliseconds, before its partitions go to others.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 45_000
+    group_consumer_heartbeat_interval_ms: Annotated[
+        int,
+        About(
+            "How often members of consumer groups are asked to send a heartbeat, in milliseconds; a fraction of "
+            "group.consumer.session.timeout.ms.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 5_000
+    group_consumer_assignment_interval_ms: Annotated[
+        int,
+        About(
+            "Shortest time in milliseconds between two assignments of a consumer group; large groups take longer.",
+            minimum=0,
+            maximum=INT32_MAX,
+            differs=KafkaDifference("1000", "A second consumer that waits a second for its partitions annoys."),
+        ),
+    ] = 100
+    group_consumer_max_size: Annotated[
+        int,
+        About(
+            "Most members that one consumer group may have.",
+            minimum=1,
+            maximum=INT32_MAX,
+            differs=KafkaDifference(str(INT32_MAX), "Nothing is unbounded here."),
+        ),
+    ] = 10_000
+    group_consumer_assignors: Annotated[
+        tuple[Assignor, ...],
+        About(
+            "Assignors that members of consumer groups may ask for; the first one serves those that do not ask.",
+            example="range,uniform",
+        ),
+    ] = ("uniform", "range")
+    group_max_groups: Annotated[
+        int, About("Most groups that this server keeps.", minimum=1, maximum=INT32_MAX, ours=True)
+    ] = 100_000
+    offset_metadata_max_bytes: Annotated[
+        int, About("Largest metadata of a committed offset, in bytes.", minimum=0, maximum=INT32_MAX)
+    ] = 4_096
+    offsets_retention_minutes: Annotated[
+        int,
+        About(
+            "How long committed offsets are kept, in minutes, after the group has lost its last member or, for topics "
+            "that no member subscribes to, after the commit.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 10_080
+    offsets_retention_check_interval_ms: Annotated[
+        int, About("Milliseconds between two looks for committed offsets to forget.", minimum=1)
+    ] = 600_000
+    offsets_topic_num_partitions: Annotated[
+        int,
+        About(
+            "Partitions of the topic that keeps groups and offsets, __consumer_offsets, when it is made.",
+            minimum=1,
+            maximum=10_000,
+        ),
+    ] = 50
+    offsets_topic_segment_bytes: Annotated[
+        int, About("Size in bytes of the segments of __consumer_offsets.", minimum=1024, maximum=INT32_MAX)
+    ] = 104_857_600
 
     # Limits of the doors.
     fetch_max_bytes: Annotated[
