@@ -5,6 +5,7 @@ single moves, as in Apache Kafka's `UniformHeterogeneousAssignmentBuilder` (4.3)
 topics, sizes 9, 10 and 11 can remain. As there, partitions without an owner first go to who has least, topics with many
 partitions for few subscribers before the others, and then topics are balanced in rounds. Kafka ends after 16 rounds;
 here a round looks only at topics whose subscribers have changed, and goes on until there is nothing left to move.
+Few partitions move, but another choice may need one move fewer (in 15 of 4,000 small groups).
 """
 
 from __future__ import annotations

@@ -20,8 +20,6 @@ class UniformAssignor:
 
     def assign(self, members: Mapping[str, MemberSpec], partitions: Mapping[str, int]) -> dict[str, Assignment]:
         """See `Assignor.assign`."""
-        if not members:
-            return {}
         if len({member.subscribed for member in members.values()}) == 1:
             return assign_homogeneous(members, partitions)
         return assign_heterogeneous(members, partitions)
