@@ -89,7 +89,7 @@ async def clean(log: Log, resources: Resources, workers: Workers, now_ms: int) -
             undo_swap(log.directory, new.base_offset, resources.disk)
             break
         before += sum(segment.size for segment in group)
-        _take(log, group, new, resources.disk, now_ms)
+        _take(log, group, new, resources.disk)
         after += new.size
         kept += counts.kept
         dropped += counts.dropped
@@ -207,7 +207,7 @@ def _survives(record: Record, latest: dict[bytes, int], tombstone_horizon_ms: in
     return record.value is not None or record.timestamp_ms >= tombstone_horizon_ms
 
 
-def _take(log: Log, group: list[Segment], new: Segment, disk: Disk, now_ms: int) -> None:
+def _take(log: Log, group: list[Segment], new: Segment, disk: Disk) -> None:
     base = new.base_offset
     try:
         begin_swap(log.directory, base, group[-1].base_offset, disk)
@@ -222,4 +222,4 @@ def _take(log: Log, group: list[Segment], new: Segment, disk: Disk, now_ms: int)
         raise
     new.index.in_file()
     new.time_index.in_file()
-    log.replace_segments(group, new, now_ms)
+    log.replace_segments(group, new)

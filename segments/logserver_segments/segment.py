@@ -63,11 +63,11 @@ class Segment:
 
     __slots__ = (
         "_bytes_since_entry",
-        "_checked",
         "_file",
         "_map",
         "_resources",
         "base_offset",
+        "checked",
         "directory",
         "first_timestamp",
         "index",
@@ -114,7 +114,8 @@ class Segment:
             time_index_bytes // Index.entry_size("time"),
         )
         self._bytes_since_entry = 0
-        self._checked = size == 0
+        # Whether the indexes have been checked, or made anew; for reading only.
+        self.checked = size == 0
         # Of the first batch appended: what segment.ms counts from. None where it has not been read yet.
         self.first_timestamp: int | None = None
         self.max_timestamp = -1
@@ -202,25 +203,20 @@ class Segment:
             IndexDamaged: they have to be made again.
             OSError: the disk refused.
         """
-        if self._checked:
+        if self.checked:
             return
         offsets = range(next_offset - self.base_offset)
         self.index.check(key_range=offsets, value_range=range(self.size))
         self.time_index.check(key_range=range(1 << 63), value_range=offsets)
         if self.sealed and len(self.time_index) == 0:
             raise IndexDamaged(f"{self.time_index.path} is empty although the segment is not")
-        self._checked = True
+        self.checked = True
         # What is appended from here on need not be the latest.
         self.load_max_timestamp()
 
-    @property
-    def checked(self) -> bool:
-        """Whether the indexes have been checked, or made anew."""
-        return self._checked
-
     def indexes_rebuilt(self) -> None:
         """Says that the indexes were made from the segment itself, so there is nothing to check."""
-        self._checked = True
+        self.checked = True
 
     def take_rebuilt(self) -> None:
         """Puts the index files that `rebuild.prepare_indexes` made into their place.

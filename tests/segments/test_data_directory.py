@@ -345,6 +345,28 @@ def test_directories_that_no_topic_knows_go(lines: Lines) -> None:
     assert [line["path"] for line in lines.of("directory of a deleted topic removed")] == [f"{PATH}/gone-2"]
 
 
+def test_logs_that_no_topic_knows_make_room_and_are_kept(lines: Lines) -> None:
+    box = Box()
+    box.fill(3)
+    box.directory.open("gone", 2, OTHER_ID, SMALL).append(batch(b"x"), 0, NOW)
+    # Neither is a log: one has no partition.metadata, the other is not called like one.
+    box.disk.make_directory(f"{PATH}/notes-7")
+    box.disk.make_directory(f"{PATH}/gone-002")
+    box.disk.write_file(f"{PATH}/gone-002/partition.metadata", b"version: 0\ntopic_id: x", durable=False)
+    run(box.directory.checkpoint())
+    box.disk.kill()
+    directory = box.open_directory()
+    (aside,) = directory.set_strays_aside(lambda topic, number: (topic, number) == ("topic", 0))
+    assert aside.startswith(f"{PATH}/gone-2.") and aside.endswith("-stray")
+    (line,) = lines.of("a log of no known topic was set aside; remove the directory if its topic was deleted")
+    assert line["log"] == "gone-2" and line["path"] == aside
+    names = {entry.name for entry in box.disk.list(PATH) if entry.is_directory}
+    assert names == {"topic-0", "notes-7", "gone-002", aside.removeprefix(f"{PATH}/")}
+    assert box.disk.list(aside)
+    # Nothing that was known of it is taken for what comes under its name.
+    assert directory.open("gone", 2, TOPIC_ID, SMALL).log_end_offset == 0
+
+
 # Stops and starts
 
 

@@ -81,7 +81,7 @@ def test_a_full_index_rolls() -> None:
 def test_an_offset_that_an_index_entry_can_not_hold_rolls() -> None:
     box = Box()
     box.append(batch(b"x"))
-    box.log._end = MAX_RELATIVE_OFFSET
+    box.log._state.end = MAX_RELATIVE_OFFSET
     box.append(batch(b"x"))
     assert _bases(box) == [0]
     box.append(batch(b"x"))

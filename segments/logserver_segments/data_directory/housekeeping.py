@@ -1,0 +1,57 @@
+"""What is done with all logs from time to time. One log's trouble is not another's: it is tried again next time."""
+
+from collections.abc import Iterable
+
+from logserver_records.errors import RecordError
+
+from logserver_segments import cleaner
+from logserver_segments.errors import StorageError
+from logserver_segments.log import Log
+from logserver_segments.logs import get_logger
+from logserver_segments.scan import ScanStopped
+from logserver_segments.seams import Workers
+from logserver_segments.segment import Resources
+
+_log = get_logger("logserver.segments")
+
+
+def do_what_is_due(logs: Iterable[Log], now_ms: int, monotonic_ms: float) -> None:
+    """Does what is due by time: `flush.ms`, files whose deletion delay is over."""
+    for log in logs:
+        try:
+            log.flush_if_due(monotonic_ms)
+            log.remove_doomed(now_ms)
+        except OSError as error:
+            _log.error("a log's due work failed", log=log.name, error=str(error))
+
+
+def apply_retention(logs: Iterable[Log], now_ms: int) -> None:
+    """Removes segments that the logs' retention settings allow."""
+    for log in logs:
+        try:
+            log.apply_retention(now_ms)
+        except (StorageError, OSError) as error:
+            _log.error("retention failed", log=log.name, error=str(error))
+
+
+async def compact(log: Log, cleaned_to: int, resources: Resources, workers: Workers, now_ms: int) -> int | None:
+    """Compacts a log if its settings ask for it and enough of it is not compacted yet.
+
+    Args:
+        cleaned_to: where the last compaction ended.
+
+    Returns:
+        Where this one ended, None if there was none.
+    """
+    if not log.config.compact or log.offline is not None:
+        return None
+    try:
+        ratio = cleaner.dirty_ratio(log, cleaned_to, now_ms)
+        if ratio == 0 or ratio < log.config.min_cleanable_dirty_ratio:
+            return None
+        end = log.segments[-1].base_offset
+        done = await cleaner.clean(log, resources, workers, now_ms)
+    except (OSError, StorageError, ScanStopped, RecordError) as error:
+        _log.error("compaction failed", log=log.name, error=str(error))
+        return None
+    return end if done is not None else None

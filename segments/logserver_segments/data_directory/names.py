@@ -1,0 +1,51 @@
+"""Names of the directories in a data directory: of logs, of logs on their way out, of logs that nobody knows."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from logserver_segments.checkpoints import TopicPartition
+from logserver_segments.data_directory.topic_id import PARTITION_METADATA
+from logserver_segments.seams import Disk, Random
+
+DELETE_SUFFIX: Final = "-delete"
+STRAY_SUFFIX: Final = "-stray"
+
+
+def directory_of(path: str, key: TopicPartition) -> str:
+    """Returns the path of a log's directory."""
+    return f"{path}/{key[0]}-{key[1]}"
+
+
+def way_out(path: str, key: TopicPartition, suffix: str, random: Random) -> str:
+    """Returns a path that is not taken, for a log's directory that is to make room for one of the same name."""
+    # A name has 255 bytes at most, which a long topic name leaves no room in.
+    return f"{path}/{key[0][:150]}-{key[1]}.{random.randbytes(16).hex()}{suffix}"
+
+
+def strays(path: str, known: Callable[[str, int], bool], disk: Disk) -> Iterator[TopicPartition]:
+    """Yields the logs that have a directory and that nobody knows.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    for entry in disk.list(path):
+        name, _, number = entry.name.rpartition("-")
+        if not entry.is_directory or not name or not (number.isascii() and number.isdigit()):
+            continue
+        key = name, int(number)
+        # `t-007` is not what a log of ours is called.
+        if directory_of(path, key) != f"{path}/{entry.name}" or known(*key):
+            continue
+        if disk.exists(f"{directory_of(path, key)}/{PARTITION_METADATA}"):
+            yield key
+
+
+def remove_deleted(path: str, disk: Disk) -> None:
+    """Removes what is left of logs whose deletion a stop interrupted.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    for entry in disk.list(path):
+        if entry.is_directory and entry.name.endswith(DELETE_SUFFIX):
+            disk.remove_tree(f"{path}/{entry.name}")

@@ -1,0 +1,37 @@
+"""Which topic a log's directory belongs to: its `partition.metadata`."""
+
+from typing import Final
+
+from logserver_segments.errors import ForeignDirectory
+from logserver_segments.seams import Disk
+
+PARTITION_METADATA: Final = "partition.metadata"
+
+
+def write_topic_id(directory: str, topic_id: str, disk: Disk) -> None:
+    """Says that a log's directory belongs to a topic.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    content = f"version: 0\ntopic_id: {topic_id}".encode("ascii")
+    disk.write_file(f"{directory}/{PARTITION_METADATA}", content, durable=False)
+
+
+def check_topic_id(directory: str, topic_id: str, disk: Disk) -> None:
+    """Checks that a log's directory belongs to a topic.
+
+    Raises:
+        ForeignDirectory: it belongs to another topic.
+        OSError: the disk refused.
+    """
+    path = f"{directory}/{PARTITION_METADATA}"
+    found = None
+    if disk.exists(path):
+        lines = disk.read_file(path).decode("ascii", "replace").splitlines()
+        found = dict(line.split(": ", 1) for line in lines if ": " in line).get("topic_id")
+    if found is None or (found != topic_id and topic_id.startswith(found)):
+        # The file is not synced when it is made; a power cut may have left a part of it, or none.
+        write_topic_id(directory, topic_id, disk)
+    elif found != topic_id:
+        raise ForeignDirectory(f"{directory} belongs to the topic id {found}, not {topic_id}; move it away")

@@ -1,0 +1,105 @@
+"""Appending: payloads are checked, stamped, written, and handed to the committer."""
+
+from logserver_records.batch import (
+    HEADER_SIZE,
+    LENGTH_OVERHEAD,
+    NO_PRODUCER_ID,
+    BatchHeader,
+    Buffer,
+    split,
+    stamped_header,
+    with_append_time,
+)
+
+from logserver_segments.committer import Loss, LossReason
+from logserver_segments.errors import WriteFailed
+from logserver_segments.log.commit import commit
+from logserver_segments.log.epochs import assign_epoch
+from logserver_segments.log.indexes import try_to_flush
+from logserver_segments.log.loss import go_offline
+from logserver_segments.log.roll import segment_for
+from logserver_segments.log.state import DISK_FULL, LogState
+from logserver_segments.partition_log import Appended
+from logserver_segments.segment import Segment
+from logserver_segments.validation import check_payload
+
+
+def append(state: LogState, payload: Buffer, leader_epoch: int, now_ms: int) -> Appended:
+    """Checks and appends a client's payload; see `PartitionLog.append`."""
+    if state.offline is not None:
+        state.check_online()
+    batches = check_payload(payload, state.config, now_ms)
+    first = batches[0][1]
+    if first.producer_id != NO_PRODUCER_ID:
+        known = state.producers.check(first)
+        if known is not None:
+            append_time = known.timestamp_ms if state.config.log_append_time else -1
+            return Appended(known.first_offset, known.last_offset, append_time, True)
+    return _append(state, payload, batches, leader_epoch, now_ms)
+
+
+def append_trusted(state: LogState, payload: Buffer, leader_epoch: int, now_ms: int) -> Appended:
+    """Appends batches that this server built; see `PartitionLog.append_trusted`."""
+    state.check_online()
+    return _append(state, payload, list(split(payload)), leader_epoch, now_ms)
+
+
+def _append(
+    state: LogState, payload: Buffer, batches: list[tuple[int, BatchHeader]], leader_epoch: int, now_ms: int
+) -> Appended:
+    segment = segment_for(state, len(payload), batches, now_ms)
+    append_time = now_ms if state.config.log_append_time else -1
+    view = memoryview(payload)
+    buffers: list[Buffer] = []
+    stamped: list[BatchHeader] = []
+    offset = base_offset = state.end
+    for position, header in batches:
+        if append_time >= 0:
+            header = with_append_time(payload, position, header, append_time)
+        buffers.append(stamped_header(header, offset, leader_epoch))
+        buffers.append(view[position + HEADER_SIZE : position + header.batch_length + LENGTH_OVERHEAD])
+        # Only the base offset matters to what follows; the file has the epoch too.
+        header = BatchHeader._make((offset, *header[1:]))
+        stamped.append(header)
+        offset += header.last_offset_delta + 1
+    position = segment.size
+    try:
+        file = segment.file
+    except OSError as error:
+        raise WriteFailed(f"{state.name}: {segment.path} can't be opened: {error}") from error
+    try:
+        segment.size = position + file.write(buffers, position)
+    except OSError as error:
+        raise _write_failed(state, segment, position, error) from error
+    interval = state.config.index_interval_bytes
+    for header in stamped:
+        segment.note_batch(header, position, interval)
+        position += header.batch_length + LENGTH_OVERHEAD
+        if header.producer_id != NO_PRODUCER_ID and not header.is_control:
+            state.producers.update(header, header.base_offset, now_ms)
+    if state.epochs.latest != leader_epoch:
+        assign_epoch(state, leader_epoch, base_offset)
+    if segment.index.wants_flush:
+        try_to_flush(state, segment)
+    state.end = offset
+    commit(state, file, offset - base_offset)
+    if state.offline is not None:
+        # A committer that flushes at once has failed at once.
+        state.check_online()
+    return Appended(base_offset, offset - 1, append_time, False)
+
+
+def _write_failed(state: LogState, segment: Segment, position: int, error: OSError) -> Exception:
+    """Undoes a write that failed half-way; returns what to raise."""
+    reason = error.strerror or str(error)
+    try:
+        # On a disk that is full already nothing at all was written; this comes with every attempt.
+        if segment.file.size() > position:
+            segment.truncate(position)
+    except OSError as second:
+        go_offline(state, Loss(LossReason.FAILED, f"a write failed ({reason}) and could not be undone ({second})"))
+        return WriteFailed(f"{state.name}: {state.offline}")
+    if error.errno in DISK_FULL:
+        return state.disk_full()
+    go_offline(state, Loss(LossReason.FAILED, f"the disk failed to write: {reason}"))
+    return WriteFailed(f"{state.name}: {state.offline}")

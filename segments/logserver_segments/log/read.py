@@ -1,0 +1,125 @@
+"""Reading: at once what is in memory, with a worker's help what is not, and past an index that can't be trusted."""
+
+from collections.abc import Awaitable
+
+from logserver_segments.errors import OffsetOutOfRange
+from logserver_segments.index import IndexDamaged
+from logserver_segments.log.indexes import rebuild
+from logserver_segments.log.state import LogState
+from logserver_segments.logs import get_logger
+from logserver_segments.reading import BadBatch, ColdData, Slice, read_slice
+from logserver_segments.segment import Segment
+
+_log = get_logger("logserver.segments")
+
+
+def read(state: LogState, offset: int, max_bytes: int) -> Slice | Awaitable[Slice]:
+    """Returns committed batches; see `PartitionLog.read`."""
+    if state.offline is not None:
+        state.check_online()
+    if offset < state.start or offset > state.end:
+        raise OffsetOutOfRange(
+            f"offset {offset} of {state.name} is out of range: its records go from {state.start} to {state.end}"
+        )
+    segments = state.segments
+    number = segments.number_of(offset)
+    while offset < state.committed.offset:
+        segment = segments.items[number]
+        try:
+            if not segment.checked:
+                segment.check_indexes(state.next_base(number))
+            start = segment.position_at_or_before(offset)
+            end = state.readable_end(segment)
+            found = read_slice(segment.fetcher(), start, end, offset, max_bytes, segment.boundary_at_or_before)
+            if found.next_offset > state.committed.offset:
+                raise _out_of_bounds(state, found)
+        except ColdData:
+            return _read_cold(state, segment, offset, max_bytes)
+        except (IndexDamaged, BadBatch) as error:
+            return _read_after_rebuild(state, segment, offset, max_bytes, error)
+        except OSError as error:
+            raise state.read_failed(error) from error
+        if found.data:
+            return found
+        # Nothing from this offset on in the segment (compacted away): the next one goes on.
+        offset = min(state.next_base(number), state.committed.offset)
+        number += 1
+    return Slice(b"", offset)
+
+
+def _out_of_bounds(state: LogState, found: Slice) -> BadBatch:
+    """A batch's CRC does not cover its base offset; a reader must not be sent beyond the end by a damaged one."""
+    return BadBatch(f"a batch ends at offset {found.next_offset - 1}, the log at {state.committed.offset - 1}")
+
+
+async def _read_cold(state: LogState, segment: Segment, offset: int, max_bytes: int) -> Slice:
+    # Time may have passed since this was asked for.
+    if _has_changed(state, segment, offset):
+        return await _again(state, offset, max_bytes)
+    behind = state.offset_behind(segment)
+    try:
+        # Opened on this thread, whose the pool of open files is. The file stays when the log goes on without it.
+        fetch = segment.blocking_fetcher()
+        start = await _position_cold(state, segment, offset)
+        if start is None:
+            return await _again(state, offset, max_bytes)
+        end = state.readable_end(segment)
+        found = await state.workers.run(read_slice, fetch, start, end, offset, max_bytes)
+        if found.next_offset > state.committed.offset:
+            raise _out_of_bounds(state, found)
+    except (IndexDamaged, BadBatch) as error:
+        return await _read_after_rebuild(state, segment, offset, max_bytes, error)
+    except OSError as error:
+        if _has_changed(state, segment, offset):
+            return await _again(state, offset, max_bytes)
+        raise state.read_failed(error) from error
+    return found if found.data else await _read_behind(state, behind, max_bytes)
+
+
+def _has_changed(state: LogState, segment: Segment, offset: int) -> bool:
+    """Whether the log has gone offline, or another segment holds the offset now."""
+    return state.offline is not None or state.segment_at(offset) is not segment
+
+
+async def _position_cold(state: LogState, segment: Segment, offset: int) -> int | None:
+    """Returns where to begin to walk; None if the log has gone on without the segment meanwhile."""
+    try:
+        return segment.position_at_or_before(offset)
+    except ColdData:
+        await state.workers.run(segment.index.warm)
+    if state.segment_at(offset) is not segment:
+        return None
+    return segment.position_at_or_before(offset, wait=True)
+
+
+async def _again(state: LogState, offset: int, max_bytes: int) -> Slice:
+    found = read(state, offset, max_bytes)
+    return found if isinstance(found, Slice) else await found
+
+
+async def _read_behind(state: LogState, behind: int, max_bytes: int) -> Slice:
+    """Goes on behind a segment that had nothing; the log start may have been raised meanwhile."""
+    return await _again(state, max(min(behind, state.committed.offset), state.start), max_bytes)
+
+
+async def _read_after_rebuild(
+    state: LogState, segment: Segment, offset: int, max_bytes: int, reason: Exception
+) -> Slice:
+    """Reads by walking the whole segment, because its index can't be trusted, and makes the index again."""
+    if _has_changed(state, segment, offset):
+        return await _again(state, offset, max_bytes)
+    _log.warning("index made again", log=state.name, segment=segment.path, reason=str(reason))
+    behind = state.offset_behind(segment)
+    try:
+        fetch = segment.blocking_fetcher()
+        found = await state.workers.run(read_slice, fetch, 0, state.readable_end(segment), offset, max_bytes)
+        if found.next_offset > state.committed.offset:
+            raise _out_of_bounds(state, found)
+        await rebuild(state, segment)
+    except BadBatch as error:
+        raise state.damaged(segment, error) from None
+    except OSError as error:
+        if _has_changed(state, segment, offset):
+            return await _again(state, offset, max_bytes)
+        raise state.read_failed(error) from error
+    return found if found.data else await _read_behind(state, behind, max_bytes)

@@ -1,0 +1,106 @@
+"""Giving space back: old segments, deleted records, and what compaction has made smaller."""
+
+from logserver_segments.committer import LogEnd
+from logserver_segments.config import UNLIMITED
+from logserver_segments.errors import DiskFull, OffsetOutOfRange
+from logserver_segments.log.epochs import try_to_write_epochs
+from logserver_segments.log.indexes import max_timestamp_of
+from logserver_segments.log.remove import remove_later
+from logserver_segments.log.roll import roll
+from logserver_segments.log.snapshots import remove_snapshots_before
+from logserver_segments.log.state import LogState
+from logserver_segments.logs import get_logger
+from logserver_segments.segment import Segment
+
+_log = get_logger("logserver.segments")
+
+
+def delete_records_before(state: LogState, offset: int) -> None:
+    """Raises the log start offset; see `PartitionLog.delete_records_before`."""
+    state.check_online()
+    if offset > state.committed.offset or offset < 0:
+        raise OffsetOutOfRange(
+            f"can't delete records of {state.name} before offset {offset}: they go from {state.start} "
+            f"to {state.committed.offset}"
+        )
+    if offset > state.start:
+        _raise_start(state, offset)
+
+
+def _raise_start(state: LogState, offset: int) -> None:
+    state.start = offset
+    if state.epochs.truncate_start(offset):
+        try_to_write_epochs(state)
+
+
+def apply_retention(state: LogState, now_ms: int) -> int:
+    """Removes segments that `retention.ms`, `retention.bytes` and the log start offset allow; returns how many.
+
+    Only whole committed segments go; an active one that has expired is rolled first (as Kafka).
+    """
+    if state.offline is not None:
+        return 0
+    count = _count_to_drop(state, now_ms)
+    if count == 0:
+        return 0
+    if count == len(state.segments.items):
+        try:
+            roll(state)
+        except DiskFull:
+            # A full disk must not keep us from freeing it; the active segment goes next time.
+            count -= 1
+            if not count:
+                raise
+    _drop_segments(state, count, now_ms)
+    return count
+
+
+def _count_to_drop(state: LogState, now_ms: int) -> int:
+    """Returns how many of the first segments may go."""
+    config, segments = state.config, state.segments
+    count = 0
+    excess = segments.size_bytes - config.retention_bytes if config.retention_bytes != UNLIMITED else -1
+    for number, segment in enumerate(segments.items):
+        last = segment is segments.active
+        behind = state.next_base(number)
+        if behind > state.committed.offset or (last and not segment.size):
+            break
+        below_start = not last and behind <= state.start
+        expired = config.delete and config.retention_ms != UNLIMITED and _is_expired(state, segment, now_ms)
+        too_much = config.delete and not last and 0 <= segment.size <= excess
+        if not (below_start or expired or too_much):
+            break
+        excess -= segment.size
+        count += 1
+    return count
+
+
+def _is_expired(state: LogState, segment: Segment, now_ms: int) -> bool:
+    if not segment.size:
+        return True
+    latest = max_timestamp_of(state, segment)
+    return latest >= 0 and now_ms - latest > state.config.retention_ms
+
+
+def _drop_segments(state: LogState, count: int, now_ms: int) -> None:
+    if state.new_file:
+        # The file that the log goes on with must be there before the others are not: it tells the log end.
+        state.resources.disk.sync_directory(state.directory)
+    _raise_start(state, max(state.start, state.segments.bases[count]))
+    gone = state.segments.remove_first(count)
+    for segment in gone:
+        remove_later(state, segment, now_ms)
+    remove_snapshots_before(state, state.segments.bases[0])
+    _log.info("segments deleted", log=state.name, count=count, bytes=sum(s.size for s in gone), log_start=state.start)
+
+
+def replace_segments(state: LogState, old: list[Segment], new: Segment) -> None:
+    """Takes a compacted segment, already in its place on disk, for the adjacent sealed ones it was made from."""
+    segments = state.segments
+    number = segments.items.index(old[0])
+    assert segments.items[number : number + len(old)] == old and number + len(old) < len(segments.items)
+    segments.replace(number, len(old), new)
+    if new.base_offset <= state.committed.segment_base < state.next_base(number):
+        state.committed = LogEnd(state.committed.offset, new.base_offset, new.size)
+    for segment in old:
+        segment.release()

@@ -1,0 +1,81 @@
+"""Rolling: when the active segment is sealed and a new one begun."""
+
+from logserver_records.batch import BatchHeader
+
+from logserver_segments.errors import RecordListTooLarge, WriteFailed
+from logserver_segments.log.commit import hand_over
+from logserver_segments.log.indexes import check_now
+from logserver_segments.log.snapshots import take_snapshot
+from logserver_segments.log.state import DISK_FULL, LogState
+from logserver_segments.reading import BadBatch, find_batch
+from logserver_segments.segment import MAX_RELATIVE_OFFSET, Segment
+
+
+def segment_for(state: LogState, size: int, batches: list[tuple[int, BatchHeader]], now_ms: int) -> Segment:
+    """Returns the active segment, after rolling to a new one if the payload does not fit or its time is over."""
+    config = state.config
+    if size > config.segment_bytes:
+        raise RecordListTooLarge(
+            f"a payload of {size} bytes is larger than segment.bytes={config.segment_bytes} of the topic"
+        )
+    active = state.segments.active
+    if not active.size:
+        return active
+    check_now(state, active)
+    last_offset = state.end + sum(header.last_offset_delta + 1 for _, header in batches) - 1
+    full = (
+        active.size + size > config.segment_bytes
+        or active.index.size_bytes + 8 > config.segment_index_bytes
+        or active.time_index.size_bytes + 12 > config.segment_index_bytes
+        or last_offset - active.base_offset > MAX_RELATIVE_OFFSET
+    )
+    if full or _is_aged(state, active, batches[0][1], now_ms):
+        roll(state)
+    return state.segments.active
+
+
+def _is_aged(state: LogState, active: Segment, header: BatchHeader, now_ms: int) -> bool:
+    """Whether `segment.ms` is over, told from the batches' own timestamps where they have them (as Kafka)."""
+    if active.first_timestamp is None:
+        try:
+            found = find_batch(active.blocking_fetcher(), 0, active.size, active.base_offset)
+        except BadBatch as error:
+            raise state.damaged(active, error) from None
+        except OSError as error:
+            raise state.read_failed(error) from error
+        active.first_timestamp = found.header.max_timestamp if found is not None else -1
+    if active.first_timestamp < 0:
+        return False
+    latest = header.max_timestamp if header.max_timestamp >= 0 else now_ms
+    return latest - active.first_timestamp > state.config.segment_ms
+
+
+def roll(state: LogState) -> None:
+    """Seals the active segment, if it has anything, and begins a new one at the log end offset.
+
+    Raises:
+        DiskFull: the disk has no space for the indexes or the new file; the active segment stays active.
+        WriteFailed: the disk refused otherwise; the active segment stays active.
+        LogOffline: flushing what `flush.messages` had let wait failed.
+    """
+    active = state.segments.active
+    if not active.size:
+        return
+    if state.unflushed:
+        # Later flushes will be of the new file only.
+        hand_over(state, active.file)
+        state.check_online()
+    segment = Segment(state.directory, state.end, state.resources)
+    try:
+        active.flush_indexes()
+        take_snapshot(state)
+        segment.create()
+        active.seal()
+    except OSError as error:
+        segment.release()
+        state.resources.disk.remove(segment.path)
+        if error.errno in DISK_FULL:
+            raise state.disk_full() from error
+        raise WriteFailed(f"{state.name}: no new segment: {error}") from error
+    state.segments.add(segment)
+    state.new_file = True

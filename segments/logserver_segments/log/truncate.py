@@ -1,0 +1,66 @@
+"""Truncation: dropping the end of a log that stays in use."""
+
+from logserver_segments.errors import WriteFailed
+from logserver_segments.log.commit import hand_over_again
+from logserver_segments.log.epochs import try_to_write_epochs
+from logserver_segments.log.indexes import rebuild_now
+from logserver_segments.log.remove import remove_behind
+from logserver_segments.log.snapshots import remove_snapshots_behind
+from logserver_segments.log.state import LogState
+from logserver_segments.logs import get_logger
+from logserver_segments.rebuild import load_producers
+from logserver_segments.scan import ScanStopped, scan
+from logserver_segments.segment import Segment
+
+_log = get_logger("logserver.segments")
+
+
+def truncate(state: LogState, offset: int) -> None:
+    """Drops everything from `offset` on, with the producer state it caused; for good when this returns.
+
+    A batch that holds `offset` goes as a whole. The log then ends behind the last batch that stays.
+
+    Raises:
+        WriteFailed: the disk refused; the log is offline.
+        CorruptRecords: the batch boundary can't be found; the log is as before.
+        OSError: the recovery point could not be lowered first; the log is as before.
+    """
+    if offset >= state.end:
+        return
+    number = state.segments.number_of(offset)
+    segment = state.segments.items[number]
+    end, size = _boundary(state, segment, offset)
+    if state.before_truncation is not None:
+        state.before_truncation(end)
+    state.committer.discard(state.owner)
+    try:
+        remove_snapshots_behind(state, end)
+        remove_behind(state, number)
+        if size < segment.size or segment.sealed:
+            segment.truncate(size)
+        state.end = end
+        state.start = min(state.start, end)
+        rebuild_now(state, segment)
+        if state.epochs.truncate_end(end):
+            try_to_write_epochs(state)
+        disk, segments = state.resources.disk, state.segments.items
+        load_producers(state.producers, state.directory, disk, segments, state.snapshots, end)
+    except OSError as error:
+        state.offline = f"it could not be truncated to offset {offset}: {error.strerror or error}"
+        _log.error("log offline", log=state.name, reason=state.offline)
+        raise WriteFailed(f"{state.name}: {state.offline}") from error
+    state.committed = min(state.committed, state.log_end())
+    hand_over_again(state)
+
+
+def _boundary(state: LogState, segment: Segment, offset: int) -> tuple[int, int]:
+    """Returns offset and position where the batches of a segment end that lie before an offset as a whole."""
+    end, size = segment.base_offset, 0
+    try:
+        for position, header in scan(segment.file, 0, segment.size, next_offset=end):
+            if header.last_offset >= offset:
+                break
+            end, size = header.next_offset, position + header.size
+    except ScanStopped as error:
+        raise state.damaged(segment, error) from None
+    return end, size
