@@ -42,14 +42,14 @@ _V4_HEAD: Final = Struct(">hqi")
 _V4_METADATA_AT: Final = 15
 _V4_PLAIN: Final = Struct(">hqiBqB")
 """Without metadata, no tagged field."""
-_V4_WITH_TOPIC_ID: Final = Struct(">hqiBqBBB16s")
+_V4_WITH_TOPIC_ID: Final = Struct(">hqiBq3s16s")
 """Without metadata, tagged field 0 of 16 bytes."""
 _NO_METADATA: Final = 1
 _NO_TAGS_TAIL: Final = Struct(">qB")
-_TOPIC_ID_TAIL: Final = Struct(">qBBB16s")
-_ONE_TAG: Final = (1, 0, 16)
+_TOPIC_ID_TAIL: Final = Struct(">q3s16s")
+_ONE_TAG: Final = b"\x01\x00\x10"
+"""One tagged field, number 0, of 16 bytes."""
 _SHORT: Final = 0x7F
-_ZERO_UUID: Final = bytes(16)
 
 
 def encode_key(key: OffsetCommitKey) -> bytes:
@@ -103,8 +103,8 @@ def encode_value(value: OffsetCommitValue) -> bytes:
     else:
         uuid = topic_id_bytes(topic_id)
         if not metadata:
-            return _V4_WITH_TOPIC_ID.pack(4, offset, leader_epoch, _NO_METADATA, commit_timestamp_ms, *_ONE_TAG, uuid)
-        tail = _TOPIC_ID_TAIL.pack(commit_timestamp_ms, *_ONE_TAG, uuid)
+            return _V4_WITH_TOPIC_ID.pack(4, offset, leader_epoch, _NO_METADATA, commit_timestamp_ms, _ONE_TAG, uuid)
+        tail = _TOPIC_ID_TAIL.pack(commit_timestamp_ms, _ONE_TAG, uuid)
     data = utf8(metadata, "metadata")
     return b"".join((_V4_HEAD.pack(4, offset, leader_epoch), unsigned_varint(len(data) + 1), data, tail))
 
@@ -116,30 +116,29 @@ def _encode_v1(value: OffsetCommitValue) -> bytes:
 
 def decode_value(data: bytes) -> OffsetCommitValue:
     """Reads a value whose version has been looked at."""
-    if len(data) == _V4_PLAIN.size:
-        version, offset, leader_epoch, metadata_length, commit_timestamp_ms, tags = _V4_PLAIN.unpack(data)
-        if version == 4 and metadata_length == _NO_METADATA and not tags:
-            return OffsetCommitValue(offset, leader_epoch, "", commit_timestamp_ms)
-    elif len(data) > _V4_METADATA_AT and 0 < data[_V4_METADATA_AT - 1] <= _SHORT:
-        version, offset, leader_epoch = _V4_HEAD.unpack_from(data)
-        end = _V4_METADATA_AT + data[_V4_METADATA_AT - 1] - 1
-        tail = len(data) - end
-        try:
-            if version == 4 and tail == _TOPIC_ID_TAIL.size:
-                commit_timestamp_ms, count, tag, size, uuid = _TOPIC_ID_TAIL.unpack_from(data, end)
-                if (count, tag, size) == _ONE_TAG:
+    size = len(data)
+    if size == _V4_WITH_TOPIC_ID.size:
+        version, offset, leader_epoch, length, timestamp_ms, tags, uuid = _V4_WITH_TOPIC_ID.unpack(data)
+        if version == 4 and length == _NO_METADATA and tags == _ONE_TAG:
+            topic_id = topic_id_text(uuid)
+            if topic_id != ZERO_TOPIC_ID:
+                return OffsetCommitValue(offset, leader_epoch, "", timestamp_ms, NO_TIMESTAMP, topic_id)
+    elif size == _V4_PLAIN.size:
+        version, offset, leader_epoch, length, timestamp_ms, count = _V4_PLAIN.unpack(data)
+        if version == 4 and length == _NO_METADATA and not count:
+            return OffsetCommitValue(offset, leader_epoch, "", timestamp_ms)
+    elif size > _V4_METADATA_AT and _NO_METADATA < (length := data[_V4_METADATA_AT - 1]) <= _SHORT:
+        end = _V4_METADATA_AT + length - 1
+        if size - end == _TOPIC_ID_TAIL.size:
+            version, offset, leader_epoch = _V4_HEAD.unpack_from(data)
+            timestamp_ms, tags, uuid = _TOPIC_ID_TAIL.unpack_from(data, end)
+            topic_id = topic_id_text(uuid)
+            if version == 4 and tags == _ONE_TAG and topic_id != ZERO_TOPIC_ID:
+                try:
                     metadata = data[_V4_METADATA_AT:end].decode()
-                    topic_id = None if uuid == _ZERO_UUID else topic_id_text(uuid)
-                    return OffsetCommitValue(
-                        offset, leader_epoch, metadata, commit_timestamp_ms, NO_TIMESTAMP, topic_id
-                    )
-            elif version == 4 and tail == _NO_TAGS_TAIL.size:
-                commit_timestamp_ms, tags = _NO_TAGS_TAIL.unpack_from(data, end)
-                if not tags:
-                    metadata = data[_V4_METADATA_AT:end].decode()
-                    return OffsetCommitValue(offset, leader_epoch, metadata, commit_timestamp_ms)
-        except UnicodeDecodeError:
-            pass  # The careful reader says what it is.
+                except UnicodeDecodeError:
+                    return _decode_any_version(data)
+                return OffsetCommitValue(offset, leader_epoch, metadata, timestamp_ms, NO_TIMESTAMP, topic_id)
     return _decode_any_version(data)
 
 

@@ -6,6 +6,7 @@ Numbers are big-endian. A string or array of a "flexible" version is compact: it
 (KIP-482). Strings have at most 32,767 bytes in either form, as Kafka's readers have it.
 """
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -26,6 +27,7 @@ INT64: Final = Struct(">q")
 _MAX_VARINT_BYTES: Final = 5
 _MAX_UINT32: Final = 0xFFFF_FFFF
 _UUID_CHARACTERS: Final = 22
+_UUID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 
 _T = TypeVar("_T")
 
@@ -44,11 +46,9 @@ def topic_id_bytes(topic_id: str) -> bytes:
     Raises:
         ValueError: it is not what `topic_id_text` makes.
     """
-    if len(topic_id) == _UUID_CHARACTERS and topic_id.isascii():
-        data = urlsafe_b64decode(topic_id + "==")
-        # The decoder passes over characters that are not base64, and two bits of the last one mean nothing.
-        if len(data) == UUID_BYTES and topic_id_text(data) == topic_id:
-            return data
+    # The decoder would pass over other characters, and over the four bits of the last one that mean nothing.
+    if _UUID.fullmatch(topic_id) and topic_id_text(data := urlsafe_b64decode(topic_id + "==")) == topic_id:
+        return data
     raise ValueError(f"{topic_id!r} is not a topic id, which is 22 characters of URL-safe base64 for 16 bytes")
 
 
