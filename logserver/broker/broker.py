@@ -18,6 +18,7 @@ from logserver.broker.partition import Partition
 from logserver.broker.producer_ids import ProducerIds
 from logserver.broker.storage_errors import domain_error
 from logserver.broker.topics import (
+    INTERNAL_TOPICS,
     TOPICS_PREFIX,
     Topic,
     TopicRecord,
@@ -90,6 +91,8 @@ class Broker:
         self._random = random
         self._new_topic_id = new_topic_id
         self._topics: dict[str, Topic] = {}
+        self._by_id: dict[str, Topic] = {}
+        self._listeners: list[Callable[[], None]] = []
         self._leader_epoch = 0
         self._applied = 0
         self._apply_waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -138,6 +141,8 @@ class Broker:
                             # A topic of very many partitions must not keep everybody else waiting.
                             await asyncio.sleep(0)
                 self._applied = events[-1].revision
+                for changed in tuple(self._listeners):
+                    changed()
                 still = []
                 for revision, done in self._apply_waiters:
                     if revision > self._applied:
@@ -180,7 +185,7 @@ class Broker:
             yield from self._forget_topic(record.name)
             topic = None
         if topic is None:
-            topic = self._topics[record.name] = Topic(record, revision, settings, [])
+            topic = self._topics[record.name] = self._by_id[record.topic_id] = Topic(record, revision, settings, [])
         topic.record, topic.revision, topic.settings = record, revision, settings
         config = log_config(settings, self.settings)
         for partition in topic.partitions:
@@ -204,6 +209,7 @@ class Broker:
         topic = self._topics.pop(name, None)
         if topic is None:
             return
+        del self._by_id[topic.record.topic_id]
         for partition in topic.partitions:
             partition.resign("its topic was deleted")
         for partition in topic.partitions:
@@ -266,6 +272,18 @@ class Broker:
             raise unknown_topic(name)
         return found
 
+    def find_topic(self, name: str) -> Topic | None:
+        """Returns a topic, None if there is none."""
+        return self._topics.get(name)
+
+    def find_topic_by_id(self, topic_id: str) -> Topic | None:
+        """Returns a topic, None if there is none."""
+        return self._by_id.get(topic_id)
+
+    def when_topics_change(self, changed: Callable[[], None]) -> None:
+        """Calls whenever topics have come, gone or changed, from here on; before the change is answered."""
+        self._listeners.append(changed)
+
     def partition(self, topic: str, number: int) -> Partition:
         """Returns a partition.
 
@@ -296,6 +314,24 @@ class Broker:
                 POLICY_VIOLATION at `max.topics`.
         """
         check_name(name)
+        return await self._create_topic(name, partitions, settings, validate_only)
+
+    async def create_internal_topic(self, name: str, partitions: int, settings: Mapping[str, str]) -> None:
+        """Creates a topic of the server's own, unless it is there.
+
+        Raises:
+            LogServerError: as `create_topic`.
+        """
+        assert name in INTERNAL_TOPICS
+        try:
+            await self._create_topic(name, partitions, settings, False)
+        except LogServerError as error:
+            if error.code is not ErrorCode.topic_already_exists:
+                raise
+
+    async def _create_topic(
+        self, name: str, partitions: int, settings: Mapping[str, str], validate_only: bool
+    ) -> TopicRecord:
         self._check_settings(settings)
         async with self._growing:
             self._check_collision(name)

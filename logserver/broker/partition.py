@@ -32,7 +32,7 @@ class DataWaiter(Protocol):
     """Who wants to know that a partition has something new to read, or can't be read here any more."""
 
     def data_available(self, partition: "Partition") -> None:
-        """Called on every rise of the high watermark, and when the partition goes offline or is resigned."""
+        """Called on every rise of the high watermark, and when the partition goes offline, is resigned or is led."""
         ...
 
 
@@ -97,6 +97,7 @@ class Partition:
         log.set_listener(self)
         self.log = log
         self._unavailable = None
+        self._wake()
 
     def resign(self, reason: str, leader: LeaderHint | None = None) -> None:
         """Ends leading: no append or read from here on, and everybody who waits is answered. Closing the log is left
@@ -177,6 +178,18 @@ class Partition:
         log = self._led()
         try:
             return log.append(payload, self.leader_epoch, self._clock.now_ms())
+        except (StorageError, OSError) as error:
+            raise domain_error(error) from error
+
+    def append_own(self, payload: Buffer) -> Appended:
+        """Appends record batches that this server has built itself.
+
+        Raises:
+            LogServerError: the partition can't take them; nothing was stored.
+        """
+        log = self._led()
+        try:
+            return log.append_trusted(payload, self.leader_epoch, self._clock.now_ms())
         except (StorageError, OSError) as error:
             raise domain_error(error) from error
 

@@ -1,1 +1,34 @@
-"""Groups: their offsets, members and assignments, as state machines whose state is a log."""
+"""The group coordinator: consumer groups, their members' assignments and their committed offsets."""
+
+from logserver.coordinator.assignors import TopicPartition
+from logserver.coordinator.descriptions import (
+    GroupDescription,
+    GroupSummary,
+    MemberDescription,
+    OffsetDescription,
+    Reset,
+)
+from logserver.coordinator.formats import OffsetCommitValue
+from logserver.coordinator.groups import GroupCoordinator
+from logserver.coordinator.member import AWAY, LEAVING
+from logserver.coordinator.offsets import Place
+from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer, OffsetToCommit, Subscription
+
+__all__ = [
+    "AWAY",
+    "LEAVING",
+    "Commit",
+    "GroupCoordinator",
+    "GroupDescription",
+    "GroupSummary",
+    "Heartbeat",
+    "HeartbeatAnswer",
+    "MemberDescription",
+    "OffsetCommitValue",
+    "OffsetDescription",
+    "OffsetToCommit",
+    "Place",
+    "Reset",
+    "Subscription",
+    "TopicPartition",
+]

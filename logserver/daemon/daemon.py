@@ -16,7 +16,9 @@ from logserver_segments.seams import Clock, Disk, Random
 
 from logserver.broker import Broker
 from logserver.broker.broker import Node
+from logserver.broker.peers import LocalPeers
 from logserver.broker.topics import METADATA_TOPIC
+from logserver.coordinator import GroupCoordinator
 from logserver.daemon.housekeeping import Housekeeping
 from logserver.daemon.ports import PortError, bind
 from logserver.daemon.status import server_status
@@ -76,6 +78,7 @@ class Daemon:
         self._directory: DataDirectory | None = None
         self._housekeeping: Housekeeping | None = None
         self._broker: Broker | None = None
+        self._groups: GroupCoordinator | None = None
         self._door: GrpcDoor | None = None
         self._server: grpc.aio.Server | None = None
         self._grpc: list[Address] = []
@@ -142,7 +145,10 @@ class Daemon:
         directory.set_strays_aside(lambda topic, number: _is_known(broker, topic, number))
         self._housekeeping = Housekeeping(settings, directory, store)
         self._housekeeping.start()
-        await self._open_door(broker)
+        peers = LocalPeers(broker)
+        self._groups = GroupCoordinator(broker, peers, self._clock, self._workers)
+        self._groups.start()
+        await self._open_door(GrpcDoor(broker, self._groups, peers, self._clock, self._status))
         _log.info(
             "started",
             topics=len(broker.topics()),
@@ -160,9 +166,9 @@ class Daemon:
         await store.load()
         return store
 
-    async def _open_door(self, broker: Broker) -> None:
+    async def _open_door(self, door: GrpcDoor) -> None:
         settings = self.settings
-        self._door = GrpcDoor(broker, self._clock, self._status)
+        self._door = door
         # Without so_reuseport=0 gRPC shares a port in use with the other server, and each gets half of the calls.
         self._server = grpc.aio.server(
             options=(
@@ -204,6 +210,8 @@ class Daemon:
             await self._server.stop(grace_s / 2)
         if self._housekeeping is not None:
             await self._housekeeping.stop()
+        if self._groups is not None:
+            self._groups.stop()
         if self._broker is not None:
             await self._broker.stop()
         directory, self._directory = self._directory, None

@@ -13,13 +13,16 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from logserver_segments.seams import Clock
-from logserverpb.v1 import admin_pb2, log_pb2
+from logserverpb.v1 import admin_pb2, groups_pb2, log_pb2
 
 from logserver.broker import Broker
+from logserver.broker.peers import Peers
+from logserver.coordinator import GroupCoordinator
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.admin_service import AdminService, ServerStatus
 from logserver.grpc_api.calls import Calls
 from logserver.grpc_api.errors import Malformed
+from logserver.grpc_api.groups_service import GroupsService
 from logserver.grpc_api.log_service import LogService
 from logserver.grpc_api.wire import serialize
 
@@ -31,10 +34,21 @@ class GrpcDoor:
         status: tells what the daemon knows of itself.
     """
 
-    def __init__(self, broker: Broker, clock: Clock, status: Callable[[], ServerStatus]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        groups: GroupCoordinator,
+        peers: Peers,
+        clock: Clock,
+        status: Callable[[], ServerStatus],
+    ) -> None:
         self._calls = Calls()
         self._services: tuple[tuple[ServiceDescriptor, object], ...] = (
             (log_pb2.DESCRIPTOR.services_by_name["Log"], LogService(broker, clock, self._calls)),
+            (
+                groups_pb2.DESCRIPTOR.services_by_name["Groups"],
+                GroupsService(broker, groups, peers, self._calls),
+            ),
             (admin_pb2.DESCRIPTOR.services_by_name["Admin"], AdminService(broker, status)),
         )
         self._health = health.aio.HealthServicer()

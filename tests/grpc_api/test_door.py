@@ -81,6 +81,7 @@ async def test_services_are_listed_by_reflection(server: Server) -> None:
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
         "logserver.v1.Admin",
+        "logserver.v1.Groups",
         "logserver.v1.Log",
     ]
 

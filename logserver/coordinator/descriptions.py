@@ -1,0 +1,127 @@
+"""What people see of a group."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from logserver.coordinator.assignors import Assignment
+from logserver.coordinator.formats import MemberState, OffsetCommitValue
+from logserver.coordinator.member import Member
+from logserver.coordinator.offsets import Place
+from logserver.coordinator.shard import GroupShard
+from logserver.coordinator.topics_view import TopicsView
+from logserver.errors import LogServerError
+
+_STATES = {
+    MemberState.STABLE: "stable",
+    MemberState.UNREVOKED_PARTITIONS: "revoking",
+    MemberState.UNRELEASED_PARTITIONS: "waiting",
+}
+
+
+class GroupSummary(NamedTuple):
+    """A group in a list."""
+
+    group_id: str
+    type: str
+    """"consumer" or "classic"."""
+    state: str
+    members: int
+
+
+class MemberDescription(NamedTuple):
+    """A member."""
+
+    member: Member
+    state: str
+    """"stable", "revoking", "waiting" or "away"."""
+    assigned: Sequence[Place]
+    target: Sequence[Place]
+    session_left_ms: int
+
+
+class GroupDescription(NamedTuple):
+    """A group with its members and offsets."""
+
+    summary: GroupSummary
+    group_epoch: int
+    assignment_epoch: int
+    assignor: str
+    members: Sequence[MemberDescription]
+    committed: dict[Place, OffsetCommitValue]
+    owners: dict[Place, str]
+    """Member ids."""
+
+
+class OffsetDescription(NamedTuple):
+    """Where a group stands in a partition."""
+
+    place: Place
+    committed: OffsetCommitValue | None
+    log_start_offset: int
+    high_watermark: int
+    """Both -1 where `error` says why they are not known."""
+    owner: str
+    """Member id; empty if nobody owns it."""
+    error: LogServerError | None = None
+
+    @property
+    def lag(self) -> int | None:
+        """Records that the group has before it; None where nothing is committed or the partition can't be asked."""
+        if self.committed is None or self.error is not None:
+            return None
+        return max(self.high_watermark - max(self.committed.offset, self.log_start_offset), 0)
+
+
+class Reset(NamedTuple):
+    """Where a group's offset of a partition has been moved."""
+
+    place: Place
+    previous: int | None
+    offset: int
+    """-1 with an error."""
+    clamped: bool
+    """What was asked for lies outside of the log."""
+    error: LogServerError | None = None
+
+
+def summary_of(shard: GroupShard, group_id: str) -> GroupSummary:
+    """Returns a group of a shard as a list shows it."""
+    group = shard.groups.get(group_id)
+    kind = "consumer" if group is not None else "classic"
+    return GroupSummary(group_id, kind, shard.state_of(group_id), len(group.members) if group is not None else 0)
+
+
+def describe(shard: GroupShard, group_id: str, assignor: str, topics: TopicsView, now_ms: int) -> GroupDescription:
+    """Returns a group of a shard with everything that the shard knows of it.
+
+    Raises:
+        LogServerError: GROUP_ID_NOT_FOUND.
+    """
+    group = shard.existing(group_id)
+    committed = dict(shard.committed(group_id))
+    if group is None:
+        return GroupDescription(summary_of(shard, group_id), 0, 0, "", (), committed, {})
+    members = [
+        MemberDescription(
+            member,
+            "away" if member.is_away else _STATES.get(member.state, "unknown"),
+            _places((*member.assigned, *member.revoking), topics),
+            _places(group.target(member.member_id), topics),
+            shard.session_left_ms(group_id, member.member_id, now_ms),
+        )
+        for member in sorted(group.members.values(), key=lambda member: member.member_id)
+    ]
+    owners = {place: found.member.member_id for found in members for place in found.assigned}
+    return GroupDescription(
+        summary_of(shard, group_id), group.epoch, group.assignment_epoch, assignor, members, committed, owners
+    )
+
+
+def _places(partitions: Assignment | Sequence[tuple[str, int]], topics: TopicsView) -> list[Place]:
+    """Returns partitions by topic name, sorted; those of topics that are gone are left out."""
+    found = []
+    for topic_id, number in partitions:
+        topic = topics.by_id(topic_id)
+        if topic is not None:
+            found.append((topic.name, number))
+    return sorted(found)

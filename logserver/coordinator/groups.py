@@ -1,0 +1,276 @@
+"""The group coordinator: everything that doors ask about groups, over all shards."""
+
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from typing import Final
+
+from logserver_segments.seams import Clock, Workers
+
+from logserver.broker import Broker
+from logserver.broker.peers import Peers
+from logserver.coordinator.assignment import assignor_of
+from logserver.coordinator.broker_topics import BrokerTopics
+from logserver.coordinator.decision import Decision
+from logserver.coordinator.descriptions import (
+    GroupDescription,
+    GroupSummary,
+    OffsetDescription,
+    describe,
+    summary_of,
+)
+from logserver.coordinator.formats import OffsetCommitValue
+from logserver.coordinator.limits import GroupLimits
+from logserver.coordinator.membership import check_id
+from logserver.coordinator.offsets import Place
+from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer, OffsetToCommit
+from logserver.coordinator.routing import CONSUMER_OFFSETS, partition_of
+from logserver.coordinator.shard import GroupShard
+from logserver.coordinator.shard_runtime import ShardRuntime, Watcher
+from logserver.coordinator.topics_view import TopicsView
+from logserver.errors import ErrorCode, LogServerError
+
+_NO_OFFSET: Final = -1
+
+
+class GroupCoordinator:
+    """Groups of this node.
+
+    The topic `__consumer_offsets` is made when the first group needs it; a number of partitions found there stays.
+    """
+
+    def __init__(self, broker: Broker, peers: Peers, clock: Clock, workers: Workers) -> None:
+        self.limits = GroupLimits.of(broker.settings)
+        self.topics: TopicsView = BrokerTopics(broker)
+        self._broker = broker
+        self._peers = peers
+        self._clock = clock
+        self._workers = workers
+        self._shards: list[ShardRuntime] = []
+
+    # Start and stop
+
+    def start(self) -> None:
+        """Takes up the shards that this node leads, now and later."""
+        self._broker.when_topics_change(self._topics_changed)
+        self._take_up()
+
+    def stop(self) -> None:
+        """Ends all shards; everybody who waits is answered."""
+        for shard in self._shards:
+            shard.stop()
+
+    def _topics_changed(self) -> None:
+        self._take_up()
+        for shard in self._shards:
+            shard.topics_changed()
+
+    def _take_up(self) -> None:
+        topic = self._broker.find_topic(CONSUMER_OFFSETS)
+        if topic is None:
+            return
+        for partition in topic.partitions[len(self._shards) :]:
+            shard = ShardRuntime(partition, lambda: GroupShard(self.limits, self.topics), self._clock, self._workers)
+            self._shards.append(shard)
+            shard.start()
+
+    async def loaded(self) -> None:
+        """Returns when every shard has been read, or can't be."""
+        for shard in self._shards:
+            await shard.loaded()
+
+    # Finding shards
+
+    async def _shard(self, group_id: str) -> ShardRuntime:
+        """Returns the shard of a group that may be new, making the topic if it isn't there."""
+        check_id("group id", group_id)
+        if not self._shards:
+            settings = self._broker.settings
+            await self._broker.create_internal_topic(
+                CONSUMER_OFFSETS,
+                settings.offsets_topic_num_partitions,
+                {"cleanup.policy": "compact", "segment.bytes": str(settings.offsets_topic_segment_bytes)},
+            )
+        found = self.find_shard(group_id)
+        if found is None:
+            raise LogServerError(ErrorCode.coordinator_not_available, f"the topic {CONSUMER_OFFSETS} is not there yet")
+        await found.loaded()
+        if not found.shard.has(group_id):
+            self._check_growth()
+        return found
+
+    def find_shard(self, group_id: str) -> ShardRuntime | None:
+        """Returns the shard of a group; None before there was any group."""
+        return self._shards[partition_of(group_id, len(self._shards))] if self._shards else None
+
+    async def _existing(self, group_id: str) -> ShardRuntime:
+        check_id("group id", group_id)
+        found = self.find_shard(group_id)
+        if found is None:
+            raise LogServerError(ErrorCode.group_id_not_found, f"there is no group {group_id!r}")
+        await found.loaded()
+        return found
+
+    def _loaded_shards(self) -> Iterable[GroupShard]:
+        for runtime in self._shards:
+            try:
+                yield runtime.shard
+            except LogServerError:
+                # It counts when it is here.
+                continue
+
+    def _check_growth(self) -> None:
+        most = self.limits.max_groups
+        shards = list(self._loaded_shards())
+        if sum(shard.most_groups for shard in shards) < most:
+            return
+        if sum(len(shard.group_ids()) for shard in shards) >= most:
+            raise LogServerError(ErrorCode.policy_violation, f"there are group.max.groups={most} groups already")
+
+    # Members
+
+    async def heartbeat(self, request: Heartbeat) -> HeartbeatAnswer:
+        """Takes a member's heartbeat, which may join or leave; see `Membership`.
+
+        Raises:
+            LogServerError: the member can't be one (any more), or its coordinator is not here.
+        """
+        shard = await self._shard(request.group_id)
+        return await shard.decide(lambda state, now_ms: state.heartbeat(request, now_ms))
+
+    async def look_again(self, group_id: str, member_id: str) -> HeartbeatAnswer | None:
+        """Takes a member's next step, if there is one that needs no word of the member.
+
+        Raises:
+            LogServerError: UNKNOWN_MEMBER_ID, or the coordinator is not here.
+        """
+        shard = await self._existing(group_id)
+        return await shard.decide(lambda state, _: state.look_again(group_id, member_id))
+
+    def watch(self, group_id: str, member_id: str, watcher: Watcher) -> Callable[[], None]:
+        """Tells when a member should look at its assignment again; returns what ends that."""
+        shard = self.find_shard(group_id)
+        assert shard is not None, "a member has joined"
+        shard.watch(group_id, member_id, watcher)
+        return lambda: shard.unwatch(group_id, member_id, watcher)
+
+    # Offsets
+
+    async def commit(self, request: Commit) -> Sequence[LogServerError | None]:
+        """Stores offsets; the answer has one entry for each, in order.
+
+        Raises:
+            LogServerError: who commits may not, or the coordinator is not here.
+        """
+        shard = await self._shard(request.group_id)
+        return await shard.decide(lambda state, now_ms: state.commit(request, now_ms))
+
+    async def committed(
+        self, group_id: str, places: Sequence[Place] | None = None, member: tuple[str, int] | None = None
+    ) -> dict[Place, OffsetCommitValue]:
+        """Returns committed offsets, of some places or all; those without one are missing.
+
+        Args:
+            member: id and epoch of the member that asks.
+
+        Raises:
+            LogServerError: UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, or the coordinator is not here.
+        """
+        check_id("group id", group_id)
+        shard = self.find_shard(group_id)
+        if shard is None:
+            return {}
+        await shard.loaded()
+
+        def look(state: GroupShard) -> dict[Place, OffsetCommitValue]:
+            offsets = state.committed(group_id, member)
+            if places is None:
+                return dict(offsets)
+            return {place: offsets[place] for place in places if place in offsets}
+
+        return await shard.look(look)
+
+    async def delete_offsets(self, group_id: str, places: Collection[Place]) -> Sequence[LogServerError | None]:
+        """Forgets offsets; the answer has one entry for each, in order.
+
+        Raises:
+            LogServerError: GROUP_ID_NOT_FOUND, or the coordinator is not here.
+        """
+        shard = await self._existing(group_id)
+        return await shard.decide(lambda state, _: state.delete_offsets(group_id, places))
+
+    async def overwrite_offsets(
+        self, group_id: str, offsets: Sequence[OffsetToCommit]
+    ) -> Sequence[LogServerError | None]:
+        """Stores offsets for a group without members; the answer has one entry for each, in order.
+
+        Raises:
+            LogServerError: NON_EMPTY_GROUP, or the coordinator is not here.
+        """
+        shard = await self._shard(group_id)
+
+        def decide(state: GroupShard, now_ms: int) -> Decision[Sequence[LogServerError | None]]:
+            state.check_empty(group_id, now_ms, "its offsets can't be moved")
+            return state.commit(Commit(group_id, "", _NO_OFFSET, offsets), now_ms)
+
+        return await shard.decide(decide)
+
+    async def check_empty(self, group_id: str) -> None:
+        """Checks that a group has no members; fine if there is no such group.
+
+        Raises:
+            LogServerError: NON_EMPTY_GROUP, naming members and what is left of their sessions.
+        """
+        check_id("group id", group_id)
+        shard = self.find_shard(group_id)
+        if shard is not None:
+            await shard.loaded()
+            now_ms = self._clock.now_ms()
+            await shard.look(lambda state: state.check_empty(group_id, now_ms, "its offsets can't be moved"))
+
+    # Groups
+
+    async def list_groups(self) -> list[GroupSummary]:
+        """Returns all groups, by id.
+
+        Raises:
+            LogServerError: a shard is not here.
+        """
+        found: list[GroupSummary] = []
+        for shard in self._shards:
+            await shard.loaded()
+            found += await shard.look(lambda state: [summary_of(state, group_id) for group_id in state.group_ids()])
+        return sorted(found)
+
+    async def describe(self, group_id: str) -> GroupDescription:
+        """Returns a group with its members and committed offsets.
+
+        Raises:
+            LogServerError: GROUP_ID_NOT_FOUND, or the coordinator is not here.
+        """
+        shard = await self._existing(group_id)
+
+        def look(state: GroupShard) -> GroupDescription:
+            group = state.existing(group_id)
+            assignor = assignor_of(group, self.limits.assignors) if group is not None else ""
+            return describe(state, group_id, assignor, self.topics, self._clock.now_ms())
+
+        return await shard.look(look)
+
+    async def positions(self, group: GroupDescription) -> AsyncIterator[OffsetDescription]:
+        """Yields where a group stands in each partition that it owns or has an offset of, by topic and partition."""
+        for place in sorted({*group.committed, *group.owners}):
+            committed, owner = group.committed.get(place), group.owners.get(place, "")
+            try:
+                ends = await self._peers.offsets(*place)
+            except LogServerError as error:
+                yield OffsetDescription(place, committed, -1, -1, owner, error)
+            else:
+                yield OffsetDescription(place, committed, ends.log_start_offset, ends.high_watermark, owner)
+
+    async def delete_group(self, group_id: str) -> None:
+        """Forgets a group without members, and its offsets.
+
+        Raises:
+            LogServerError: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, or the coordinator is not here.
+        """
+        shard = await self._existing(group_id)
+        await shard.decide(lambda state, now_ms: state.delete_group(group_id, now_ms))

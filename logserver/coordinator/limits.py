@@ -1,0 +1,34 @@
+"""The settings that group state machines go by."""
+
+from typing import NamedTuple
+
+from logserver.settings import ServerSettings
+
+
+class GroupLimits(NamedTuple):
+    """Times are in milliseconds."""
+
+    session_timeout_ms: int = 45_000
+    heartbeat_interval_ms: int = 5_000
+    assignment_interval_ms: int = 100
+    max_members: int = 10_000
+    max_groups: int = 100_000
+    assignors: tuple[str, ...] = ("uniform", "range")
+    offset_metadata_max_bytes: int = 4_096
+    offsets_retention_ms: int = 10_080 * 60_000
+    retention_check_interval_ms: int = 600_000
+
+    @staticmethod
+    def of(settings: ServerSettings) -> "GroupLimits":
+        """Returns the limits that a server's settings ask for."""
+        return GroupLimits(
+            session_timeout_ms=settings.group_consumer_session_timeout_ms,
+            heartbeat_interval_ms=settings.group_consumer_heartbeat_interval_ms,
+            assignment_interval_ms=settings.group_consumer_assignment_interval_ms,
+            max_members=settings.group_consumer_max_size,
+            max_groups=settings.group_max_groups,
+            assignors=settings.group_consumer_assignors,
+            offset_metadata_max_bytes=settings.offset_metadata_max_bytes,
+            offsets_retention_ms=settings.offsets_retention_minutes * 60_000,
+            retention_check_interval_ms=settings.offsets_retention_check_interval_ms,
+        )

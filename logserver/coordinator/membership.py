@@ -1,0 +1,407 @@
+"""Joining, staying in and leaving a consumer group: the decisions on members' requests.
+
+Source: KIP-848; Apache Kafka: `GroupMetadataManager.consumerGroupHeartbeat`.
+
+A member's epoch tells where it stands: 0 joins, -1 leaves, -2 leaves to come back (static members), and otherwise it is
+the epoch that the coordinator told last. Nothing here changes a group: decisions hold what to write, and the group
+changes when that is applied.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from logserver.coordinator.assignment import assignment_due_ms, assignment_entries, assignment_task, is_large
+from logserver.coordinator.consumer_group import ConsumerGroup
+from logserver.coordinator.decision import Decision, Entry, Wake
+from logserver.coordinator.formats import (
+    ConsumerGroupCurrentMemberAssignmentKey,
+    ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMetadataKey,
+    ConsumerGroupMetadataValue,
+    ConsumerGroupRegularExpressionKey,
+    ConsumerGroupRegularExpressionValue,
+    ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMemberValue,
+)
+from logserver.coordinator.limits import GroupLimits
+from logserver.coordinator.member import AWAY, JOINING, LEAVING, Member, fields_of
+from logserver.coordinator.reconcile import reconcile
+from logserver.coordinator.regex import compile_pattern
+from logserver.coordinator.requests import Heartbeat, HeartbeatAnswer
+from logserver.coordinator.topics_view import TopicsView
+from logserver.errors import ErrorCode, LogServerError
+
+INT32_MAX = 2**31 - 1
+_MOST_ID_BYTES = 1_000
+
+
+class Membership:
+    """Decides on members' requests; groups and time come with each call."""
+
+    def __init__(self, limits: GroupLimits, topics: TopicsView) -> None:
+        self._limits = limits
+        self._topics = topics
+
+    # Heartbeats
+
+    def heartbeat(self, group: ConsumerGroup, request: Heartbeat, now_ms: int) -> Decision[HeartbeatAnswer]:
+        """Decides on a heartbeat, which may join or leave.
+
+        Args:
+            group: as it is; a new one for the first member.
+
+        Raises:
+            LogServerError: the request makes no sense, or the member can't be one (any more).
+        """
+        self._check(request)
+        if request.member_epoch in (LEAVING, AWAY):
+            return self._leave(group, request, now_ms)
+        entries: list[Entry] = []
+        former, before = self._find(group, request, entries)
+        member = _updated(before, request)
+        is_new = member.member_id not in group.members
+        if former not in group.members and len(group.members) >= self._limits.max_members:
+            raise LogServerError(
+                ErrorCode.group_max_size_reached,
+                f"the group {group.group_id!r} has group.consumer.max.size={self._limits.max_members} members already",
+            )
+        if is_new or member.metadata() != before.metadata():
+            entries.append(Entry(ConsumerGroupMemberMetadataKey(group.group_id, member.member_id), member.metadata()))
+        epoch = group.epoch
+        if _wants(member) != _wants(before):
+            matched = self._match_new(group, member)
+            entries += self._pattern_entries(group, before, member, matched, now_ms)
+            epoch += 1
+            names = group.subscribed_names(without=group.members.get(former))
+            names.update(group.names_of(member), *matched.values())
+            entries.append(self._epoch_entry(group, epoch, names))
+        else:
+            matched = {}
+        assignment_epoch, target = group.assignment_epoch, group.target(former)
+        wake = Wake.NOBODY
+        if epoch > assignment_epoch and self._assigns_now(group, now_ms):
+            others = (other for key, other in group.members.items() if key not in (former, member.member_id))
+            task = assignment_task(
+                group.group_id,
+                epoch,
+                (*others, member),
+                {**group.targets, member.member_id: target},
+                {**group.patterns, **matched},
+                self._topics,
+                self._limits.assignors,
+            )
+            targets = task.run()
+            entries += assignment_entries(group, epoch, targets.items(), now_ms)
+            assignment_epoch, target = epoch, targets[member.member_id]
+            wake = Wake.ALL
+        after = reconcile(member, target, assignment_epoch, group.owners, request.owned)
+        if is_new or after is not member:
+            entries.append(
+                Entry(ConsumerGroupCurrentMemberAssignmentKey(group.group_id, after.member_id), after.current())
+            )
+            if wake is Wake.NOBODY and _gives_up(member, after):
+                wake = Wake.WAITING
+        told = request.member_epoch == JOINING or _is_full(request) or after.assigned.keys() != before.assigned.keys()
+        answer = HeartbeatAnswer(after.member_id, after.epoch, after.assigned if told else None)
+        return Decision(answer, entries, group.group_id, wake)
+
+    def look_again(self, group: ConsumerGroup, member_id: str) -> Decision[HeartbeatAnswer | None]:
+        """Takes a member's next step, if there is one that needs no word of the member.
+
+        Raises:
+            LogServerError: UNKNOWN_MEMBER_ID.
+        """
+        member = group.members.get(member_id)
+        if member is None:
+            raise _unknown(group, member_id)
+        if member.is_away:
+            return Decision(None)
+        after = reconcile(member, group.target(member_id), group.assignment_epoch, group.owners)
+        if after is member:
+            return Decision(None)
+        entry = Entry(ConsumerGroupCurrentMemberAssignmentKey(group.group_id, member_id), after.current())
+        # As long as it waits and gets nothing new, there is nothing to tell.
+        is_told = after.epoch != member.epoch or after.assigned.keys() != member.assigned.keys()
+        answer = HeartbeatAnswer(member_id, after.epoch, after.assigned) if is_told else None
+        return Decision(answer, (entry,), group.group_id, Wake.NOBODY)
+
+    def _check(self, request: Heartbeat) -> None:
+        check_id("group id", request.group_id)
+        check_id("member id", request.member_id)
+        if request.instance_id is not None:
+            check_id("instance id", request.instance_id)
+        if request.rack_id is not None:
+            check_id("rack id", request.rack_id)
+        if not AWAY <= request.member_epoch <= INT32_MAX:
+            raise _invalid(f"the member epoch {request.member_epoch} has no meaning; it is -2 to {INT32_MAX}")
+        if request.member_epoch == AWAY and request.instance_id is None:
+            raise _invalid("only a static member, which has an instance id, can leave to come back (member epoch -2)")
+        if request.member_epoch == JOINING:
+            if request.rebalance_timeout_ms is None:
+                raise _invalid("a member that joins has to say its rebalance timeout")
+            if request.owned:
+                raise _invalid("a member that joins (member epoch 0) owns nothing yet")
+            if request.subscription is None:
+                raise _invalid("a member that joins has to say what it subscribes to")
+        if request.rebalance_timeout_ms is not None and not 1 <= request.rebalance_timeout_ms <= INT32_MAX:
+            raise _invalid(
+                f"the rebalance timeout is 1 to {INT32_MAX} milliseconds, not {request.rebalance_timeout_ms}"
+            )
+        if request.assignor is not None and request.assignor not in self._limits.assignors:
+            raise LogServerError(
+                ErrorCode.unsupported_assignor,
+                f"there is no assignor {request.assignor[:60]!r} here, only {', '.join(self._limits.assignors)} "
+                "(group.consumer.assignors)",
+            )
+        if request.subscription is not None:
+            if not request.subscription.topics and not request.subscription.pattern:
+                raise _invalid("a member subscribes to at least one topic, or by a pattern")
+            if request.subscription.pattern:
+                compile_pattern(request.subscription.pattern)
+
+    def _find(self, group: ConsumerGroup, request: Heartbeat, entries: list[Entry]) -> tuple[str, Member]:
+        """Returns the member that a heartbeat is of, a new one or one whose epoch is right, and the id it had so far.
+
+        Adds what has to be written where a static member takes the place of its former self.
+        """
+        if request.instance_id is None:
+            member = group.members.get(request.member_id)
+            if member is None:
+                if request.member_epoch != JOINING:
+                    raise _unknown(group, request.member_id)
+                return request.member_id, Member(request.member_id)
+            if member.instance_id is not None:
+                raise _invalid(
+                    f"the member {request.member_id!r} of the group {group.group_id!r} is a static one; its heartbeat "
+                    "has to name its instance id"
+                )
+        else:
+            static = group.static_member(request.instance_id)
+            if static is None or static.member_id != request.member_id:
+                return self._find_static(group, request, static, entries)
+            member = static
+        if request.member_epoch != JOINING:
+            _check_epoch(member, request)
+        elif member.is_away:
+            member = member._replace(epoch=JOINING, previous_epoch=JOINING)
+        return member.member_id, member
+
+    @staticmethod
+    def _find_static(
+        group: ConsumerGroup, request: Heartbeat, static: Member | None, entries: list[Entry]
+    ) -> tuple[str, Member]:
+        """Returns the static member that comes under a member id which its instance id does not have yet."""
+        assert request.instance_id is not None
+        if static is None:
+            if request.member_epoch != JOINING or request.member_id in group.members:
+                raise LogServerError(
+                    ErrorCode.unknown_member_id,
+                    f"the group {group.group_id!r} has no member with the instance id {request.instance_id!r} "
+                    f"and the id {request.member_id!r}",
+                )
+            return request.member_id, Member(request.member_id)
+        if request.member_epoch != JOINING:
+            raise LogServerError(
+                ErrorCode.fenced_instance_id,
+                f"another member of the group {group.group_id!r} has taken the instance id {request.instance_id!r}",
+            )
+        if not static.is_away:
+            raise LogServerError(
+                ErrorCode.unreleased_instance_id,
+                f"the instance id {request.instance_id!r} is in use in the group {group.group_id!r} by "
+                f"{static.member_id!r}; it is free when that member leaves or its session ends",
+            )
+        if request.member_id in group.members:
+            raise _invalid(f"the member id {request.member_id!r} is another member's of the group {group.group_id!r}")
+        # The new one takes over everything under its own member id.
+        member = static._replace(member_id=request.member_id, epoch=JOINING, previous_epoch=JOINING)
+        entries += group.removal_of(static.member_id)
+        entries.append(Entry(ConsumerGroupMemberMetadataKey(group.group_id, member.member_id), member.metadata()))
+        entries.append(
+            Entry(
+                ConsumerGroupTargetAssignmentMemberKey(group.group_id, member.member_id),
+                ConsumerGroupTargetAssignmentMemberValue(fields_of(group.target(static.member_id))),
+            )
+        )
+        return static.member_id, member
+
+    # Leaving
+
+    def _leave(self, group: ConsumerGroup, request: Heartbeat, now_ms: int) -> Decision[HeartbeatAnswer]:
+        answer = HeartbeatAnswer(request.member_id, request.member_epoch, None)
+        member = group.members.get(request.member_id)
+        if request.instance_id is not None:
+            static = group.static_member(request.instance_id)
+            if static is not None and static.member_id != request.member_id:
+                raise LogServerError(
+                    ErrorCode.fenced_instance_id,
+                    f"another member of the group {group.group_id!r} has taken the instance id {request.instance_id!r}",
+                )
+            member = static
+        if member is None:
+            raise _unknown(group, request.member_id)
+        if request.member_epoch == AWAY:
+            away = member._replace(epoch=AWAY, revoking={})
+            entry = Entry(ConsumerGroupCurrentMemberAssignmentKey(group.group_id, member.member_id), away.current())
+            return Decision(answer, (entry,), group.group_id, Wake.WAITING if member.revoking else Wake.NOBODY)
+        return Decision(answer, self.removal(group, (member.member_id,), now_ms), group.group_id, Wake.WAITING)
+
+    def removal(self, group: ConsumerGroup, member_ids: Collection[str], now_ms: int) -> list[Entry]:
+        """Returns what has to be written when members leave or are given up."""
+        entries: list[Entry] = []
+        for member_id in member_ids:
+            entries += group.removal_of(member_id)
+        rest = [member for member in group.members.values() if member.member_id not in member_ids]
+        if group.patterns:
+            used = {member.pattern for member in rest}
+            entries += (
+                Entry(ConsumerGroupRegularExpressionKey(group.group_id, pattern), None)
+                for pattern in group.patterns
+                if pattern not in used
+            )
+        names = {name for member in rest for name in group.names_of(member)}
+        entries.append(self._epoch_entry(group, group.epoch + 1, names))
+        return entries
+
+    # Assignments
+
+    def _assigns_now(self, group: ConsumerGroup, now_ms: int) -> bool:
+        # A group without any assignment has at most a few members; its first one would be told epoch 0 otherwise.
+        if not group.assignment_epoch:
+            return True
+        return not is_large(group) and now_ms >= assignment_due_ms(group, self._limits.assignment_interval_ms)
+
+    def topics_changed(self, group: ConsumerGroup, now_ms: int) -> list[Entry]:
+        """Returns what has to be written because topics have come, gone or grown; nothing if it is none of the
+        group's."""
+        entries: list[Entry] = []
+        matched = dict(group.patterns)
+        for pattern in sorted(group.used_patterns()):
+            topics = self._match(pattern)
+            if topics != group.patterns.get(pattern):
+                entries.append(_pattern_entry(group, pattern, topics, now_ms))
+                matched[pattern] = topics
+        names = {name for member in group.members.values() for name in member.topics}
+        for pattern in group.used_patterns():
+            names.update(matched.get(pattern, ()))
+        if self._hash(names) != group.metadata_hash:
+            entries.append(self._epoch_entry(group, group.epoch + 1, names))
+        return entries
+
+    def _match_new(self, group: ConsumerGroup, member: Member) -> dict[str, tuple[str, ...]]:
+        """Returns what a member's pattern matches, if it is new to the group."""
+        if member.pattern is None or member.pattern in group.patterns:
+            return {}
+        return {member.pattern: self._match(member.pattern)}
+
+    @staticmethod
+    def _pattern_entries(
+        group: ConsumerGroup, before: Member, member: Member, matched: Mapping[str, tuple[str, ...]], now_ms: int
+    ) -> list[Entry]:
+        """Returns what has to be written for patterns that a member begins or ends to use."""
+        entries = [_pattern_entry(group, pattern, names, now_ms) for pattern, names in matched.items()]
+        if (
+            before.pattern is not None
+            and before.pattern != member.pattern
+            and before.pattern not in group.used_patterns(without=before)
+        ):
+            entries.append(Entry(ConsumerGroupRegularExpressionKey(group.group_id, before.pattern), None))
+        return entries
+
+    def _match(self, pattern: str) -> tuple[str, ...]:
+        compiled = compile_pattern(pattern)
+        return tuple(sorted(name for name in self._topics.names() if compiled.matches(name)))
+
+    def _epoch_entry(self, group: ConsumerGroup, epoch: int, names: Iterable[str]) -> Entry:
+        return Entry(ConsumerGroupMetadataKey(group.group_id), ConsumerGroupMetadataValue(epoch, self._hash(names)))
+
+    def _hash(self, names: Iterable[str]) -> int:
+        """Returns a digest of topics, which differs when one of them comes, goes, grows or is made anew."""
+        digest = hashlib.blake2b(digest_size=8)
+        for name in sorted(names):
+            view = self._topics.by_name(name)
+            if view is not None:
+                digest.update(f"{view.topic_id} {view.partitions}\n".encode())
+        return int.from_bytes(digest.digest(), "big", signed=True)
+
+
+def _pattern_entry(group: ConsumerGroup, pattern: str, names: tuple[str, ...], now_ms: int) -> Entry:
+    return Entry(
+        ConsumerGroupRegularExpressionKey(group.group_id, pattern),
+        ConsumerGroupRegularExpressionValue(names, 0, now_ms),
+    )
+
+
+def check_id(what: str, text: str) -> None:
+    """Checks an id that a client chose.
+
+    Raises:
+        LogServerError: INVALID_GROUP_ID for a group's, INVALID_REQUEST for others.
+    """
+    code = ErrorCode.invalid_group_id if what == "group id" else ErrorCode.invalid_request
+    if not text:
+        raise LogServerError(code, f"the {what} is empty")
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > _MOST_ID_BYTES:
+        raise LogServerError(code, f"the {what} {text[:40]!r}... has {size} bytes, {_MOST_ID_BYTES} are allowed")
+
+
+def _updated(member: Member, request: Heartbeat) -> Member:
+    subscription = request.subscription
+    return member._replace(
+        instance_id=request.instance_id if request.instance_id is not None else member.instance_id,
+        rack_id=request.rack_id if request.rack_id is not None else member.rack_id,
+        client_id=request.client_id or member.client_id,
+        client_host=request.client_host or member.client_host,
+        rebalance_timeout_ms=request.rebalance_timeout_ms or member.rebalance_timeout_ms,
+        assignor=request.assignor if request.assignor is not None else member.assignor,
+        topics=tuple(sorted(set(subscription.topics))) if subscription is not None else member.topics,
+        pattern=(subscription.pattern or None) if subscription is not None else member.pattern,
+    )
+
+
+def _wants(member: Member) -> tuple[Sequence[str], str | None, str | None]:
+    return member.topics, member.pattern, member.assignor
+
+
+def _gives_up(before: Member, after: Member) -> bool:
+    """Whether partitions are free for others after a step."""
+    return any(
+        partition not in after.assigned and partition not in after.revoking
+        for partition in (*before.assigned, *before.revoking)
+    )
+
+
+def _is_full(request: Heartbeat) -> bool:
+    """Whether a member says everything, as it does after an error: it wants to be told everything, too."""
+    return request.rebalance_timeout_ms is not None and request.subscription is not None and request.owned is not None
+
+
+def _check_epoch(member: Member, request: Heartbeat) -> None:
+    if request.member_epoch == member.epoch:
+        return
+    if (
+        request.member_epoch == member.previous_epoch
+        and request.owned is not None
+        and request.owned <= member.assigned.keys()
+    ):
+        # The answer with the new epoch may never have arrived.
+        return
+    relation = "ahead of" if request.member_epoch > member.epoch else "behind"
+    raise LogServerError(
+        ErrorCode.fenced_member_epoch,
+        f"the member {member.member_id!r} comes with the epoch {request.member_epoch}, {relation} its epoch "
+        f"{member.epoch}; it has to give up all its partitions and join again",
+    )
+
+
+def _unknown(group: ConsumerGroup, member_id: str) -> LogServerError:
+    return LogServerError(
+        ErrorCode.unknown_member_id,
+        f"the group {group.group_id!r} has no member {member_id[:100]!r}: it has left, was silent for longer than its "
+        "session timeout, or did not give up partitions in time; join again",
+    )
+
+
+def _invalid(message: str) -> LogServerError:
+    return LogServerError(ErrorCode.invalid_request, message)

@@ -1,0 +1,425 @@
+"""The groups of one partition of `__consumer_offsets`: their whole state, and every decision on it.
+
+Pure: time comes with each call, nothing is sent or stored here. Whoever runs it writes what a decision holds to the
+log, applies it by `apply` and `follow_up`, and gives the answer once the log has committed it.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Final
+
+from logserver.coordinator.assignment import (
+    AssignmentTask,
+    assignment_due_ms,
+    assignment_entries,
+    is_large,
+    task_for,
+)
+from logserver.coordinator.assignors import Assignment
+from logserver.coordinator.consumer_group import ConsumerGroup
+from logserver.coordinator.decision import Decision, Entry, Wake
+from logserver.coordinator.formats import (
+    ConsumerGroupCurrentMemberAssignmentKey,
+    ConsumerGroupCurrentMemberAssignmentValue,
+    ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMemberMetadataValue,
+    ConsumerGroupMetadataKey,
+    ConsumerGroupMetadataValue,
+    ConsumerGroupRegularExpressionKey,
+    ConsumerGroupRegularExpressionValue,
+    ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMemberValue,
+    ConsumerGroupTargetAssignmentMetadataKey,
+    ConsumerGroupTargetAssignmentMetadataValue,
+    GroupMetadataKey,
+    GroupMetadataValue,
+    Key,
+    MemberState,
+    OffsetCommitKey,
+    OffsetCommitValue,
+    Value,
+)
+from logserver.coordinator.limits import GroupLimits
+from logserver.coordinator.member import AWAY, LEAVING
+from logserver.coordinator.membership import Membership, check_id
+from logserver.coordinator.offsets import Commits, CommittedOffsets, Place, check_reader, expired
+from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer
+from logserver.coordinator.timers import TimerKey, Timers
+from logserver.coordinator.topics_view import TopicsView
+from logserver.errors import ErrorCode, LogServerError
+
+_SESSION: Final = "session"
+_REBALANCE: Final = "rebalance"
+_ASSIGNMENT: Final = "assignment"
+_RETENTION: Final = "retention"
+_TOPICS: Final = "topics"
+_AGAIN_MS: Final = 1_000
+
+
+class GroupShard:
+    """State and decisions of the groups of one partition."""
+
+    def __init__(self, limits: GroupLimits, topics: TopicsView) -> None:
+        self.groups: dict[str, ConsumerGroup] = {}
+        self.offsets = CommittedOffsets()
+        self.timers = Timers()
+        self._limits = limits
+        self._topics = topics
+        self._membership = Membership(limits, topics)
+        self._commits = Commits(limits, topics)
+        # Classic groups: kept as they were read, until members of that protocol are served.
+        self.classic: dict[str, GroupMetadataValue] = {}
+        # Groups whose assignment is being made.
+        self._assigning: set[str] = set()
+
+    # Looking
+
+    @property
+    def most_groups(self) -> int:
+        """How many groups there are at most: known without counting those that have both members and offsets once."""
+        return len(self.groups) + len(self.offsets.groups()) + len(self.classic)
+
+    def group_ids(self) -> set[str]:
+        """Returns the ids of all groups."""
+        return {*self.groups, *self.offsets.groups(), *self.classic}
+
+    def has(self, group_id: str) -> bool:
+        """Whether there is a group."""
+        return group_id in self.groups or bool(self.offsets.of(group_id)) or group_id in self.classic
+
+    def existing(self, group_id: str) -> ConsumerGroup | None:
+        """Returns a group; None for one that only has offsets.
+
+        Raises:
+            LogServerError: GROUP_ID_NOT_FOUND.
+        """
+        if not self.has(group_id):
+            raise LogServerError(ErrorCode.group_id_not_found, f"there is no group {group_id[:100]!r}")
+        return self.groups.get(group_id)
+
+    # Members
+
+    def heartbeat(self, request: Heartbeat, now_ms: int) -> Decision[HeartbeatAnswer]:
+        """Decides on a member's heartbeat.
+
+        Raises:
+            LogServerError: as `Membership.heartbeat`; GROUP_ID_NOT_FOUND unless it joins.
+        """
+        group = self.groups.get(request.group_id)
+        if group is None:
+            check_id("group id", request.group_id)
+            if request.member_epoch != 0:
+                raise LogServerError(
+                    ErrorCode.unknown_member_id,
+                    f"there is no group {request.group_id[:100]!r} with a member {request.member_id[:100]!r}; join "
+                    "again",
+                )
+            group = ConsumerGroup(request.group_id)
+        decision = self._membership.heartbeat(group, request, now_ms)
+        if request.member_epoch not in (LEAVING, AWAY):
+            session = (_SESSION, request.group_id, decision.answer.member_id)
+            self.timers.set(session, now_ms + self._limits.session_timeout_ms)
+        return decision
+
+    def look_again(self, group_id: str, member_id: str) -> Decision[HeartbeatAnswer | None]:
+        """Takes a member's next step, if there is one that needs no word of the member; does not count as a heartbeat.
+
+        Raises:
+            LogServerError: UNKNOWN_MEMBER_ID.
+        """
+        group = self.groups.get(group_id) or ConsumerGroup(group_id)
+        return self._membership.look_again(group, member_id)
+
+    def session_left_ms(self, group_id: str, member_id: str, now_ms: int) -> int:
+        """Returns how long a member may still be silent."""
+        deadline = self.timers.deadline((_SESSION, group_id, member_id))
+        return max(deadline - now_ms, 0) if deadline is not None else 0
+
+    # Offsets
+
+    def commit(self, request: Commit, now_ms: int) -> Decision[Sequence[LogServerError | None]]:
+        """Decides on a commit.
+
+        Raises:
+            LogServerError: as `Commits.commit`; INVALID_GROUP_ID.
+        """
+        check_id("group id", request.group_id)
+        return self._commits.commit(self.groups.get(request.group_id), request, now_ms)
+
+    def committed(self, group_id: str, member: tuple[str, int] | None = None) -> Mapping[Place, OffsetCommitValue]:
+        """Returns the offsets of a group; empty if there is no such group.
+
+        Args:
+            member: id and epoch of the member that asks, which are checked.
+
+        Raises:
+            LogServerError: UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.
+        """
+        if member is not None:
+            check_reader(self.groups.get(group_id), group_id, *member)
+        return self.offsets.of(group_id)
+
+    def delete_offsets(self, group_id: str, places: Collection[Place]) -> Decision[Sequence[LogServerError | None]]:
+        """Decides on forgetting offsets; the answer has one entry for each place, in order.
+
+        Raises:
+            LogServerError: GROUP_ID_NOT_FOUND.
+        """
+        group = self.existing(group_id)
+        offsets = self.offsets.of(group_id)
+        answers: list[LogServerError | None] = []
+        gone: dict[Place, None] = {}
+        for place in places:
+            if group is not None and group.is_subscribed(place[0]):
+                answers.append(
+                    LogServerError(
+                        ErrorCode.group_subscribed_to_topic,
+                        f"members of the group {group_id!r} are subscribed to the topic {place[0]!r}",
+                    )
+                )
+                continue
+            answers.append(None)
+            if place in offsets:
+                gone[place] = None
+        return Decision(answers, list(self.offsets.removal(group_id, gone)), group_id)
+
+    def delete_group(self, group_id: str, now_ms: int) -> Decision[None]:
+        """Decides on forgetting a group and its offsets.
+
+        Raises:
+            LogServerError: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.
+        """
+        group = self.existing(group_id)
+        self.check_empty(group_id, now_ms, "it can't be deleted")
+        entries = list(self.offsets.removal(group_id, self.offsets.of(group_id)))
+        if group is not None:
+            entries += group.removal()
+        if group_id in self.classic:
+            entries.append(Entry(GroupMetadataKey(group_id), None))
+        return Decision(None, entries, group_id)
+
+    def check_empty(self, group_id: str, now_ms: int, consequence: str) -> None:
+        """Checks that a group has no members.
+
+        Raises:
+            LogServerError: NON_EMPTY_GROUP, naming members and what is left of their sessions.
+        """
+        group = self.groups.get(group_id)
+        if group is None or group.is_empty:
+            return
+        shown = [
+            f"{member_id} (session ends in {self.session_left_ms(group_id, member_id, now_ms) / 1000:.0f} s "
+            "unless it is heard of)"
+            for member_id in sorted(group.members)[:3]
+        ]
+        more = len(group.members) - len(shown)
+        raise LogServerError(
+            ErrorCode.non_empty_group,
+            f"the group {group_id!r} has members, so {consequence}: {', '.join(shown)}"
+            f"{f' and {more} more' if more else ''}; stop them first",
+        )
+
+    # Time
+
+    def expire(self, now_ms: int) -> Iterator[Decision[None] | AssignmentTask]:
+        """Yields what time has brought: decisions, each to be carried out before the next, and assignments to be made
+        elsewhere and brought back by `assigned`."""
+        due = self.timers.due(now_ms)
+        for key in due:
+            # Until what it brings has been written, it is due again soon: the disk may be full.
+            self.timers.set(key, now_ms + _AGAIN_MS)
+        gone = [key for key in due if key[0] in (_SESSION, _REBALANCE)]
+        for group_id, keys in groupby(sorted(gone, key=lambda key: key[1]), lambda key: key[1]):
+            yield from self._give_up(group_id, keys, now_ms)
+        for key in due:
+            if key[0] == _ASSIGNMENT:
+                yield from self._assign(key[1], now_ms)
+            elif key[0] == _TOPICS:
+                yield from self.topics_changed(now_ms)
+            elif key[0] == _RETENTION:
+                yield from self._forget(now_ms)
+                self.timers.set(key, now_ms + self._limits.retention_check_interval_ms)
+
+    def _give_up(self, group_id: str, keys: Iterable[TimerKey], now_ms: int) -> Iterator[Decision[None]]:
+        """Yields the end of members that were silent, or kept partitions, for too long."""
+        group = self.groups.get(group_id)
+        members: set[str] = set()
+        for key in keys:
+            if group is None or key[2] not in group.members:
+                self.timers.cancel(key)
+            elif self.timers.deadline(key) == now_ms + _AGAIN_MS:
+                # Otherwise it has been heard of since.
+                members.add(key[2])
+        if group is not None and members:
+            entries = self._membership.removal(group, members, now_ms)
+            yield Decision(None, entries, group_id, Wake.ALL)
+
+    def _assign(self, group_id: str, now_ms: int) -> Iterator[Decision[None] | AssignmentTask]:
+        group = self.groups.get(group_id)
+        if group is None or group.is_empty or group.epoch <= group.assignment_epoch:
+            self.timers.cancel((_ASSIGNMENT, group_id))
+            return
+        if group_id in self._assigning:
+            return
+        task = task_for(group, self._topics, self._limits.assignors)
+        if is_large(group):
+            self._assigning.add(group_id)
+            yield task
+        else:
+            yield self.assigned(task, task.run(), now_ms)
+
+    def assigned(self, task: AssignmentTask, targets: Mapping[str, Assignment], now_ms: int) -> Decision[None]:
+        """Decides on an assignment that has been made; members that have left since do not get theirs."""
+        self._assigning.discard(task.group_id)
+        group = self.groups.get(task.group_id)
+        if group is None or group.assignment_epoch >= task.group_epoch or group.is_empty:
+            return Decision(None)
+        still = ((member_id, target) for member_id, target in targets.items() if member_id in group.members)
+        return Decision(None, assignment_entries(group, task.group_epoch, still, now_ms), task.group_id, Wake.ALL)
+
+    def _forget(self, now_ms: int) -> Iterator[Decision[None]]:
+        """Yields what forgets old offsets, and groups that have none left."""
+        for group_id in sorted(self.group_ids()):
+            group = self.groups.get(group_id)
+            offsets = self.offsets.of(group_id)
+            gone = expired(offsets, group, self._limits.offsets_retention_ms, now_ms)
+            entries = list(self.offsets.removal(group_id, gone))
+            if group is not None and group.is_empty and len(gone) == len(offsets):
+                # Without any offsets it is kept as long as it would have kept them.
+                is_over = bool(gone) or now_ms >= group.epoch_time_ms + self._limits.offsets_retention_ms
+                entries += group.removal() if is_over else ()
+            if entries:
+                yield Decision(None, entries, group_id)
+
+    # Topics
+
+    def topics_changed(self, now_ms: int) -> Iterator[Decision[None]]:
+        """Yields what topics that came, went or grew mean to groups: offsets of deleted ones go, members get others."""
+        self.timers.set((_TOPICS,), now_ms + _AGAIN_MS)
+        for group_id in sorted(self.group_ids()):
+            entries = list(self.offsets.removal(group_id, self._orphaned(group_id)))
+            group = self.groups.get(group_id)
+            if group is not None and not group.is_empty:
+                entries += self._membership.topics_changed(group, now_ms)
+            if entries:
+                yield Decision(None, entries, group_id)
+        self.timers.cancel((_TOPICS,))
+
+    def _orphaned(self, group_id: str) -> list[Place]:
+        """Returns the places of a group's offsets that do not exist any more."""
+        found = []
+        for place, value in self.offsets.of(group_id).items():
+            topic = self._topics.by_name(place[0])
+            if topic is None or (value.topic_id is not None and value.topic_id != topic.topic_id):
+                found.append(place)
+        return found
+
+    # Records
+
+    def apply(self, key: Key, value: Value | None, timestamp_ms: int) -> None:
+        """Takes in a record of the log, when it is read at the start as well as when it has just been written."""
+        match key, value:
+            case OffsetCommitKey(), OffsetCommitValue() | None:
+                self.offsets.apply(key, value)
+            case ConsumerGroupMetadataKey(group), ConsumerGroupMetadataValue():
+                self._group(group).apply_epoch(value, timestamp_ms)
+            case ConsumerGroupMetadataKey(group), None:
+                self.groups.pop(group, None)
+            case ConsumerGroupMemberMetadataKey(group, member), ConsumerGroupMemberMetadataValue() | None:
+                self._group(group).apply_member(member, value)
+            case (
+                ConsumerGroupTargetAssignmentMetadataKey(group),
+                ConsumerGroupTargetAssignmentMetadataValue() | None,
+            ):
+                self._group(group).apply_target_epoch(value)
+            case (
+                ConsumerGroupTargetAssignmentMemberKey(group, member),
+                ConsumerGroupTargetAssignmentMemberValue() | None,
+            ):
+                self._group(group).apply_target(member, value)
+            case (
+                ConsumerGroupCurrentMemberAssignmentKey(group, member),
+                ConsumerGroupCurrentMemberAssignmentValue() | None,
+            ):
+                self._group(group).apply_current(member, value)
+            case (
+                ConsumerGroupRegularExpressionKey(group, pattern),
+                ConsumerGroupRegularExpressionValue() | None,
+            ):
+                self._group(group).apply_pattern(pattern, value)
+            case GroupMetadataKey(group), GroupMetadataValue():
+                self.classic[group] = value
+            case GroupMetadataKey(group), None:
+                self.classic.pop(group, None)
+            case _:
+                # What a group knew of its topics before Kafka 4.1: the hash in its metadata serves now.
+                pass
+
+    def _group(self, group_id: str) -> ConsumerGroup:
+        group = self.groups.get(group_id)
+        if group is None:
+            group = self.groups[group_id] = ConsumerGroup(group_id)
+        return group
+
+    def follow_up(self, entries: Iterable[Entry], now_ms: int) -> None:
+        """Sets the timers that entries which have just been applied ask for."""
+        groups: set[str] = set()
+        for key, value in entries:
+            match key, value:
+                case ConsumerGroupCurrentMemberAssignmentKey(group, member), _:
+                    self._watch_revocation(group, member, now_ms)
+                case ConsumerGroupMemberMetadataKey(group, member), None:
+                    self.timers.cancel((_SESSION, group, member))
+                    self.timers.cancel((_REBALANCE, group, member))
+                case ((ConsumerGroupMetadataKey(group) | ConsumerGroupTargetAssignmentMetadataKey(group)), _):
+                    groups.add(group)
+        for group_id in groups:
+            found = self.groups.get(group_id)
+            timer = (_ASSIGNMENT, group_id)
+            if found is None or found.is_empty or found.epoch <= found.assignment_epoch:
+                self.timers.cancel(timer)
+            elif self.timers.deadline(timer) is None:
+                due = assignment_due_ms(found, self._limits.assignment_interval_ms)
+                self.timers.set(timer, max(due, now_ms))
+
+    def _watch_revocation(self, group_id: str, member_id: str, now_ms: int) -> None:
+        """Gives a member that has to give up partitions its time for it."""
+        key = (_REBALANCE, group_id, member_id)
+        group = self.groups.get(group_id)
+        member = group.members.get(member_id) if group is not None else None
+        if member is None or member.state is not MemberState.UNREVOKED_PARTITIONS:
+            self.timers.cancel(key)
+        elif self.timers.deadline(key) is None:
+            self.timers.set(key, now_ms + member.rebalance_timeout_ms)
+
+    def loaded(self, now_ms: int) -> None:
+        """Starts time for a shard that has been read from its log: every member gets a whole session."""
+        for group_id in list(self.groups):
+            group = self.groups[group_id]
+            if not group.epoch and group.is_empty:
+                # Nothing but tombstones was left of it.
+                del self.groups[group_id]
+                continue
+            for member in group.members.values():
+                self.timers.set((_SESSION, group_id, member.member_id), now_ms + self._limits.session_timeout_ms)
+                self._watch_revocation(group_id, member.member_id, now_ms)
+            if not group.is_empty and group.epoch > group.assignment_epoch:
+                self.timers.set((_ASSIGNMENT, group_id), now_ms)
+        self.timers.set((_RETENTION,), now_ms + self._limits.retention_check_interval_ms)
+
+    def waiting(self, group_id: str, wake: Wake) -> Sequence[str]:
+        """Returns the members that a decision's `wake` means."""
+        group = self.groups.get(group_id)
+        if group is None or wake is Wake.NOBODY:
+            return ()
+        return list(group.waiting if wake is Wake.WAITING else group.members)
+
+    def states(self) -> Counter[str]:
+        """Counts the groups by state."""
+        return Counter(self.state_of(group_id) for group_id in self.group_ids())
+
+    def state_of(self, group_id: str) -> str:
+        """Returns a group's state."""
+        group = self.groups.get(group_id)
+        return group.state if group is not None else "empty"

@@ -1,0 +1,24 @@
+"""What coordinators know of topics."""
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+
+class TopicView(NamedTuple):
+    """A topic as a group sees it."""
+
+    name: str
+    topic_id: str
+    partitions: int
+
+
+class TopicsView(Protocol):
+    """The topics that exist now; internal ones are only found by name."""
+
+    def by_name(self, name: str) -> TopicView | None: ...
+
+    def by_id(self, topic_id: str) -> TopicView | None: ...
+
+    def names(self) -> Iterable[str]:
+        """All topics but the server's own."""
+        ...
