@@ -6,6 +6,7 @@ been taken by the transport; the credit itself is capped by `grpc.subscribe.max.
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from grpc.aio import EOF
@@ -279,7 +280,7 @@ class Subscription:
     async def _read(
         self, assigned: _Assigned, max_bytes: int, answer: list[tuple[log_pb2.PartitionData, Buffer]]
     ) -> int:
-        """Reads one partition into an answer; returns the bytes of its records."""
+        """Reads one partition into an answer; returns the bytes that count towards the answer's size."""
         offset, generation = assigned.offset, assigned.generation
         if offset is None or assigned.paused or self._assigned.get(assigned.key) is not assigned:
             return 0
@@ -290,25 +291,24 @@ class Subscription:
                 found = await found
                 if not self._is_current(assigned, generation):
                     return 0
-            size = len(found.data)
-            if not size:
-                assigned.offset = found.next_offset
-                return 0
-            next_offset = found.next_offset
-            if self._plain:
-                records, next_offset, size = from_batches(found.data, offset, max_bytes, self._max_decompressed)
-            message = partition_data(*assigned.key, partition, next_offset, None)
-            message.generation = generation
-            if not self._plain:
-                answer.append((message, found.data))
-            elif records:
-                message.records.extend(records)
-                answer.append((message, b""))
+            batches, next_offset = found
+            size = len(batches)
+            records: Sequence[common_pb2.Record] = ()
+            if self._plain and size:
+                records, next_offset, size = from_batches(batches, offset, max_bytes, self._max_decompressed)
         except LogServerError as error:
             self._end(assigned, generation, error)
             return 0
+        if next_offset == offset:
+            return 0
+        # Also without any record: a reader of a range waits to hear that its end has been reached.
+        message = partition_data(*assigned.key, partition, next_offset, None)
+        message.generation = generation
+        message.records.extend(records)
+        answer.append((message, b"" if self._plain else batches))
         assigned.offset = next_offset
         self._credit -= size
         if next_offset < partition.high_watermark:
             self._queue(assigned)
-        return size
+        # Batches that nothing came out of were work, too.
+        return size or len(batches)

@@ -82,6 +82,33 @@ def test_only_control_batches_give_an_empty_list_once() -> None:
     assert world.reader.take(ALL) is None
 
 
+def test_the_position_moves_over_what_is_not_there_in_its_turn() -> None:
+    world = World()
+    world.arrive(batch(0), 3)
+    world.reader.add(Arrival(world.a, 1, moved_to=7))
+    world.arrive(batch(7), 10)
+    assert world.take(2) == [0, 1]
+    assert world.position == 2
+    assert world.take(1) == [2]
+    assert world.take() == [7, 8, 9]
+    world.reader.add(Arrival(world.a, 1, moved_to=20))
+    assert world.reader.take(ALL) is None
+    assert world.position == 20
+
+
+def test_a_range_ends_where_the_position_moves_to_its_end() -> None:
+    world = World(end_offset=7)
+    world.arrive(batch(0), 3)
+    world.reader.add(Arrival(world.a, 1, moved_to=6))
+    assert world.take() == [0, 1, 2]
+    assert world.reader.take(ALL) is None
+    assert (world.finished, world.reader.finished_partitions) == ([], 0)
+    world.reader.add(Arrival(world.a, 1, moved_to=9))
+    world.reader.add(Arrival(world.a, 1, moved_to=10))
+    assert world.reader.take(ALL) is None
+    assert (world.finished, world.reader.finished_partitions) == ([world.a], 1)
+
+
 def test_the_position_is_behind_what_was_handed_out_and_then_behind_the_answer() -> None:
     world = World()
     world.arrive(batch(0), 10)

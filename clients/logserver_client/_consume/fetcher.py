@@ -40,6 +40,8 @@ class Fetcher:
         self.config = config
         self.cluster = cluster
         self.states: dict[TopicPartition, PartitionState] = {}
+        self.is_in_group = False
+        """The partitions are those that a group's coordinator assigns."""
         self._reader = reader
         self._random = random
         self._clock = clock
@@ -74,6 +76,31 @@ class Fetcher:
                 self.unassign(state)
             raise
 
+    def add(self, states: Iterable[PartitionState]) -> None:
+        """Reads these partitions too, from the positions they have, as soon as their leaders can be reached."""
+        states = list(states)
+        self.states.update((state.tp, state) for state in states)
+        unknown = {state for state in states if self.cluster.leader(*state.tp) == NO_LEADER}
+        self._place(state for state in states if state not in unknown)
+        if unknown:
+            self._start(self.replace(unknown))
+
+    def stop(self, state: PartitionState) -> None:
+        """Stops the flow of a partition, and keeps what is buffered from being handed out; it stays assigned."""
+        state.is_finished = True
+        self._leave(state)
+
+    def restart(self, state: PartitionState) -> None:
+        """Lets a stopped partition flow again, from its position; what was buffered has been dropped."""
+        state.is_finished = False
+        state.rewind()
+        self._subscribe_anew(state)
+
+    def forget(self, state: PartitionState) -> None:
+        """Ends a stopped partition. What was buffered has been dropped."""
+        if self.states.get(state.tp) is state:
+            del self.states[state.tp]
+
     def unassign(self, state: PartitionState) -> None:
         """Stops reading a partition."""
         self._reader.drop(state)
@@ -90,7 +117,8 @@ class Fetcher:
         """Moves a partition to another position."""
         self._reader.drop(state)
         state.seek(wanted)
-        self._subscribe_anew(state)
+        if not state.is_finished:
+            self._subscribe_anew(state)
 
     def pause(self, state: PartitionState) -> None:
         """Stops the flow of a partition. What is buffered is dropped, so that it doesn't hold up the others."""
@@ -106,7 +134,8 @@ class Fetcher:
         if state.is_paused:
             state.is_paused = False
             state.rewind()
-            self._subscribe_anew(state)
+            if not state.is_finished:
+                self._subscribe_anew(state)
 
     async def placed(self, states: Iterable[PartitionState]) -> None:
         """Returns when the server has said where these partitions' positions are.
@@ -180,6 +209,10 @@ class Fetcher:
                 self._backoff.reset()
                 self._reader.add(Arrival(state, node.node_id, batches, data.next_offset))
                 return len(batches)
+            case Taken.MOVED:
+                if not (state.is_paused or state.is_finished):
+                    self._reader.add(Arrival(state, node.node_id, moved_to=data.next_offset))
+                return 0
 
     async def replace(self, states: Iterable[PartitionState]) -> None:
         """Looks again who leads these partitions, and subscribes to them there."""
@@ -193,7 +226,7 @@ class Fetcher:
                     gone = [state for state in states if state.tp.topic == topic and self._is_gone(state)]
                     self.failed(gone, error, _NO_NODE)
                     states = [state for state in states if state not in gone]
-        self._place(state for state in states if self.states.get(state.tp) is state)
+        self._place(state for state in states if self.states.get(state.tp) is state and not state.is_finished)
 
     def failed(self, states: Iterable[PartitionState], error: LogServerError, node_id: int) -> None:
         """Ends partitions with an error, which the user gets behind what is buffered."""
@@ -237,7 +270,12 @@ class Fetcher:
             self.failed([state], error, _NO_NODE)
 
     def _is_gone(self, state: PartitionState) -> bool:
-        """True if the partition has been unknown for so long that it is believed; at once if it never was known."""
+        """True if the partition has been unknown for so long that it is believed; at once if it never was known.
+
+        In a group it's the coordinator that knows: it takes away the partitions of a topic that is gone.
+        """
+        if self.is_in_group:
+            return False
         if not state.is_placed:
             return True
         if state.unknown_since_s is None:

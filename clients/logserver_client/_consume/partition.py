@@ -16,6 +16,8 @@ class Taken(Enum):
     PLACED = auto()
     """The offset that the position asked for stands for, in `PartitionState.fetch_offset`."""
     DATA = auto()
+    MOVED = auto()
+    """No records for a user are before the offset in `PartitionState.fetch_offset`."""
     FAILED = auto()
 
 
@@ -38,6 +40,7 @@ class PartitionState:
         "is_placed",
         "is_resetting",
         "node_id",
+        "placed_generation",
         "position",
         "tp",
         "unknown_since_s",
@@ -54,6 +57,8 @@ class PartitionState:
         self.node_id: int | None = None
         """The node whose subscription it is in."""
         self.generation = 0
+        self.placed_generation = -1
+        """The last one whose position the server has answered."""
         self.high_watermark: int | None = None
         """As of the last answer."""
         self.unknown_since_s: float | None = None
@@ -97,5 +102,8 @@ class PartitionState:
         self.fetch_offset = data.next_offset
         if has_batches:
             return Taken.DATA
+        if data.generation == self.placed_generation:
+            return Taken.MOVED
+        self.placed_generation = data.generation
         self.is_placed = True
         return Taken.PLACED

@@ -38,7 +38,7 @@ class Arrival(NamedTuple):
     error: LogServerError | None = None
     """Ends the partition once everything before has been handed out."""
     moved_to: int | None = None
-    """The position goes here, after a reset."""
+    """The position goes here, without records: after a reset, or over what compaction removed."""
 
 
 class Piece:
@@ -67,6 +67,19 @@ class Piece:
         if left == len(self._records):
             return self._start_position
         return self._records[-left - 1].offset + 1
+
+    def position_of_last(self) -> int | None:
+        """Returns the offset of the record handed out last, which the user may still be working on; where none was, the
+        position; None once the rest has been dropped.
+
+        May be asked while another thread iterates: the answer is then too low at worst.
+        """
+        records = self._records
+        left = length_hint(self.rest)
+        try:
+            return self._start_position if left == len(records) else records[-left - 1].offset
+        except IndexError:
+            return None
 
     def take(self, most: int) -> list[Record[Any, Any]]:
         """Hands out so many records at most."""
@@ -216,7 +229,7 @@ class RecordReader:
         elif state.error is not None or state.is_finished:
             self._owe(arrival)
         elif arrival.moved_to is not None:
-            state.position = arrival.moved_to
+            self._move(state, arrival.moved_to)
         else:
             assert state.position is not None
             self._current = arrival
@@ -232,10 +245,13 @@ class RecordReader:
         return True
 
     def _end_piece(self, piece: Piece) -> None:
-        state = piece.state
-        state.position = piece.position()
         self._piece = None
-        if state.end_offset is not None and state.position >= state.end_offset and not state.is_finished:
+        self._move(piece.state, piece.position())
+
+    def _move(self, state: PartitionState, position: int) -> None:
+        """Moves the position of a partition, perhaps to its end."""
+        state.position = position
+        if state.end_offset is not None and position >= state.end_offset and not state.is_finished:
             state.is_finished = True
             self.finished_partitions += 1
             if self._current is not None and self._current.state is state:
