@@ -297,12 +297,14 @@ def test_a_disk_that_hangs_does_not_keep_the_process(tmp_path: Path) -> None:
         address = process.stdout.readline().split("grpc=")[1].strip()
         with Client(address) as client:
             create(client)
-            client.log.Produce.future(log_pb2.ProduceRequest(partitions=[batches(batch("x"))]))
+            # Kept, because a call that nobody holds is cancelled.
+            unanswered = client.log.Produce.future(log_pb2.ProduceRequest(partitions=[batches(batch("x"))]))
             describe = admin_pb2.DescribeTopicRequest(name="t")
             while not client.admin.DescribeTopic(describe).topic.partitions[0].log_end_offset:
                 pass
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 1
+            assert unanswered.exception() is not None
     finally:
         process.kill()
         process.communicate()
