@@ -54,11 +54,15 @@ def create(name: str, partitions: int | None, config: dict[str, str], server: st
 
 
 @topics.command("list")
-@click.option("--internal", is_flag=True, help="Also topics that the server keeps for itself.")
+@click.option(
+    "--internal",
+    is_flag=True,
+    help="Also the server's own topics: __consumer_offsets, once there has been a consumer group.",
+)
 @server_option
 @json_option("Print one JSON array.")
 def list_(internal: bool, server: str, as_json: bool) -> None:
-    """List all topics."""
+    """List the topics."""
     with _admin(server) as admin:
         found = sorted(admin.list_topics(include_internal=internal), key=lambda topic: topic.name)
     if as_json:

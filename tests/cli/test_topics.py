@@ -1,5 +1,6 @@
 """`logserver topics` against a real server."""
 
+import asyncio
 import json
 
 import pytest
@@ -71,6 +72,18 @@ def test_the_list_is_sorted_and_hides_internal_topics_unless_asked(commands):
     table = commands.ok("topics", "list").stdout.splitlines()
     assert table[0].split() == ["NAME", "PARTITIONS", "TOPIC", "ID"]
     assert [line.split()[0] for line in table[1:]] == names
+
+
+def test_the_server_s_own_topics_are_listed_when_asked_for(commands):
+    server = commands.server
+    creation = server._daemon.broker.create_internal_topic("__consumer_offsets", 2, {"cleanup.policy": "compact"})
+    asyncio.run_coroutine_threadsafe(creation, server._loop).result(20)
+    assert "__consumer_offsets" not in commands.ok("topics", "list").stdout
+    assert "__consumer_offsets" not in {topic["name"] for topic in commands.json("topics", "list")}
+    (found,) = [topic for topic in commands.json("topics", "list", "--internal") if topic["internal"]]
+    assert (found["name"], found["partitions"]) == ("__consumer_offsets", 2)
+    rows = [line.split() for line in commands.ok("topics", "list", "--internal").stdout.splitlines()]
+    assert ["__consumer_offsets", "2", found["topic_id"]] in rows
 
 
 def test_a_description_for_people_has_partitions_and_settings(commands):
