@@ -5,7 +5,11 @@ server's sentence. Errors that arise in the client carry the number that Kafka's
 so that one table serves both.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from logserver_client.types import TopicPartition
 
 UNKNOWN: Final = -1
 """Kafka's number of an error without one of its own (UNKNOWN_SERVER_ERROR)."""
@@ -19,7 +23,11 @@ class LogServerError(Exception):
         name: Kafka's name, e.g. "UNKNOWN_TOPIC_OR_PARTITION".
         message: a sentence for a person: which limit, which setting, which record, and what to do.
         retriable: True if the same call may succeed when made again.
+        deliveries: from `send_many`: the `Deliveries` of the records that it had got to. Those that it had not taken
+            have failed with this error.
     """
+
+    deliveries: Any = None
 
     def __init__(self, code: int, name: str, message: str, retriable: bool = False) -> None:
         super().__init__(code, name, message, retriable)
@@ -136,6 +144,87 @@ class SerializationError(LogServerError):
     offset: int | None = None
 
 
+class NoOffsetForPartition(LogServerError):
+    """The group has committed nothing for a partition, and auto_offset_reset is "error"."""
+
+
+class CommitFailed(LogServerError):
+    """Offsets were not committed, some or all.
+
+    Attributes:
+        errors: why, for each partition that failed; the others are committed. Code and name are those of the first.
+    """
+
+    errors: Mapping["TopicPartition", LogServerError]
+
+    def __init__(
+        self,
+        code: int,
+        name: str,
+        message: str,
+        retriable: bool = False,
+        errors: Mapping["TopicPartition", LogServerError] | None = None,
+    ) -> None:
+        super().__init__(code, name, message, retriable)
+        self.errors = errors or {}
+
+
+class CoordinatorNotAvailable(LogServerError):
+    """The group's coordinator is not there now, or is loading, or is another node; trying again helps."""
+
+
+class UnknownMemberId(LogServerError):
+    """The group has no such member, or has it no more: it was silent for too long."""
+
+
+class FencedMemberEpoch(LogServerError):
+    """The member epoch is not the member's: it has lost its partitions meanwhile."""
+
+
+class StaleMemberEpoch(LogServerError):
+    """The member epoch is an older one of the member's, or a partition is not its own any more."""
+
+
+class FencedInstanceId(LogServerError):
+    """Another consumer has taken the place of this group instance id."""
+
+
+class UnreleasedInstanceId(LogServerError):
+    """Another consumer still has the place of this group instance id."""
+
+
+class GroupMaxSizeReached(LogServerError):
+    """The group has as many members as the server allows (`group.consumer.max.size`)."""
+
+
+class InvalidGroupId(LogServerError):
+    """A group can't have that name."""
+
+
+class GroupIdNotFound(LogServerError):
+    """There is no such group."""
+
+
+class NonEmptyGroup(LogServerError):
+    """The group has members; the call needs one without."""
+
+
+class GroupSubscribedToTopic(LogServerError):
+    """A member of the group is subscribed to the topic."""
+
+
+class InvalidRegularExpression(LogServerError):
+    """The pattern of a subscription is not a regular expression (RE2)."""
+
+
+class UnsupportedAssignor(LogServerError):
+    """The server has no assignor of that name."""
+
+
+class OffsetMetadataTooLarge(LogServerError):
+    """The text beside a committed offset is over the server's `offset.metadata.max.bytes`."""
+
+
 _BY_NAME: Final[dict[str, type[LogServerError]]] = {
     "OFFSET_OUT_OF_RANGE": OffsetOutOfRange,
     "CORRUPT_MESSAGE": CorruptMessage,
@@ -158,6 +247,22 @@ _BY_NAME: Final[dict[str, type[LogServerError]]] = {
     "KAFKA_STORAGE_ERROR": StorageError,
     "UNKNOWN_PRODUCER_ID": UnknownProducerId,
     "INVALID_RECORD": InvalidRecord,
+    "OFFSET_METADATA_TOO_LARGE": OffsetMetadataTooLarge,
+    "COORDINATOR_LOAD_IN_PROGRESS": CoordinatorNotAvailable,
+    "COORDINATOR_NOT_AVAILABLE": CoordinatorNotAvailable,
+    "NOT_COORDINATOR": CoordinatorNotAvailable,
+    "INVALID_GROUP_ID": InvalidGroupId,
+    "UNKNOWN_MEMBER_ID": UnknownMemberId,
+    "NON_EMPTY_GROUP": NonEmptyGroup,
+    "GROUP_ID_NOT_FOUND": GroupIdNotFound,
+    "GROUP_MAX_SIZE_REACHED": GroupMaxSizeReached,
+    "FENCED_INSTANCE_ID": FencedInstanceId,
+    "GROUP_SUBSCRIBED_TO_TOPIC": GroupSubscribedToTopic,
+    "FENCED_MEMBER_EPOCH": FencedMemberEpoch,
+    "UNRELEASED_INSTANCE_ID": UnreleasedInstanceId,
+    "UNSUPPORTED_ASSIGNOR": UnsupportedAssignor,
+    "STALE_MEMBER_EPOCH": StaleMemberEpoch,
+    "INVALID_REGULAR_EXPRESSION": InvalidRegularExpression,
 }
 
 
@@ -192,3 +297,28 @@ def message_too_large(message: str) -> MessageTooLarge:
 
 def serialization_error(message: str) -> SerializationError:
     return SerializationError(UNKNOWN, "SERIALIZATION_ERROR", message, False)
+
+
+def commit_failed(errors: Mapping["TopicPartition", LogServerError]) -> CommitFailed:
+    """Returns the error of a commit in which these partitions failed, at least one."""
+    first = next(iter(errors.values()))
+    partitions_of: dict[str, list[str]] = {}
+    for tp, error in errors.items():
+        partitions_of.setdefault(str(error), []).append(str(tp))
+    reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in partitions_of.items())
+    return CommitFailed(first.code, first.name, f"not committed: {reasons}", first.retriable, dict(errors))
+
+
+def not_owned(tp: "TopicPartition", group_id: str) -> StaleMemberEpoch:
+    return StaleMemberEpoch(
+        113, "STALE_MEMBER_EPOCH", f"{tp} is not, or no longer, this consumer's in the group {group_id}"
+    )
+
+
+def no_offset(tp: "TopicPartition", group_id: str) -> NoOffsetForPartition:
+    return NoOffsetForPartition(
+        UNKNOWN,
+        "NO_OFFSET_FOR_PARTITION",
+        f'the group {group_id} has committed nothing for {tp}, and auto_offset_reset is "error"; seek, or set it to '
+        f'"earliest" or "latest"',
+    )

@@ -70,6 +70,34 @@ class OffsetAndTimestamp(NamedTuple):
     timestamp_ms: int
 
 
+class OffsetAndMetadata(NamedTuple):
+    """What a group has committed for a partition, or is to commit.
+
+    `offset` is that of the next record to work on: one behind the last that is done. `leader_epoch` is that of the last
+    record that is done, None if it isn't known. `metadata` is a text of the user's own.
+    """
+
+    offset: int
+    leader_epoch: int | None = None
+    metadata: str = ""
+
+
+class GroupMetadata(NamedTuple):
+    """Who a consumer is in its group; the epoch is 0 before it has become a member, -1 where it never will be one."""
+
+    group_id: str
+    member_id: str
+    member_epoch: int
+    group_instance_id: str | None
+
+
+class Subscription(NamedTuple):
+    """What a member reads: topics by name, and those whose whole name matches a regular expression (RE2)."""
+
+    topics: tuple[str, ...] = ()
+    pattern: str | None = None
+
+
 Position = Literal["earliest", "latest"] | int | datetime | Timestamp
 """A place to read from.
 

@@ -12,11 +12,20 @@ from logserver_client._consume.config import ConsumerConfig
 from logserver_client._consume.fetcher import Fetcher
 from logserver_client._consume.partition import PartitionState
 from logserver_client._consume.reader import RecordReader
+from logserver_client._group.group import Group
+from logserver_client._group.subscription import Call, Listener
 from logserver_client._positions import position_message
 from logserver_client._transport.cluster import Cluster
 from logserver_client._transport.offsets import list_offsets
-from logserver_client.errors import client_closed
-from logserver_client.types import OffsetAndTimestamp, PartitionLike, Position, TopicPartition
+from logserver_client.errors import client_closed, no_offset
+from logserver_client.types import (
+    OffsetAndMetadata,
+    OffsetAndTimestamp,
+    PartitionLike,
+    Position,
+    Subscription,
+    TopicPartition,
+)
 
 Assignment = str | TopicPartition | Iterable[str | PartitionLike] | Mapping[PartitionLike, Position]
 """What to read: topics (all of their partitions), partitions, or partitions with a position each."""
@@ -26,7 +35,7 @@ LATEST = common_pb2.Position(latest=common_pb2.Latest())
 
 
 class ConsumerCore:
-    """Fetcher and reader of one consumer.
+    """Fetcher and reader of one consumer, and its part in a group.
 
     Args:
         wake: called, on the event loop, when something has come or the consumer has been closed.
@@ -36,6 +45,9 @@ class ConsumerCore:
         self.config = config
         self.is_closed = False
         self.reader = RecordReader(config, self._return_credit, self._finished, wake)
+        self.group = (
+            None if config.group is None else Group(config, config.group, self.reader, wake, Random(), time.monotonic)
+        )
         self._wake = wake
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cluster: Cluster | None = None
@@ -52,8 +64,8 @@ class ConsumerCore:
         return set(self._fetcher.states) if self._fetcher is not None else set()
 
     def paused(self) -> set[TopicPartition]:
-        states = self._fetcher.states if self._fetcher is not None else {}
-        return {tp for tp, state in states.items() if state.is_paused}
+        states = list(self._fetcher.states.values()) if self._fetcher is not None else []
+        return {state.tp for state in states if state.is_paused}
 
     def state(self, tp: PartitionLike) -> PartitionState:
         """Returns the state of an assigned partition.
@@ -81,21 +93,41 @@ class ConsumerCore:
     async def assign(
         self,
         partitions: Assignment,
-        at: Position,
+        at: Position | None,
         ends: Mapping[TopicPartition, int] | None = None,
     ) -> None:
-        """Reads these partitions and no others from here on."""
+        """Reads these partitions and no others from here on.
+
+        Args:
+            at: where to start those without a position of their own; None: where the group has committed, or at the
+                beginning.
+        """
         _, fetcher = self._started()
-        positions = await self._positions(partitions, at)
+        group = self.group
+        if group is not None and group.is_subscribed:
+            raise RuntimeError("subscribe() and assign() exclude each other: unsubscribe() first")
+        positions = await self._positions(partitions, at or "earliest")
+        committed: dict[TopicPartition, OffsetAndMetadata | None] = {}
+        if group is not None:
+            if at is None and not isinstance(partitions, Mapping):
+                committed = await group.committed(positions)
+                positions = self._committed_positions(group, committed)
+            group.leave_by_hand()
         for state in list(fetcher.states.values()):
             fetcher.unassign(state)
         await fetcher.assign(
             PartitionState(tp, position_message(position), None if ends is None else ends[tp])
             for tp, position in positions.items()
         )
+        if group is not None:
+            group.assigned_by_hand(committed)
 
     async def unassign(self) -> None:
         _, fetcher = self._started()
+        if self.group is not None:
+            if self.group.is_subscribed:
+                raise RuntimeError("the group assigns the partitions: unsubscribe() instead")
+            self.group.leave_by_hand()
         for state in list(fetcher.states.values()):
             fetcher.unassign(state)
 
@@ -105,6 +137,8 @@ class ConsumerCore:
         states = [self.state(tp) for tp in partitions]
         for state in states:
             fetcher.seek(state, wanted)
+        # What is being given up is not read any more.
+        states = [state for state in states if not state.is_finished]
         if wanted.WhichOneof("at") != "offset":
             await fetcher.placed(states)
 
@@ -142,8 +176,66 @@ class ConsumerCore:
         self._cluster = self._fetcher = None
         self._wake()
         if cluster is not None and fetcher is not None:
+            if self.group is not None:
+                await self.group.close()
             await fetcher.close()
             await cluster.close()
+
+    # The group; all but `grouped` on the event loop.
+
+    def grouped(self) -> Group:
+        """Returns the consumer's part in its group.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.group is None:
+            raise ValueError("this needs a group: Consumer(..., group_id=...)")
+        return self.group
+
+    async def subscribe(self, subscription: Subscription, listener: Listener) -> None:
+        """Becomes a member of the group."""
+        self._started()
+        self.grouped().subscribe(subscription, listener)
+
+    async def visit(self, ended: Call | None = None) -> Call | None:
+        """As `Group.visit`, for a thread that waits."""
+        return self.grouped().visit(ended)
+
+    async def ended(self, call: Call) -> None:
+        """As `Group.ended`, for a thread that waits."""
+        self.grouped().ended(call)
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata] | None) -> None:
+        """As `Group.commit`."""
+        self._started()
+        await self.grouped().commit(offsets)
+
+    async def committed(self, partitions: Iterable[PartitionLike]) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """As `Group.committed`."""
+        self._started()
+        return await self.grouped().committed(TopicPartition(*tp) for tp in partitions)
+
+    async def begin_leave(self, *, commit: bool, is_back: bool) -> None:
+        """As `Group.begin_leave`, for a thread that waits."""
+        if self.is_open:
+            self.grouped().begin_leave(commit=commit, is_back=is_back)
+
+    async def finish_leave(self, timeout_s: float | None, leave: bool | None) -> None:
+        """As `Group.finish_leave`."""
+        if self.is_open:
+            await self.grouped().finish_leave(timeout_s, leave=leave)
+
+    def _committed_positions(
+        self, group: Group, committed: Mapping[TopicPartition, OffsetAndMetadata | None]
+    ) -> dict[TopicPartition, Position]:
+        reset = self.config.auto_offset_reset
+        starts: dict[TopicPartition, Position] = {}
+        for tp, stored in committed.items():
+            if stored is None and reset == "error":
+                raise no_offset(tp, group.metadata().group_id)
+            starts[tp] = stored.offset if stored is not None else "latest" if reset == "latest" else "earliest"
+        return starts
 
     async def _positions(self, partitions: Assignment, at: Position) -> dict[TopicPartition, Position]:
         if isinstance(partitions, Mapping):
@@ -166,6 +258,8 @@ class ConsumerCore:
             self._loop = asyncio.get_running_loop()
             self._cluster = Cluster(self.config.address, request_timeout_s=self.config.request_timeout_s)
             self._fetcher = Fetcher(self.config, self._cluster, self.reader, Random(), time.monotonic)
+            if self.group is not None:
+                self.group.start(self._cluster, self._fetcher)
         return self._cluster, self._fetcher
 
     def _return_credit(self, node_id: int, size_bytes: int) -> None:

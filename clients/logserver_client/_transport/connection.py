@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import grpc
 from logserverpb.v1.admin_pb2_grpc import AdminStub
+from logserverpb.v1.groups_pb2_grpc import GroupsStub
 from logserverpb.v1.log_pb2_grpc import LogStub
 
 from logserver_client._transport.options import CHANNEL_OPTIONS
@@ -16,13 +17,14 @@ T = TypeVar("T")
 
 
 class Connection:
-    """A channel with the stubs of both services; it belongs to the event loop it was made in."""
+    """A channel with the stubs of the services; it belongs to the event loop it was made in."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         self.log: Any = LogStub(self.channel)  # type: ignore[no-untyped-call]
         self.admin: Any = AdminStub(self.channel)  # type: ignore[no-untyped-call]
+        self.groups: Any = GroupsStub(self.channel)  # type: ignore[no-untyped-call]
 
     async def call(self, method: Callable[..., Any], request: Any, timeout_s: float, *, repeatable: bool = True) -> Any:
         """Makes a unary call, waiting for the server to be there within the same deadline.

@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar, Unpack, overload
 
 from logserverpb.v1 import common_pb2
 
-from logserver_client._consume.config import ConsumerSettings, consumer_config
+from logserver_client._consume.config import GroupConsumerSettings, consumer_config
 from logserver_client._consume.core import EARLIEST, LATEST, Assignment, ConsumerCore, raise_closed
 from logserver_client._consume.reader import ALL, Piece
+from logserver_client._group.aio import GroupConsumer
 from logserver_client._positions import position_message, time_position
 from logserver_client._transport.options import DEFAULT_ADDRESS
 from logserver_client.types import OffsetAndTimestamp, PartitionLike, Position, Record, Timestamp, TopicPartition
@@ -20,7 +21,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Consumer(Generic[K, V]):
+class Consumer(GroupConsumer, Generic[K, V]):
     """Reads partitions from any position, in the order of each.
 
         async with Consumer("127.0.0.1:50051") as consumer:
@@ -34,7 +35,7 @@ class Consumer(Generic[K, V]):
 
     @overload
     def __init__(
-        self: "Consumer[bytes, bytes]", address: str = DEFAULT_ADDRESS, **settings: Unpack[ConsumerSettings]
+        self: "Consumer[bytes, bytes]", address: str = DEFAULT_ADDRESS, **settings: Unpack[GroupConsumerSettings]
     ) -> None: ...
 
     @overload
@@ -43,7 +44,7 @@ class Consumer(Generic[K, V]):
         address: str = DEFAULT_ADDRESS,
         *,
         key_deserializer: Callable[[bytes], K],
-        **settings: Unpack[ConsumerSettings],
+        **settings: Unpack[GroupConsumerSettings],
     ) -> None: ...
 
     @overload
@@ -52,7 +53,7 @@ class Consumer(Generic[K, V]):
         address: str = DEFAULT_ADDRESS,
         *,
         value_deserializer: Callable[[bytes], V],
-        **settings: Unpack[ConsumerSettings],
+        **settings: Unpack[GroupConsumerSettings],
     ) -> None: ...
 
     @overload
@@ -62,7 +63,7 @@ class Consumer(Generic[K, V]):
         *,
         key_deserializer: Callable[[bytes], K],
         value_deserializer: Callable[[bytes], V],
-        **settings: Unpack[ConsumerSettings],
+        **settings: Unpack[GroupConsumerSettings],
     ) -> None: ...
 
     def __init__(
@@ -71,17 +72,19 @@ class Consumer(Generic[K, V]):
         *,
         key_deserializer: Callable[[bytes], Any] | None = None,
         value_deserializer: Callable[[bytes], Any] | None = None,
-        **settings: Unpack[ConsumerSettings],
+        **settings: Unpack[GroupConsumerSettings],
     ) -> None:
         config = consumer_config(address, key_deserializer, value_deserializer, **settings)
         self._max_poll_records = config.max_poll_records
         self._arrived = asyncio.Event()
         self._core = ConsumerCore(config, self._arrived.set)
         self._reader = self._core.reader
+        self._group = self._core.group
+        self._is_closing = False
 
     # What to read.
 
-    async def assign(self, partitions: Assignment, *, at: Position = "earliest") -> None:
+    async def assign(self, partitions: Assignment, *, at: Position | None = None) -> None:
         """Reads these partitions, and no others, from a position on; see the synchronous `assign`."""
         await self._core.assign(partitions, at)
 
@@ -162,16 +165,25 @@ class Consumer(Generic[K, V]):
     async def poll(self, timeout: float | None = None, max_records: int | None = None) -> list[Record[K, V]]:  # noqa: ASYNC109
         """Returns records that have come, waiting for the first; see the synchronous `poll`."""
         most = self._max_poll_records if max_records is None else max_records
-        try:
-            async with asyncio.timeout(timeout):
-                while True:
-                    self._arrived.clear()
-                    records = self._reader.take(most)
-                    if records is not None:
-                        return records
+        deadline_s = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        group = self._group
+        if group is not None:
+            self._come_back(group)
+        while True:
+            self._arrived.clear()
+            if group is None:
+                records = self._reader.take(most)
+            else:
+                if group.asked:
+                    await self._visit(group)
+                records = group.hand.take(most)
+            if records is not None:
+                return records
+            try:
+                async with asyncio.timeout_at(deadline_s):
                     await self._wait()
-        except TimeoutError:
-            return []
+            except TimeoutError:
+                return []
 
     async def batches(self) -> AsyncIterator[list[Record[K, V]]]:
         """Yields lists of consecutive records of one partition, for ever: the fastest way to read.
@@ -180,19 +192,29 @@ class Consumer(Generic[K, V]):
             LogServerError: as `poll`.
         """
         while True:
-            records = (await self._next_piece()).take(ALL)
+            records = await self._next_records()
             if records:
                 yield records
 
     async def __aiter__(self) -> AsyncIterator[Record[K, V]]:
         """Yields records for ever. Positions move with each record, and a later iteration goes on there."""
+        group = self._group
         while True:
             for record in (await self._next_piece()).rest:
                 yield record
+                # The user is back.
+                if group is not None and group.asked:
+                    break
 
-    async def close(self) -> None:
-        """Ends the subscriptions; a `poll` in another task raises ClientClosed."""
-        await self._core.close()
+    async def close(
+        self,
+        *,
+        commit: bool = True,
+        timeout: float | None = None,  # noqa: ASYNC109
+        leave: bool | None = None,
+    ) -> None:
+        """Ends the subscriptions; a `poll` in another task raises ClientClosed. See the synchronous `close`."""
+        await self._close(commit, timeout, leave, is_back=self._is_user())
 
     async def __aenter__(self) -> "Consumer[K, V]":
         await self._core.start()
@@ -201,25 +223,56 @@ class Consumer(Generic[K, V]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.close()
+        await self._close(True, None, None, is_back=kind is None)
 
     def __del__(self) -> None:
         core = getattr(self, "_core", None)
         if core is not None and core.is_open:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
 
+    async def _close(self, commit: bool, timeout_s: float | None, leave: bool | None, *, is_back: bool) -> None:
+        try:
+            if not self._is_closing:
+                self._is_closing = True
+                self._arrived.set()
+                await self._leave(commit=commit, is_back=is_back, timeout_s=timeout_s, leave=leave)
+        finally:
+            await self._core.close()
+
     async def _next_piece(self) -> Piece:
+        group = self._group
+        if group is not None:
+            self._come_back(group)
         while True:
             self._arrived.clear()
-            piece = self._reader.next_piece()
+            if group is None:
+                piece = self._reader.next_piece()
+            else:
+                if group.asked:
+                    await self._visit(group)
+                piece = group.hand.next_piece()
             if piece is not None:
                 return piece
             await self._wait()
 
+    async def _next_records(self) -> list[Record[K, V]]:
+        group = self._group
+        if group is None:
+            return (await self._next_piece()).take(ALL)
+        self._come_back(group)
+        while True:
+            self._arrived.clear()
+            if group.asked:
+                await self._visit(group)
+            records = group.hand.take_piece()
+            if records is not None:
+                return records
+            await self._wait()
+
     async def _wait(self) -> None:
-        if not self._core.is_closed:
+        if not self._is_closing:
             await self._arrived.wait()
-        if self._core.is_closed:
+        if self._is_closing:
             raise_closed()
 
     async def _offsets(
