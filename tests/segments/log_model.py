@@ -414,6 +414,8 @@ class LogModel(RuleBasedStateMachine):
             self.start = min(self.start, self.end)
         if action == "retain":
             self.start = self.committed
+            # Perhaps the segments come back; the epochs that ended in them do not.
+            self.highest_start = max(self.highest_start, log.log_start_offset)
         box.disk.operations_left = None
         self.committed = self.durable = keep_to
         if killed:
