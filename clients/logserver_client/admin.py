@@ -7,13 +7,31 @@ from types import TracebackType
 from logserver_client import aio
 from logserver_client._admin_messages import SettingValue
 from logserver_client._background import BACKGROUND
+from logserver_client._group.offsets import OffsetsToCommit
 from logserver_client._transport.options import DEFAULT_ADDRESS
-from logserver_client.descriptions import Cluster, Setting, Status, Topic, TopicSummary
-from logserver_client.types import OffsetAndTimestamp, PartitionLike, Position, TopicPartition
+from logserver_client.descriptions import (
+    Cluster,
+    Group,
+    GroupSummary,
+    ResetOffset,
+    Setting,
+    Status,
+    Topic,
+    TopicSummary,
+)
+from logserver_client.types import (
+    OffsetAndMetadata,
+    OffsetAndTimestamp,
+    PartitionLike,
+    Position,
+    TopicPartition,
+)
 
 
 class AdminClient:
-    """Creates, describes, changes and deletes topics, and tells about the cluster. Safe for threads.
+    """Creates, describes, changes and deletes topics, looks after consumer groups, and tells about the cluster.
+
+    Safe for threads.
 
     Every call waits for a server that isn't there yet, for `request_timeout_ms` in all.
 
@@ -134,6 +152,90 @@ class AdminClient:
     def settings(self) -> list[Setting]:
         """Returns all settings in force at the server at the address."""
         return BACKGROUND.run(self._admin.settings())
+
+    # Consumer groups.
+
+    def list_groups(self, states: Iterable[str] = ()) -> list[GroupSummary]:
+        """Returns all groups, by group id.
+
+        Args:
+            states: only groups in one of these states: "empty", "assigning", "reconciling", "stable".
+        """
+        return BACKGROUND.run(self._admin.list_groups(states))
+
+    def describe_group(self, group_id: str) -> Group:
+        """Returns a group with its members, committed offsets and lag.
+
+        Raises:
+            GroupIdNotFound: there is no such group.
+        """
+        return BACKGROUND.run(self._admin.describe_group(group_id))
+
+    def committed_offsets(
+        self, group_id: str, partitions: Iterable[PartitionLike] = ()
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """Returns what a group has committed, for these partitions or all; without those where that is nothing."""
+        return BACKGROUND.run(self._admin.committed_offsets(group_id, partitions))
+
+    def commit_offsets(self, group_id: str, offsets: OffsetsToCommit) -> None:
+        """Commits offsets for a group that has no members; the group comes into being if it doesn't exist.
+
+        Raises:
+            CommitFailed: some are not stored; it says for each partition why.
+            ValueError: an offset is negative.
+        """
+        BACKGROUND.run(self._admin.commit_offsets(group_id, offsets))
+
+    def reset_offsets(
+        self,
+        group_id: str,
+        topic: str,
+        to: Position | None = None,
+        *,
+        shift_by: int | None = None,
+        partitions: Iterable[int] | None = None,
+        validate_only: bool = False,
+    ) -> list[ResetOffset]:
+        """Moves the committed offsets of a group that has no members.
+
+        Args:
+            to: "earliest", "latest", an offset or a time; the nearest offset inside of the log counts.
+            shift_by: instead of `to`, records to go forward from what is committed, backward if negative.
+            partitions: of the topic; None for all of them.
+            validate_only: say what would be, and change nothing.
+
+        Returns:
+            One row a partition, by partition. A row may have an error of its own, e.g. a shift where nothing is
+            committed; nothing changes there.
+
+        Raises:
+            NonEmptyGroup: the group has members; the message names them.
+            UnknownTopicOrPartition: there is no such topic.
+            ValueError: both `to` and `shift_by` are given, or neither is, or `to` makes no sense.
+        """
+        return BACKGROUND.run(
+            self._admin.reset_offsets(
+                group_id, topic, to, shift_by=shift_by, partitions=partitions, validate_only=validate_only
+            )
+        )
+
+    def delete_offsets(self, group_id: str, partitions: Iterable[PartitionLike]) -> None:
+        """Forgets committed offsets.
+
+        Raises:
+            GroupSubscribedToTopic: a member is subscribed to a topic of these; the other topics' are forgotten.
+            GroupIdNotFound: there is no such group.
+        """
+        BACKGROUND.run(self._admin.delete_offsets(group_id, partitions))
+
+    def delete_group(self, group_id: str) -> None:
+        """Forgets a group and all its offsets.
+
+        Raises:
+            NonEmptyGroup: it has members.
+            GroupIdNotFound: there is no such group.
+        """
+        BACKGROUND.run(self._admin.delete_group(group_id))
 
     def close(self) -> None:
         """Closes the channels."""

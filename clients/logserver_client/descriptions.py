@@ -1,8 +1,9 @@
-"""What the admin client answers: topics, the cluster, a server. The fields mean what the gRPC contract says."""
+"""What the admin client answers: topics, the cluster, a server, groups. The fields mean what the gRPC contract says."""
 
 from dataclasses import dataclass
 
 from logserver_client.errors import LogServerError
+from logserver_client.types import Subscription, TopicPartition
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +117,93 @@ class Setting:
     default_value: str
     source: str
     documentation: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSummary:
+    """A consumer group in a list; `members` is their number.
+
+    `type` is "consumer", or "classic" for a group that has offsets only or members of Kafka's older protocol. `state`
+    is "empty", "assigning", "reconciling" or "stable".
+    """
+
+    group_id: str
+    type: str
+    state: str
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMember:
+    """A member of a group, what it owns (`assigned`) and what it is to own (`target`).
+
+    `state` is "stable", "revoking", "waiting" (for partitions that others have not given up yet) or "away" (a static
+    member that has left for a while). `session_left_ms` is how long until it counts as gone, unless it is heard of.
+    """
+
+    member_id: str
+    instance_id: str | None
+    client_id: str
+    client_host: str
+    member_epoch: int
+    state: str
+    subscription: Subscription
+    assigned: tuple[TopicPartition, ...]
+    target: tuple[TopicPartition, ...]
+    session_left_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOffset:
+    """Where a group stands in a partition that it has committed, or that a member owns.
+
+    `lag` counts the records from the committed offset (the log start offset, if that is larger) to the high watermark;
+    None without a committed offset. `error` says why log start offset, high watermark and lag are not known.
+    """
+
+    topic: str
+    partition: int
+    committed_offset: int | None
+    leader_epoch: int | None
+    metadata: str
+    commit_timestamp_ms: int | None
+    log_start_offset: int
+    high_watermark: int
+    lag: int | None
+    member_id: str | None
+    error: LogServerError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A consumer group. `offsets` are ordered by topic and partition; epochs are those of KIP-848."""
+
+    group_id: str
+    type: str
+    state: str
+    group_epoch: int
+    assignment_epoch: int
+    assignor: str
+    members: tuple[GroupMember, ...]
+    offsets: tuple[GroupOffset, ...]
+
+    @property
+    def lag(self) -> int:
+        """Records that the group has not worked on, as far as that is known."""
+        return sum(offset.lag for offset in self.offsets if offset.lag is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class ResetOffset:
+    """What a reset did to a partition, or would do.
+
+    `previous_offset` is None if nothing was committed. `clamped` is true if what was asked for lies outside of the log:
+    `offset` is then the nearest one inside. With an `error` nothing was changed.
+    """
+
+    topic: str
+    partition: int
+    previous_offset: int | None
+    offset: int
+    clamped: bool
+    error: LogServerError | None

@@ -7,6 +7,7 @@ from typing import Final
 from logserverpb.v1 import groups_pb2
 
 from logserver_client._backoff import Backoff
+from logserver_client._group.offsets import commit_message
 from logserver_client._transport.status import error_from_message
 from logserver_client.errors import UNKNOWN, LogServerError, request_timed_out
 from logserver_client.types import OffsetAndMetadata, TopicPartition
@@ -56,16 +57,7 @@ class Commit:
         self.offsets.clear()
 
     def messages(self) -> list[groups_pb2.OffsetCommit]:
-        return [
-            groups_pb2.OffsetCommit(
-                topic=tp.topic,
-                partition=tp.partition,
-                offset=committed.offset,
-                leader_epoch=committed.leader_epoch,
-                metadata=committed.metadata,
-            )
-            for tp, committed in self.offsets.items()
-        ]
+        return [commit_message(tp, committed) for tp, committed in self.offsets.items()]
 
 
 class CommitQueue:

@@ -11,7 +11,7 @@ from logserverpb.v1 import groups_pb2, log_pb2
 from logserver_client._backoff import Backoff
 from logserver_client._transport.cluster import Cluster
 from logserver_client._transport.connection import Connection
-from logserver_client.errors import LogServerError
+from logserver_client.errors import ConnectionFailed, LogServerError, RequestTimedOut
 from logserver_client.types import OffsetAndMetadata, TopicPartition
 
 _log = logging.getLogger("logserver_client")
@@ -38,9 +38,18 @@ class As(NamedTuple):
 
 
 async def ask_coordinator(
-    cluster: Cluster, method: Callable[[Connection], Callable[..., Any]], request: Any, timeout_s: float
+    cluster: Cluster,
+    method: Callable[[Connection], Callable[..., Any]],
+    request: Any,
+    timeout_s: float,
+    *,
+    repeatable: bool = True,
 ) -> Any:
-    """Makes a unary call that is the same made twice, until the coordinator is there and answers.
+    """Makes a unary call until the coordinator is there and answers.
+
+    Args:
+        repeatable: made twice it is the same as made once; otherwise it is not made again when the connection breaks
+            under it.
 
     Raises:
         LogServerError: it refused, or was not there in time.
@@ -50,10 +59,14 @@ async def ask_coordinator(
     backoff = Backoff(_BACKOFF_FIRST_MS, _BACKOFF_MOST_MS, Random())
     while True:
         try:
-            return await cluster.ask(method, request)
+            if repeatable:
+                return await cluster.ask(method, request)
+            left_s = max(deadline_s - loop.time(), 0.0)
+            return await cluster.bootstrap.call(method(cluster.bootstrap), request, left_s, repeatable=False)
         except LogServerError as error:
             delay_s = backoff.next_delay_s()
-            if not error.retriable or loop.time() + delay_s >= deadline_s:
+            is_unclear = not repeatable and isinstance(error, ConnectionFailed | RequestTimedOut)
+            if not error.retriable or is_unclear or loop.time() + delay_s >= deadline_s:
                 raise
             _log.debug("the coordinator does not answer yet error=%s", error)
             await asyncio.sleep(delay_s)
@@ -79,6 +92,16 @@ async def fetch_offsets(
     for row in answer.offsets:
         found[TopicPartition(row.topic, row.partition)] = committed_offset(row)
     return found
+
+
+def commit_message(tp: TopicPartition, committed: OffsetAndMetadata) -> groups_pb2.OffsetCommit:
+    return groups_pb2.OffsetCommit(
+        topic=tp.topic,
+        partition=tp.partition,
+        offset=committed.offset,
+        leader_epoch=committed.leader_epoch,
+        metadata=committed.metadata,
+    )
 
 
 def committed_offset(row: groups_pb2.CommittedOffset) -> OffsetAndMetadata | None:

@@ -168,7 +168,10 @@ class MembershipStream:
                     reason,
                 )
             return
-        level = logging.INFO if ended in (Ended.AGAIN, Ended.LEFT) else logging.WARNING
+        if ended is Ended.LEFT:
+            _log.debug("left the group group=%s", identity.group_id)
+            return
+        level = logging.INFO if ended is Ended.AGAIN else logging.WARNING
         _log.log(level, "membership stream ended group=%s meaning=%s reason=%s", identity.group_id, ended.name, reason)
 
     def _done(self, task: asyncio.Task[None]) -> None:

@@ -5,21 +5,45 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from logserverpb.v1 import admin_pb2
+from logserverpb.v1 import admin_pb2, groups_pb2, log_pb2
 
 from logserver_client import _admin_messages as messages
+from logserver_client import _group_messages as group_messages
 from logserver_client._admin_messages import SettingValue
+from logserver_client._group.offsets import (
+    OffsetsToCommit,
+    ask_coordinator,
+    commit_message,
+    fetch_offsets,
+    offsets_to_commit,
+)
 from logserver_client._positions import position_message
 from logserver_client._transport.cluster import Cluster as Nodes
+from logserver_client._transport.connection import Connection
 from logserver_client._transport.offsets import list_offsets
 from logserver_client._transport.options import DEFAULT_ADDRESS
-from logserver_client.descriptions import Cluster, Setting, Status, Topic, TopicSummary
-from logserver_client.errors import client_closed
-from logserver_client.types import OffsetAndTimestamp, PartitionLike, Position, TopicPartition
+from logserver_client.descriptions import (
+    Cluster,
+    Group,
+    GroupSummary,
+    ResetOffset,
+    Setting,
+    Status,
+    Topic,
+    TopicSummary,
+)
+from logserver_client.errors import client_closed, commit_failed
+from logserver_client.types import (
+    OffsetAndMetadata,
+    OffsetAndTimestamp,
+    PartitionLike,
+    Position,
+    TopicPartition,
+)
 
 
 class AdminClient:
-    """Creates, describes, changes and deletes topics, and tells about the cluster.
+    """Creates, describes, changes and deletes topics, looks after consumer groups, and tells about the cluster.
 
     Every call waits for a server that isn't there yet, for `request_timeout_ms` in all.
 
@@ -157,6 +181,117 @@ class AdminClient:
         answer = await self._ask("ListSettings", admin_pb2.ListSettingsRequest())
         return [messages.setting(row) for row in answer.settings]
 
+    # Consumer groups.
+
+    async def list_groups(self, states: Iterable[str] = ()) -> list[GroupSummary]:
+        """Returns all groups, by group id.
+
+        Args:
+            states: only groups in one of these states: "empty", "assigning", "reconciling", "stable".
+        """
+        answer = await self._ask_group("ListGroups", groups_pb2.ListGroupsRequest(states=list(states)))
+        return [group_messages.group_summary(group) for group in answer.groups]
+
+    async def describe_group(self, group_id: str) -> Group:
+        """Returns a group with its members, committed offsets and lag.
+
+        Raises:
+            GroupIdNotFound: there is no such group.
+        """
+        answer = await self._ask_group("DescribeGroup", groups_pb2.DescribeGroupRequest(group_id=group_id))
+        return group_messages.group(answer)
+
+    async def committed_offsets(
+        self, group_id: str, partitions: Iterable[PartitionLike] = ()
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """Returns what a group has committed, for these partitions or all; without those where that is nothing."""
+        wanted = [TopicPartition(*tp) for tp in partitions]
+        found = await fetch_offsets(self._started(), group_id, wanted, None, self._timeout_s)
+        return {tp: committed for tp, committed in sorted(found.items()) if committed is not None}
+
+    async def commit_offsets(self, group_id: str, offsets: OffsetsToCommit) -> None:
+        """Commits offsets for a group that has no members; the group comes into being if it doesn't exist.
+
+        Raises:
+            CommitFailed: some are not stored; it says for each partition why.
+            ValueError: an offset is negative.
+        """
+        wanted = offsets_to_commit(offsets)
+        request = groups_pb2.CommitOffsetsRequest(
+            group_id=group_id,
+            member_epoch=-1,
+            offsets=[commit_message(tp, committed) for tp, committed in wanted.items()],
+        )
+        answer = await self._ask_group("CommitOffsets", request)
+        if errors := group_messages.result_errors(answer.results):
+            raise commit_failed(errors)
+
+    async def reset_offsets(
+        self,
+        group_id: str,
+        topic: str,
+        to: Position | None = None,
+        *,
+        shift_by: int | None = None,
+        partitions: Iterable[int] | None = None,
+        validate_only: bool = False,
+    ) -> list[ResetOffset]:
+        """Moves the committed offsets of a group that has no members.
+
+        Args:
+            to: "earliest", "latest", an offset or a time; the nearest offset inside of the log counts.
+            shift_by: instead of `to`, records to go forward from what is committed, backward if negative.
+            partitions: of the topic; None for all of them.
+            validate_only: say what would be, and change nothing.
+
+        Returns:
+            One row a partition, by partition. A row may have an error of its own, e.g. a shift where nothing is
+            committed; nothing changes there.
+
+        Raises:
+            NonEmptyGroup: the group has members; the message names them.
+            UnknownTopicOrPartition: there is no such topic.
+            ValueError: both `to` and `shift_by` are given, or neither is, or `to` makes no sense.
+        """
+        request = groups_pb2.ResetOffsetsRequest(group_id=group_id, topic=topic, validate_only=validate_only)
+        if (to is None) == (shift_by is None):
+            raise ValueError("say where to: either `to` or `shift_by`")
+        if shift_by is not None:
+            request.shift_by = shift_by
+        elif to is not None:
+            request.position.CopyFrom(position_message(to))
+        if partitions is not None:
+            request.partitions.extend(partitions)
+            if not request.partitions:
+                return []
+        # A shift that was made and is made again has gone too far.
+        repeatable = shift_by is None or validate_only
+        answer = await self._ask_group("ResetOffsets", request, repeatable=repeatable)
+        return [group_messages.reset_offset(row) for row in answer.offsets]
+
+    async def delete_offsets(self, group_id: str, partitions: Iterable[PartitionLike]) -> None:
+        """Forgets committed offsets.
+
+        Raises:
+            GroupSubscribedToTopic: a member is subscribed to a topic of these; the other topics' are forgotten.
+            GroupIdNotFound: there is no such group.
+        """
+        request = groups_pb2.DeleteOffsetsRequest(
+            group_id=group_id,
+            partitions=[log_pb2.TopicPartition(topic=topic, partition=number) for topic, number in partitions],
+        )
+        answer = await self._ask_group("DeleteOffsets", request)
+        group_messages.raise_first(group_messages.result_errors(answer.results))
+
+    async def delete_group(self, group_id: str) -> None:
+        """Forgets a group and all its offsets.
+
+        Raises:
+            NonEmptyGroup: it has members.
+            GroupIdNotFound: there is no such group.
+        """
+        await self._ask_group("DeleteGroup", groups_pb2.DeleteGroupRequest(group_id=group_id), repeatable=False)
+
     async def close(self) -> None:
         """Closes the channels."""
         self._is_closed = True
@@ -187,6 +322,12 @@ class AdminClient:
         connection = self._started().bootstrap
         bound: Callable[..., Any] = getattr(connection.admin, method)
         return await connection.call(bound, request, self._timeout_s, repeatable=repeatable)
+
+    async def _ask_group(self, method: str, request: Any, *, repeatable: bool = True) -> Any:
+        def pick(connection: Connection) -> Callable[..., Any]:
+            return getattr(connection.groups, method)  # type: ignore[no-any-return]
+
+        return await ask_coordinator(self._started(), pick, request, self._timeout_s, repeatable=repeatable)
 
     def _started(self) -> Nodes:
         if self._is_closed:
