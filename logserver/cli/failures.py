@@ -14,6 +14,11 @@ import click
 INTERRUPTED: Final = 130
 """Exit code after SIGINT, as shells give it."""
 
+ERRORS_OF_ONE_RECORD: Final = frozenset(
+    {"MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD", "INVALID_TIMESTAMP", "CORRUPT_MESSAGE"}
+)
+"""Names of errors after which the next record may well be stored; after any other it would meet the same."""
+
 _CONNECT_TIMEOUT_S: Final = 5.0
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from logserver.cli.failures import CommandFailed, sentence, talking_to
+from logserver.cli.failures import ERRORS_OF_ONE_RECORD, CommandFailed, sentence, talking_to
 from logserver.cli.options import json_option, server_option
 from logserver.cli.output import print_json, summary_document, summary_text
 from logserver.cli.progress import FileProgress, progress_bar
@@ -26,11 +26,6 @@ _MOST_UNANSWERED: Final = 50_000
 
 _LOOK_EVERY: Final = 1_000
 """Records between two looks for answers."""
-
-_ERRORS_OF_ONE_RECORD: Final = frozenset(
-    {"MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD", "INVALID_TIMESTAMP", "CORRUPT_MESSAGE"}
-)
-"""After these the next record may well be stored; after any other error it would meet the same."""
 
 
 @dataclass(slots=True)
@@ -87,7 +82,7 @@ class Sending:
 
     def _failed(self, source: str, line: int, error: Any) -> None:
         self.outcome.fail(f"{source}, line {line}", sentence(error.message or error.name))
-        if error.name not in _ERRORS_OF_ONE_RECORD:
+        if error.name not in ERRORS_OF_ONE_RECORD:
             self.outcome.hopeless = True
 
 
@@ -155,13 +150,18 @@ def _reader(form: str, key_field: str | None, key_separator: str | None) -> Read
 def _produce(server: str, topic: str, files: tuple[str, ...], reader: Reader, outcome: Outcome) -> None:
     from logserver_client import Producer
 
-    with talking_to(server), Producer(server) as producer:
+    with talking_to(server):
+        producer = Producer(server)
         sending = Sending(producer, topic, outcome)
-        for source, record in _records(files, reader, outcome):
-            sending.send(source, record)
-            if outcome.hopeless:
-                break
-        sending.look(most=0)
+        try:
+            with producer:
+                for source, record in _records(files, reader, outcome):
+                    sending.send(source, record)
+                    if outcome.hopeless:
+                        break
+        finally:
+            # Closing has brought every answer, unless somebody would not wait for that.
+            sending.look(most=len(sending.unanswered))
 
 
 def _records(files: tuple[str, ...], reader: Reader, outcome: Outcome) -> Iterator[tuple[str, InputRecord]]:

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from logserver.cli.pace import Pace
 from logserver.cli.positions import Place
 from logserver.cli.progress import Progress, progress_bar
 from logserver.cli.records_out import RecordWriter
+from logserver.cli.stopping import StopSignals
 
 if TYPE_CHECKING:
-    from logserver_client import BytesRecord, TopicPartition
+    from logserver_client import BytesRecord, Replay, TopicPartition
 
 _PROGRESS_EVERY: Final = 1_000
 
 
-def write_range(
-    writer: RecordWriter,
-    server: str,
-    topic: str,
-    start: Place,
-    end: Place | None,
-    partition: int | None,
-    most: int | None = None,
-) -> None:
-    """Writes the records from `start` (inclusive) to `end` (exclusive), `most` of them if it is given.
+@contextmanager
+def range_of(
+    server: str, topic: str, start: Place, end: Place | None, partition: int | None
+) -> Iterator[Replay[bytes, bytes]]:
+    """The records from `start` (inclusive) to `end` (exclusive, what is there now unless given).
 
     Partitions that end before the offset to start from are skipped with a note; those that have lost records there to
     retention begin with what is left, with a note too. Raises what the client's `replay` raises.
@@ -41,9 +40,58 @@ def write_range(
             click.echo(f"Skipped {names_of(records.skipped)}, ending before {start}.", err=True)
         if records.shortened:
             click.echo(f"Records after {start} of {names_of(records.shortened)} have been deleted.", err=True)
-        total = sum(max(found.end - found.start, 0) for found in records.ranges.values())
+        yield records
+
+
+def count_of(records: Replay[bytes, bytes]) -> int:
+    """How many records there are at most; compaction may have taken some."""
+    return sum(max(found.end - found.start, 0) for found in records.ranges.values())
+
+
+def write_range(
+    writer: RecordWriter,
+    server: str,
+    topic: str,
+    start: Place,
+    end: Place | None,
+    partition: int | None,
+    most: int | None = None,
+    *,
+    pace: Pace | None = None,
+) -> None:
+    """Writes the records of a range as `range_of`, `most` of them if it is given, at that pace.
+
+    Raises KeyboardInterrupt between two records: the writer has counted all that it has taken.
+    """
+    with StopSignals() as stop, range_of(server, topic, start, end, partition) as records:
+        total = count_of(records)
         with progress_bar("Reading", total if most is None else min(total, most), prints=True) as progress:
-            writer.write(_counted(islice(records, most), progress))
+            writer.write(one_by_one(islice(records, most), progress, stop, pace, writer.flush))
+
+
+def one_by_one(
+    records: Iterable[BytesRecord],
+    progress: Progress,
+    stop: StopSignals,
+    pace: Pace | None = None,
+    pause: Callable[[], None] | None = None,
+) -> Iterator[BytesRecord]:
+    """Yields records at a pace, and lets signals in where it waits for the next.
+
+    Args:
+        pause: called before each wait of the pace.
+    """
+    following = iter(records)
+    count = 0
+    while (record := stop.waiting(next, following, None)) is not None:
+        if pace is not None and (delay_s := pace.next_delay_s()) > 0:
+            if pause is not None:
+                pause()
+            stop.waiting(time.sleep, delay_s)
+        yield record
+        count += 1
+        if count % _PROGRESS_EVERY == 0:
+            progress.update(_PROGRESS_EVERY)
 
 
 def names_of(partitions: Sequence[TopicPartition]) -> str:
@@ -52,10 +100,3 @@ def names_of(partitions: Sequence[TopicPartition]) -> str:
     if len(numbers) == 1:
         return f"partition {numbers[0]}"
     return f"partitions {', '.join(numbers[:-1])} and {numbers[-1]}"
-
-
-def _counted(records: Iterable[BytesRecord], progress: Progress) -> Iterator[BytesRecord]:
-    for count, record in enumerate(records, 1):
-        yield record
-        if count % _PROGRESS_EVERY == 0:
-            progress.update(_PROGRESS_EVERY)

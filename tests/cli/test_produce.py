@@ -169,6 +169,7 @@ def test_an_interrupt_stores_what_was_read(commands):
         assert commands.ok("consume", topic, "--from", "earliest", "--max", "1").stdout == "kept\n"
         code, out, err = writer.end(signal.SIGINT)
     assert (code, out) == (130, "")
+    assert err.startswith("Stored 1 record, ")
     assert "Traceback" not in err
 
 
