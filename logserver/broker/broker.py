@@ -446,13 +446,19 @@ class Broker:
         """Raises the number of partitions of a topic to `total`.
 
         Raises:
-            LogServerError: UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS.
+            LogServerError: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_PARTITIONS.
         """
         async with self._growing:
             return await self._create_partitions(name, total, validate_only)
 
     async def _create_partitions(self, name: str, total: int, validate_only: bool) -> TopicRecord:
         topic = self.topic(name)
+        if topic.internal:
+            # What a group's id says about where it is kept would not be true any more.
+            raise LogServerError(
+                ErrorCode.invalid_topic_exception,
+                f"the topic {name!r} belongs to the server and keeps the number of partitions that it was made with",
+            )
         now = len(topic.partitions)
         if total <= now:
             raise LogServerError(

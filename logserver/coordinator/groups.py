@@ -25,7 +25,7 @@ from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer, O
 from logserver.coordinator.routing import CONSUMER_OFFSETS, partition_of
 from logserver.coordinator.shard import GroupShard
 from logserver.coordinator.shard_runtime import ShardRuntime, Watcher
-from logserver.coordinator.topics_view import TopicsView
+from logserver.coordinator.turns import Turns
 from logserver.errors import ErrorCode, LogServerError
 
 _NO_OFFSET: Final = -1
@@ -39,11 +39,12 @@ class GroupCoordinator:
 
     def __init__(self, broker: Broker, peers: Peers, clock: Clock, workers: Workers) -> None:
         self.limits = GroupLimits.of(broker.settings)
-        self.topics: TopicsView = BrokerTopics(broker)
+        self.topics = BrokerTopics(broker, workers)
         self._broker = broker
         self._peers = peers
         self._clock = clock
         self._workers = workers
+        self._turns = Turns()
         self._shards: list[ShardRuntime] = []
 
     # Start and stop
@@ -68,9 +69,12 @@ class GroupCoordinator:
         if topic is None:
             return
         for partition in topic.partitions[len(self._shards) :]:
-            shard = ShardRuntime(partition, lambda: GroupShard(self.limits, self.topics), self._clock, self._workers)
+            shard = ShardRuntime(partition, self._new_shard, self.topics, self._clock, self._workers, self._turns)
             self._shards.append(shard)
             shard.start()
+
+    def _new_shard(self) -> GroupShard:
+        return GroupShard(self.limits, self.topics)
 
     async def loaded(self) -> None:
         """Returns when every shard has been read, or can't be."""
@@ -134,6 +138,8 @@ class GroupCoordinator:
             LogServerError: the member can't be one (any more), or its coordinator is not here.
         """
         shard = await self._shard(request.group_id)
+        if request.subscription is not None and request.subscription.pattern:
+            await self.topics.prepare((request.subscription.pattern,))
         return await shard.decide(lambda state, now_ms: state.heartbeat(request, now_ms))
 
     async def look_again(self, group_id: str, member_id: str) -> HeartbeatAnswer | None:

@@ -277,7 +277,11 @@ class Membership:
         entries: list[Entry] = []
         matched = dict(group.patterns)
         for pattern in sorted(group.used_patterns()):
-            topics = self._match(pattern)
+            try:
+                topics = self._topics.matching(pattern)
+            except LogServerError:
+                # Found in the log of another version or server: it goes on meaning what it did there.
+                continue
             if topics != group.patterns.get(pattern):
                 entries.append(_pattern_entry(group, pattern, topics, now_ms))
                 matched[pattern] = topics
@@ -292,7 +296,7 @@ class Membership:
         """Returns what a member's pattern matches, if it is new to the group."""
         if member.pattern is None or member.pattern in group.patterns:
             return {}
-        return {member.pattern: self._match(member.pattern)}
+        return {member.pattern: self._topics.matching(member.pattern)}
 
     @staticmethod
     def _pattern_entries(
@@ -307,10 +311,6 @@ class Membership:
         ):
             entries.append(Entry(ConsumerGroupRegularExpressionKey(group.group_id, before.pattern), None))
         return entries
-
-    def _match(self, pattern: str) -> tuple[str, ...]:
-        compiled = compile_pattern(pattern)
-        return tuple(sorted(name for name in self._topics.names() if compiled.matches(name)))
 
     def _epoch_entry(self, group: ConsumerGroup, epoch: int, names: Iterable[str]) -> Entry:
         return Entry(ConsumerGroupMetadataKey(group.group_id), ConsumerGroupMetadataValue(epoch, self._hash(names)))

@@ -6,9 +6,8 @@ lost, the state is dropped; leading it anew reads it again.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+from typing import Any, Final, Protocol, TypeVar
 
 from logserver_records.codec import build_batch
 from logserver_segments.logs import get_logger
@@ -17,9 +16,10 @@ from logserver_segments.seams import Clock, Workers
 from logserver.broker.partition import Partition
 from logserver.coordinator.assignment import AssignmentTask
 from logserver.coordinator.decision import Decision, Entry, Wake
-from logserver.coordinator.formats import encode_key, encode_value
+from logserver.coordinator.formats import ConsumerGroupMemberMetadataKey, encode_key, encode_value
 from logserver.coordinator.loading import load
 from logserver.coordinator.shard import GroupShard
+from logserver.coordinator.turns import Turns
 from logserver.errors import ErrorCode, LogServerError
 
 _log = get_logger("logserver.coordinator")
@@ -29,10 +29,21 @@ T = TypeVar("T")
 _DECISIONS_AT_A_TIME: Final = 50
 """Carried out between two turns of the event loop when many are due at once."""
 
+_AGAIN_S: Final = 5.0
+"""When to read a shard again that a fault has ended."""
+
 _NONE: Final = -1
 
 Watcher = Callable[[], None]
 """Told that a member has to look at its assignment again, or that the shard is not here any more."""
+
+
+class Prepares(Protocol):
+    """Who finds out what takes long before a decision needs it."""
+
+    async def prepare(self, patterns: Iterable[str]) -> None:
+        """Finds out what patterns match."""
+        ...
 
 
 class ShardRuntime:
@@ -40,15 +51,25 @@ class ShardRuntime:
 
     Args:
         new_shard: makes an empty shard.
+        topics: that the shard sees.
+        turns: which all shards take.
     """
 
     def __init__(
-        self, partition: Partition, new_shard: Callable[[], GroupShard], clock: Clock, workers: Workers
+        self,
+        partition: Partition,
+        new_shard: Callable[[], GroupShard],
+        topics: Prepares,
+        clock: Clock,
+        workers: Workers,
+        turns: Turns,
     ) -> None:
         self.partition = partition
         self._new_shard = new_shard
+        self._topics = topics
         self._clock = clock
         self._workers = workers
+        self._turns = turns
         self._shard: GroupShard | None = None
         self._refusal = _not_here(partition, "it is not led by this node yet")
         self._epoch = _NONE
@@ -56,8 +77,13 @@ class ShardRuntime:
         self._watchers: dict[tuple[str, str], Watcher] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
+        # Of this leadership; those of earlier ones have been cancelled.
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ready: deque[asyncio.Future[None]] = deque()
+        self._read = asyncio.Event()
+        self._read.set()
+        # Topics have changed since the groups have begun to take that in.
+        self._topics_changed = False
+        self._takes_in_topics = False
 
     # Leadership
 
@@ -77,13 +103,18 @@ class ShardRuntime:
             if self._epoch != _NONE:
                 self._unload(_not_here(partition, partition.unavailable.message))
         elif self._epoch != partition.leader_epoch:
-            self._unload(
-                LogServerError(ErrorCode.coordinator_load_in_progress, f"{partition} is being read; try again")
-            )
-            self._epoch = partition.leader_epoch
-            self._start(self._load(self._epoch))
+            self._begin()
 
-    async def _load(self, epoch: int) -> None:
+    def _begin(self) -> None:
+        """Begins to read the partition."""
+        self._unload(
+            LogServerError(ErrorCode.coordinator_load_in_progress, f"{self.partition} is being read; try again")
+        )
+        self._read.clear()
+        self._epoch = self.partition.leader_epoch
+        self._start(self._load())
+
+    async def _load(self) -> None:
         started_ms = self._clock.monotonic_ms()
         shard = self._new_shard()
         self._last_offset = self.partition.log_end_offset - 1
@@ -92,12 +123,9 @@ class ShardRuntime:
             await self._settled()
             loaded = await load(shard, self.partition)
         except LogServerError as error:
-            if self._epoch == epoch:
-                self._refusal = LogServerError(ErrorCode.coordinator_not_available, error.message)
-                _log.error("groups are not available", partition=str(self.partition), reason=error.message)
-                self._wake_ready()
-            return
-        if self._epoch != epoch:
+            self._refusal = LogServerError(ErrorCode.coordinator_not_available, error.message)
+            _log.error("groups are not available", partition=str(self.partition), reason=error.message)
+            self._read.set()
             return
         now_ms = self._clock.now_ms()
         shard.loaded(now_ms)
@@ -111,8 +139,8 @@ class ShardRuntime:
                 records=loaded.records,
                 took_ms=took_ms,
             )
-        self._wake_ready()
-        self._carry_out(shard, shard.topics_changed(now_ms))
+        self._read.set()
+        self.topics_changed()
         self._set_timer()
 
     def _unload(self, refusal: LogServerError) -> None:
@@ -122,25 +150,18 @@ class ShardRuntime:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for task in self._tasks:
+        tasks, self._tasks = self._tasks, set()
+        for task in tasks:
             task.cancel()
-        self._wake_ready()
-        watchers, self._watchers = self._watchers, {}
-        for watcher in watchers.values():
-            watcher()
-
-    def _wake_ready(self) -> None:
-        while self._ready:
-            ready = self._ready.popleft()
-            if not ready.done():
-                ready.set_result(None)
+        self._topics_changed = self._takes_in_topics = False
+        self._read.set()
+        # They stay: when the shard is back, there is more to tell.
+        self._wake(iter(tuple(self._watchers.values())))
 
     async def loaded(self) -> None:
         """Returns when the shard has been read, or can't be."""
-        while self._shard is None and self._refusal.code is ErrorCode.coordinator_load_in_progress:
-            ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._ready.append(ready)
-            await ready
+        while not self._read.is_set():
+            await self._read.wait()
 
     @property
     def shard(self) -> GroupShard:
@@ -164,6 +185,7 @@ class ShardRuntime:
         Raises:
             LogServerError: the refusal of `decide`, durable as well; or the shard is not here, or can't be written.
         """
+        await self._turns.take()
         shard = self.shard
         now_ms = self._clock.now_ms()
         try:
@@ -186,8 +208,9 @@ class ShardRuntime:
         Raises:
             LogServerError: the refusal of `look`, or the shard is not here.
         """
+        shard = self.shard
         try:
-            found = look(self.shard)
+            found = look(shard)
         except LogServerError:
             await self._settled()
             raise
@@ -216,15 +239,38 @@ class ShardRuntime:
             shard.follow_up(entries, now_ms)
         except BaseException:
             # A mistake of ours has left the state half changed: the log knows better.
-            _log.exception("a shard of groups is read again", partition=str(self.partition))
-            self._epoch = _NONE
-            self.data_available(self.partition)
+            self._fail()
             raise
         if decision.wake is not Wake.NOBODY:
-            for member_id in shard.waiting(decision.group, decision.wake):
-                watcher = self._watchers.get((decision.group, member_id))
-                if watcher is not None:
-                    watcher()
+            members = [(decision.group, member_id) for member_id in shard.waiting(decision.group, decision.wake)]
+            # Who is no member any more wants to know that, too.
+            members += (
+                (key.group, key.member_id)
+                for key, value in entries
+                if value is None and isinstance(key, ConsumerGroupMemberMetadataKey)
+            )
+            self._wake(watcher for member in members if (watcher := self._watchers.get(member)) is not None)
+
+    def _wake(self, watchers: Iterator[Watcher]) -> None:
+        """Tells watchers, a few in each turn of the event loop: each of them will decide on something."""
+        for number, watcher in enumerate(watchers, 1):
+            watcher()
+            if number == _DECISIONS_AT_A_TIME:
+                asyncio.get_running_loop().call_soon(self._wake, watchers)
+                return
+
+    def _fail(self) -> None:
+        """Ends the shard, which is no longer what its log says, and reads it again after a while."""
+        self._unload(
+            LogServerError(
+                ErrorCode.coordinator_not_available,
+                f"the groups of {self.partition} have failed and are read again soon; the server's log says more",
+            )
+        )
+        # So that nothing but time begins it.
+        self._epoch = self.partition.leader_epoch
+        self._timer_ms = 0
+        self._timer = asyncio.get_running_loop().call_later(_AGAIN_S, self._begin)
 
     async def _settled(self) -> None:
         """Returns when everything that has been written is durable.
@@ -263,8 +309,18 @@ class ShardRuntime:
 
     def topics_changed(self) -> None:
         """Takes in that topics came, went or grew."""
-        if self._shard is not None:
-            self._carry_out(self._shard, self._shard.topics_changed(self._clock.now_ms()))
+        self._topics_changed = self._shard is not None
+        if self._topics_changed and not self._takes_in_topics:
+            self._takes_in_topics = True
+            self._start(self._take_in_topics())
+
+    async def _take_in_topics(self) -> None:
+        while self._shard is not None and self._topics_changed:
+            self._topics_changed = False
+            shard = self._shard
+            await self._topics.prepare(_patterns(shard))
+            await self._carry_out_all(shard, shard.topics_changed(self._clock.now_ms()))
+        self._takes_in_topics = False
 
     def _set_timer(self) -> None:
         shard = self._shard
@@ -313,15 +369,16 @@ class ShardRuntime:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a shard of groups has failed", partition=str(self.partition), exc_info=error)
-            self._unload(
-                LogServerError(
-                    ErrorCode.coordinator_not_available,
-                    f"the groups of {self.partition} have failed; the server's log says more",
-                )
-            )
+            if task in self._tasks:
+                self._fail()
+        self._tasks.discard(task)
+
+
+def _patterns(shard: GroupShard) -> Collection[str]:
+    """Returns the patterns that members are subscribed by."""
+    return {pattern for group in shard.groups.values() for pattern in group.used_patterns()}
 
 
 def _records(entries: Iterable[Entry], now_ms: int) -> Iterable[tuple[int, bytes, bytes | None, tuple[()]]]:

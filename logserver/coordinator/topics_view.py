@@ -22,3 +22,11 @@ class TopicsView(Protocol):
     def names(self) -> Iterable[str]:
         """All topics but the server's own."""
         ...
+
+    def matching(self, pattern: str) -> tuple[str, ...]:
+        """The names among those that a regular expression matches, sorted.
+
+        Raises:
+            LogServerError: INVALID_REGULAR_EXPRESSION.
+        """
+        ...

@@ -1,7 +1,7 @@
 """One member's stream: heartbeats come in, assignments go out as soon as there are any."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 from grpc.aio import EOF
@@ -57,7 +57,9 @@ class MembershipStream:
         self._writing = asyncio.Lock()
         self._commits: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(_COMMITS_UNDER_WAY)
-        self._superseded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._unwatch: Callable[[], None] | None = None
+        # Gets the error that ends the stream from outside of reading and pushing.
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self, context: Context) -> None:
         """Serves the stream to its end.
@@ -65,44 +67,46 @@ class MembershipStream:
         Raises:
             LogServerError: the member can't be one (any more), or a command makes no sense.
         """
-        first = await context.read()
-        if first is EOF:
-            return
-        if first.WhichOneof("command") != "join":
-            raise _invalid("the first command of a membership has to be join")
-        await self._join(first.join, context)
-        key = (self._group_id, self._member_id)
-        before = self._streams.get(key)
-        if before is not None and not before._superseded.done():
-            before._superseded.set_result(None)
-        self._streams[key] = self
-        unwatch = self._groups.watch(*key, self._changed.set)
-        try:
-            # What has happened since the join.
-            self._changed.set()
-            await self._serve(context)
-        finally:
-            unwatch()
-            if self._streams.get(key) is self:
-                del self._streams[key]
-
-    async def _serve(self, context: Context) -> None:
         reading = asyncio.ensure_future(self._read(context))
         pushing = asyncio.ensure_future(self._push(context))
         try:
-            await asyncio.wait((reading, pushing, self._superseded), return_when=asyncio.FIRST_COMPLETED)
-            if self._superseded.done():
-                raise LogServerError(
+            await asyncio.wait((reading, pushing, self._failed), return_when=asyncio.FIRST_COMPLETED)
+            # Reading goes first: after the end of a membership there is nothing to push any more.
+            await next(side for side in (reading, self._failed, pushing) if side.done())
+        finally:
+            tasks = (reading, pushing, *self._commits)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._forget()
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+    def _register(self) -> None:
+        """Makes this the member's stream."""
+        key = (self._group_id, self._member_id)
+        before = self._streams.get(key)
+        if before is not None:
+            before._fail(
+                LogServerError(
                     ErrorCode.fenced_member_epoch,
                     f"the member {self._member_id!r} has opened another stream, which counts from here on",
                 )
-            for side in (reading, pushing):
-                if side.done():
-                    side.result()
-        finally:
-            for task in (reading, pushing, *self._commits):
-                task.cancel()
-            await asyncio.gather(reading, pushing, *self._commits, return_exceptions=True)
+            )
+        self._streams[key] = self
+        self._unwatch = self._groups.watch(*key, self._changed.set)
+
+    def _forget(self) -> None:
+        if self._unwatch is not None:
+            self._unwatch()
+        key = (self._group_id, self._member_id)
+        if self._streams.get(key) is self:
+            del self._streams[key]
+        if self._failed.done():
+            # Somebody may have failed it after its end.
+            self._failed.exception()
 
     async def _join(self, join: groups_pb2.Join, context: Context) -> None:
         self._check_count(join.owned)
@@ -124,22 +128,33 @@ class MembershipStream:
             client_host=_host(context),
         )
         async with self._deciding:
-            await self._tell(context, await self._groups.heartbeat(request))
+            answer = await self._groups.heartbeat(request)
+            self._register()
+            # Besides the answer, what has happened since.
+            self._changed.set()
+            await self._tell(context, answer)
 
     async def _read(self, context: Context) -> None:
+        first = await context.read()
+        if first is EOF:
+            return
+        if first.WhichOneof("command") != "join":
+            raise _invalid("the first command of a membership has to be join")
+        await self._join(first.join, context)
         while True:
             command = await context.read()
             if command is EOF:
+                await asyncio.gather(*self._commits)
                 return
             kind = command.WhichOneof("command")
             if kind == "heartbeat":
                 await self._heartbeat(command.heartbeat, context)
             elif kind == "commit":
-                await self._room.acquire()
                 self._check_count(command.commit.offsets)
+                await self._room.acquire()
                 task = asyncio.ensure_future(self._commit(command.commit, context))
                 self._commits.add(task)
-                task.add_done_callback(self._commits.discard)
+                task.add_done_callback(self._committed)
             elif kind == "leave":
                 # What has been committed before counts before.
                 await asyncio.gather(*self._commits)
@@ -152,10 +167,10 @@ class MembershipStream:
 
     async def _heartbeat(self, message: groups_pb2.Heartbeat, context: Context) -> None:
         self._check_count(message.owned)
-        # What the member owned before it knew of the last assignment says nothing about that.
-        counts = message.carried_out != 0 and message.carried_out == self._sequence
         subscription = _subscription(message.subscription) if message.HasField("subscription") else None
         async with self._deciding:
+            # What the member owned before it knew of the last assignment says nothing about that.
+            counts = message.carried_out != 0 and message.carried_out == self._sequence
             answer = await self._groups.heartbeat(
                 Heartbeat(
                     group_id=self._group_id,
@@ -224,6 +239,11 @@ class MembershipStream:
             await self._send(context, groups_pb2.MembershipResponse(commit=result))
         finally:
             self._room.release()
+
+    def _committed(self, task: asyncio.Task[None]) -> None:
+        self._commits.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
 
     async def _leave(self, message: groups_pb2.Leave, context: Context) -> None:
         if message.will_return and self._instance_id is None:

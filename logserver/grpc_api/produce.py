@@ -10,6 +10,7 @@ from logserver_segments.seams import Clock
 from logserverpb.v1 import log_pb2
 
 from logserver.broker import Broker, Partition
+from logserver.broker.topics import INTERNAL_TOPICS
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.calls import Calls
 from logserver.grpc_api.convert import check_count
@@ -81,6 +82,11 @@ class Production:
 
 
 def _payload(item: log_pb2.ProducePartition, partition: Partition, clock: Clock) -> bytes:
+    if partition.topic in INTERNAL_TOPICS:
+        raise LogServerError(
+            ErrorCode.invalid_topic_exception,
+            f"the topic {partition.topic!r} belongs to the server, and only the server writes to it",
+        )
     kind = item.WhichOneof("data")
     if kind == "batches":
         return item.batches

@@ -1,0 +1,37 @@
+"""Taking turns on the event loop: a crowd that comes at once must not keep others from it."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+_AT_A_TIME: Final = 25
+"""Decisions between two turns of the event loop: a few milliseconds."""
+
+
+class Turns:
+    """Lets so many through in each turn of the event loop, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def take(self) -> None:
+        """Returns at once or, if many have come in this turn already, in a later one."""
+        if not self._taken:
+            asyncio.get_running_loop().call_soon(self._next)
+        if self._taken < _AT_A_TIME and not self._waiting:
+            self._taken += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def _next(self) -> None:
+        self._taken = 0
+        while self._waiting and self._taken < _AT_A_TIME:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._taken += 1
+        if self._taken:
+            asyncio.get_running_loop().call_soon(self._next)
