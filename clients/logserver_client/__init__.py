@@ -5,6 +5,7 @@ background thread of the process, so a process must not fork after its first cli
 """
 
 from logserver_client._consume.range import OffsetRange
+from logserver_client._produce.deliveries import Deliveries
 from logserver_client._produce.futures import RecordFuture
 from logserver_client.admin import AdminClient
 from logserver_client.consumer import Consumer
@@ -87,6 +88,7 @@ __all__ = [
     "Consumer",
     "CoordinatorNotAvailable",
     "CorruptMessage",
+    "Deliveries",
     "DeliveryTimeout",
     "Endpoint",
     "FencedInstanceId",

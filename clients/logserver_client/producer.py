@@ -2,17 +2,21 @@
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Event
 from time import time_ns
 from types import TracebackType
 from typing import Any, Generic, TypeVar, Unpack, overload
 
+from logserver_records.codec import NO_HEADERS
+
 from logserver_client._background import BACKGROUND
 from logserver_client._produce.accumulator import PartitionQueue, TopicQueues
 from logserver_client._produce.batch import OnDelivery
+from logserver_client._produce.bulk import Bulk, pieces
 from logserver_client._produce.config import ProducerSettings, producer_config
 from logserver_client._produce.core import ProducerCore, serialized
+from logserver_client._produce.deliveries import Deliveries
 from logserver_client._produce.futures import RecordFuture
 from logserver_client._transport.options import DEFAULT_ADDRESS
 from logserver_client.errors import request_timed_out
@@ -155,15 +159,32 @@ class Producer(Generic[K, V]):
         queues = self._topics.get(topic)
         if queues is None:
             queues = self._ask_topic(topic)
-        if timestamp_ms is None:
-            timestamp_ms = time_ns() // _NS_PER_MS
         try:
             if partition is not None or self._chooses_partition:
                 queue = self._core.choose(queues, key_bytes, partition)
             elif key_bytes is None:
                 queue = queues.sticky
             else:
-                queue = queues.for_key(key_bytes)
+                queue = queues.by_key.get(key_bytes) or queues.for_key(key_bytes)
+            if timestamp_ms is None:
+                timestamp_ms = time_ns() // _NS_PER_MS
+                if not headers and on_delivery is None:
+                    # What `Accumulator.append` does for most records, without its calls: they take a third of the time.
+                    queue.acquire()
+                    try:
+                        batch = queue.open
+                        if batch is not None:
+                            builder = batch.builder
+                            assert builder is not None
+                            index = builder.record_count
+                            delta_ms = timestamp_ms - builder.base_timestamp_ms
+                            if builder.encode(index, delta_ms, key_bytes, value_bytes, NO_HEADERS) is not None:
+                                builder.record_count = index + 1
+                                if timestamp_ms > builder.max_timestamp_ms:
+                                    builder.max_timestamp_ms = timestamp_ms
+                                return RecordFuture(batch, index, timestamp_ms)
+                    finally:
+                        queue.release()
             future = self._append(queue, timestamp_ms, key_bytes, value_bytes, headers or (), on_delivery)
         except TypeError:
             self._core.check_types(key_bytes, value_bytes)
@@ -171,6 +192,55 @@ class Producer(Generic[K, V]):
         if future is None:
             return self._append_when_free(queue, timestamp_ms, key_bytes, value_bytes, headers or (), on_delivery)
         return future
+
+    def send_many(
+        self,
+        topic: str,
+        values: Iterable[V | None],
+        *,
+        keys: Iterable[K | None] | None = None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> Deliveries:
+        """Puts many records into their partitions' batches: as `send` for each, at a fraction of its cost.
+
+        Records of a partition keep their order. It blocks while the buffer is full, up to `max_block_ms` at a time.
+
+            deliveries = producer.send_many("flights", [b"UA 1", b"UA 2"], keys=[b"UA", b"UA"])
+            print(len(deliveries), deliveries.result()[0].offset)
+
+        Args:
+            values: of the records; read some thousands at a time, so for values that come slowly there is `send`.
+            keys: as many as values; without it no record has a key.
+            headers: of each of the records.
+            partition: of all the records.
+            timestamp_ms: of all the records; the time at which they are read unless given.
+
+        Returns:
+            The records' futures as a sequence, with a `result` of its own for all of them.
+
+        Raises:
+            ValueError: `keys` are more or fewer than `values`; those that go together may be under way.
+            LogServerError, TypeError: as `send`, for the first record that can't be sent. Others may be under way:
+                `deliveries` of the error tells which.
+        """
+        queues = self._topics.get(topic)
+        if queues is None:
+            queues = self._ask_topic(topic)
+        deliveries = Deliveries(RecordFuture)
+        bulk = Bulk(self._core, queues, deliveries, headers or (), partition, timestamp_ms, Event)
+        for some_keys, some in pieces(keys, values):
+            deadline_s: float | None = None
+            for freed in bulk.run(some_keys, some):
+                if freed is None:
+                    deadline_s = None
+                    continue
+                if deadline_s is None:
+                    deadline_s = time.monotonic() + self._max_block_s
+                if not self._wait(freed, deadline_s):
+                    bulk.refuse(self._core.full())
+        return deliveries
 
     def flush(self, timeout: float | None = None) -> None:
         """Sends what is buffered without lingering and returns when all of it has been acknowledged or has failed.
@@ -231,7 +301,10 @@ class Producer(Generic[K, V]):
             future = self._append(queue, timestamp_ms, key, value, headers, on_delivery, freed.set)
             if future is not None:
                 return future
-            # A callback runs where room would be made: it would wait for itself.
-            left_s = 0 if BACKGROUND.on_loop_thread() else deadline_s - time.monotonic()
-            if left_s <= 0 or not freed.wait(left_s):
+            if not self._wait(freed, deadline_s):
                 raise self._core.full()
+
+    def _wait(self, freed: Event, deadline_s: float) -> bool:
+        # A callback runs where room would be made: it would wait for itself.
+        left_s = 0 if BACKGROUND.on_loop_thread() else deadline_s - time.monotonic()
+        return left_s > 0 and freed.wait(left_s)

@@ -224,6 +224,12 @@ def with_append_time(buffer: Buffer, position: int, header: BatchHeader, append_
     return changed._replace(crc=int(crc))
 
 
+def write_header(header: BatchHeader, batch: bytearray) -> None:
+    """Writes this header over the first 61 bytes of a whole batch, with length and CRC set to fit."""
+    HEADER.pack_into(batch, 0, header[0], len(batch) - LENGTH_OVERHEAD, *header[2:])
+    _CRC.pack_into(batch, _CRC_START - _CRC.size, compute_crc(batch, 0, len(batch)))
+
+
 def reheader(header: BatchHeader, records: Buffer) -> bytes:
     """Returns a whole batch of this header over other record bytes, with length and CRC set to fit."""
     head = bytearray(HEADER.pack(header[0], _MIN_LENGTH + len(records), *header[2:]))

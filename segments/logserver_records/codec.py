@@ -13,7 +13,8 @@ How its reader is made safe for bytes from anywhere (read in its source, 0.12 to
 What it makes is bounded by what it reads: a record takes 7 bytes at least, and an object of some 200 bytes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from operator import index, lt
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -34,6 +35,7 @@ from logserver_records.batch import (
     next_batch,
     reheader,
     split,
+    write_header,
 )
 from logserver_records.compression import Compression, check_level, compress, decompress_pieces
 from logserver_records.errors import CorruptBatch
@@ -57,7 +59,8 @@ _MAX_INT64: Final = 0x7FFF_FFFF_FFFF_FFFF
 # One less than what 64 bits hold, so that the distance from -1 fits as well.
 _MAX_TIMESTAMP_MS: Final = _MAX_INT64 - 1
 _MAX_BATCH_BYTES: Final = 0x7FFF_FFFF
-_NO_HEADERS: list[tuple[str, bytes | None]] = []
+NO_HEADERS: Final[list[tuple[str, bytes | None]]] = []
+"""For `BatchBuilder.encode`: it takes a list and nothing else."""
 _PADDING: Final = bytes(16)
 _ATTRIBUTES: Final = slice(21, 23)
 _UNREADABLE: Final = (CorruptRecordException, UnicodeDecodeError, OverflowError, MemoryError)
@@ -114,12 +117,12 @@ class BatchBuilder:
     """
 
     __slots__ = (
-        "_append",
-        "_base_timestamp_ms",
         "_buffer",
         "_compression",
         "_level",
-        "_max_timestamp_ms",
+        "base_timestamp_ms",
+        "encode",
+        "max_timestamp_ms",
         "record_count",
     )
 
@@ -129,11 +132,19 @@ class BatchBuilder:
         check_level(compression, level)
         # The encoder takes its size as exclusive.
         encoder, self._buffer = _new_encoder(min(batch_size_bytes, _MAX_BATCH_BYTES) + 1)
-        self._append = encoder.append
+        self.encode: Callable[[int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]], Any] = (
+            encoder.append
+        )
+        """The encoder itself, for a caller to whom the checks of `append` are too much, from the second record on.
+
+        It takes `record_count`, the timestamp less `base_timestamp_ms`, key, value and headers as `plain_headers` makes
+        them, and returns None if the batch is full. The caller then keeps `record_count` and `max_timestamp_ms`.
+        """
         self._compression = compression
         self._level = level
-        self._base_timestamp_ms = NO_TIMESTAMP
-        self._max_timestamp_ms = NO_TIMESTAMP
+        self.base_timestamp_ms = NO_TIMESTAMP
+        """Of the first record."""
+        self.max_timestamp_ms = NO_TIMESTAMP
         self.record_count = 0
         """Records taken so far."""
 
@@ -157,29 +168,68 @@ class BatchBuilder:
             ValueError: a timestamp below -1 or above 2^63 - 2, or a header key that UTF-8 can't say.
             TypeError: another type than those above. The batch is as before, after either error.
         """
-        if timestamp_ms.__class__ is not int:
-            timestamp_ms = index(timestamp_ms)
-        if not NO_TIMESTAMP <= timestamp_ms <= _MAX_TIMESTAMP_MS:
-            raise ValueError(f"timestamp {timestamp_ms} is not from {NO_TIMESTAMP} to {_MAX_TIMESTAMP_MS}")
+        if timestamp_ms.__class__ is not int or not NO_TIMESTAMP <= timestamp_ms <= _MAX_TIMESTAMP_MS:
+            timestamp_ms = checked_timestamp(timestamp_ms)
         count = self.record_count
         if not count:
-            self._base_timestamp_ms = timestamp_ms
+            self.base_timestamp_ms = timestamp_ms
         # The encoder gets timestamps from 0 on, not as they are: a first one of -1 would mean "none yet" to it.
-        if (
-            self._append(
-                count,
-                timestamp_ms - self._base_timestamp_ms,
-                key,
-                value,
-                _plain_headers(headers) if headers else _NO_HEADERS,
-            )
-            is None
-        ):
+        delta_ms = timestamp_ms - self.base_timestamp_ms
+        if self.encode(count, delta_ms, key, value, plain_headers(headers) if headers else NO_HEADERS) is None:
             return False
         self.record_count = count + 1
-        if timestamp_ms > self._max_timestamp_ms:
-            self._max_timestamp_ms = timestamp_ms
+        if timestamp_ms > self.max_timestamp_ms:
+            self.max_timestamp_ms = timestamp_ms
         return True
+
+    def extend(
+        self,
+        timestamp_ms: int,
+        keys: Sequence[bytes | None] | None,
+        values: Sequence[bytes | None],
+        start: int = 0,
+        headers: Headers = (),
+    ) -> int:
+        """Adds records until the batch is full: as `append` for each, at a third of its cost.
+
+        Args:
+            timestamp_ms: of all these records.
+            keys: as many as values; None for records without a key.
+            values: those from `start` on.
+            headers: of each of these records.
+
+        Returns:
+            How many were taken.
+
+        Raises:
+            ValueError, TypeError: as `append`; `record_count` says how many were taken before.
+        """
+        if start >= len(values):
+            return 0
+        first = self.record_count
+        if not first and not self.append(timestamp_ms, None if keys is None else keys[start], values[start], headers):
+            return 0
+        count = self.record_count
+        place = start + count - first
+        delta_ms = checked_timestamp(timestamp_ms) - self.base_timestamp_ms
+        plain = plain_headers(headers) if headers else NO_HEADERS
+        encode = self.encode
+        try:
+            if keys is None:
+                for value in islice(values, place, None):
+                    if encode(count, delta_ms, None, value, plain) is None:
+                        break
+                    count += 1
+            else:
+                for key, value in zip(islice(keys, place, None), islice(values, place, None), strict=True):
+                    if encode(count, delta_ms, key, value, plain) is None:
+                        break
+                    count += 1
+        finally:
+            if count > self.record_count:
+                self.record_count = count
+                self.max_timestamp_ms = max(self.max_timestamp_ms, timestamp_ms)
+        return count - first
 
     def build(
         self,
@@ -197,33 +247,66 @@ class BatchBuilder:
         Raises:
             ValueError: there are no records, or more than a batch's length can say (2 GiB).
         """
-        count = self.record_count
-        if not count:
-            raise ValueError("a record batch needs at least one record")
-        attributes = self._compression.value
+        attributes = 0
         if is_transactional:
             attributes |= TRANSACTIONAL_MASK
         if is_control:
             attributes |= CONTROL_MASK
-        header = BatchHeader(
-            base_offset,
+        header = self._header(attributes, producer_id, producer_epoch, base_sequence)
+        header = header._replace(base_offset=base_offset, leader_epoch=leader_epoch)
+        return _finish(header, self._buffer, HEADER_SIZE, self._compression, self._level)
+
+    def take(self, producer_id: int, producer_epoch: int, base_sequence: int) -> bytes | bytearray:
+        """Returns the batch as `build` does, without a copy where there is no compression.
+
+        The builder is of no use after it: what is returned is the buffer that it has written into.
+
+        Raises:
+            ValueError: as `build`.
+        """
+        header = self._header(0, producer_id, producer_epoch, base_sequence)
+        if self._compression:
+            return _finish(header, self._buffer, HEADER_SIZE, self._compression, self._level)
+        if len(self._buffer) > _MAX_BATCH_BYTES:
+            raise _too_many(len(self._buffer) - HEADER_SIZE)
+        write_header(header, self._buffer)
+        return self._buffer
+
+    def _header(self, attributes: int, producer_id: int, producer_epoch: int, base_sequence: int) -> BatchHeader:
+        count = self.record_count
+        if not count:
+            raise ValueError("a record batch needs at least one record")
+        return BatchHeader(
             0,
-            leader_epoch,
+            0,
+            NO_LEADER_EPOCH,
             MAGIC,
             0,
-            attributes,
+            attributes | self._compression,
             count - 1,
-            self._base_timestamp_ms,
-            self._max_timestamp_ms,
+            self.base_timestamp_ms,
+            self.max_timestamp_ms,
             producer_id,
             producer_epoch,
             base_sequence,
             count,
         )
-        return _finish(header, self._buffer, HEADER_SIZE, self._compression, self._level)
 
 
-def _plain_headers(headers: Headers) -> list[tuple[str, bytes | None]]:
+def checked_timestamp(timestamp_ms: int) -> int:
+    """Returns a timestamp, -1 for none, as an int.
+
+    Raises:
+        ValueError: it is below -1 or above 2^63 - 2.
+        TypeError: it is no integer.
+    """
+    timestamp_ms = index(timestamp_ms)
+    if not NO_TIMESTAMP <= timestamp_ms <= _MAX_TIMESTAMP_MS:
+        raise ValueError(f"timestamp {timestamp_ms} is not from {NO_TIMESTAMP} to {_MAX_TIMESTAMP_MS}")
+    return timestamp_ms
+
+
+def plain_headers(headers: Headers) -> list[tuple[str, bytes | None]]:
     """Returns headers in the very types that the encoder takes; it checks the values itself."""
     plain = []
     for name, data in headers:
@@ -239,8 +322,12 @@ def _finish(header: BatchHeader, buffer: bytearray, start: int, compression: Com
     with memoryview(buffer) as whole, whole[start:] as records:
         body = compress(compression, records, level) if compression else records
         if len(body) > _MAX_BATCH_BYTES - HEADER_SIZE:
-            raise ValueError(f"{len(body)} bytes of records are more than a record batch can hold")
+            raise _too_many(len(body))
         return reheader(header, body)
+
+
+def _too_many(size_bytes: int) -> ValueError:
+    return ValueError(f"{size_bytes} bytes of records are more than a record batch can hold")
 
 
 def build_batch(

@@ -116,7 +116,7 @@ def test_keys_are_remembered_up_to_a_bound() -> None:
     world = Accumulating(partitions=3)
     queues = {key: world.topic.for_key(key) for key in (str(n).encode() for n in range(40_000))}
     assert all(world.topic.for_key(key) is queue for key, queue in queues.items())
-    assert len(world.topic._by_key) <= 16_384
+    assert len(world.topic.by_key) <= 16_384
 
 
 def test_new_partitions_are_taken_up() -> None:

@@ -154,7 +154,7 @@ def test_a_future_that_is_kept_does_not_keep_the_records(is_stamped: bool) -> No
     world = Accumulating()
     future = world.future(b"x")
     (batch,) = world.sealed()
-    builder = batch.append.__self__  # type: ignore[attr-defined]
+    builder = batch.builder
     if is_stamped:
         batch.stamp(1, 0, 0)
     batch.fail(client_closed("closed"))

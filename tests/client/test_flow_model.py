@@ -125,7 +125,8 @@ class FlowMachine(RuleBasedStateMachine):
             return False
         assert self.flow.send(batch)
         assert batch.payload is not None
-        self.wire.append((batch, batch.payload))
+        # A copy, as on a stream: the batch writes over its own when it gets another sequence.
+        self.wire.append((batch, bytes(batch.payload)))
         return True
 
     @rule()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from logserver_records import codec
-from logserver_records.batch import HEADER_SIZE, next_batch
+from logserver_records.batch import HEADER_SIZE, next_batch, write_header
 from logserver_records.codec import BatchBuilder, Record, build_batch, decode_batch, rebuild_batch
 from logserver_records.compression import Compression
 
@@ -267,3 +267,72 @@ def test_a_rebuilt_batch_keeps_timestamps_that_wrapped_around():
     header = next_batch(build_batch([(-1, None, None, ())]))._replace(base_timestamp=2**63 - 1)
     record = Record(0, -(2**63), None, None, ())
     assert decode_batch(rebuild_batch(header, [record]), max_decompressed_bytes=0) == [record]
+
+
+@given(
+    st.lists(st.tuples(st.none() | st.binary(max_size=20), st.none() | st.binary(max_size=300)), max_size=30),
+    st.integers(200, 2000),
+    st.booleans(),
+    st.lists(new_records, max_size=2),
+    st.integers(-1, MAX_TIMESTAMP),
+)
+def test_extend_takes_what_append_would_take(pairs, size_bytes, is_keyed, before, timestamp):
+    one_by_one, at_once = BatchBuilder(size_bytes), BatchBuilder(size_bytes)
+    for record in before:
+        assert one_by_one.append(*record) == at_once.append(*record)
+    keys = [key for key, _ in pairs] if is_keyed else None
+    values = [value for _, value in pairs]
+    taken = 0
+    for key, value in pairs:
+        if not one_by_one.append(timestamp, key if is_keyed else None, value, [("h", b"x")]):
+            break
+        taken += 1
+    assert at_once.extend(timestamp, keys, values, 0, [("h", b"x")]) == taken
+    assert at_once.record_count == one_by_one.record_count
+    if at_once.record_count:
+        assert at_once.build() == one_by_one.build()
+
+
+def test_extend_starts_where_it_is_told():
+    builder = BatchBuilder(ALL)
+    assert builder.extend(5, None, [b"0", b"1", b"2"], 1) == 2
+    assert builder.extend(6, [b"a", b"b", b"c"], [b"3", b"4", b"5"], 2) == 1
+    assert builder.extend(7, None, [b"6"], 1) == 0
+    assert [(record.timestamp, record.key, record.value) for record in taken(builder)] == [
+        (5, None, b"1"),
+        (5, None, b"2"),
+        (6, b"c", b"5"),
+    ]
+
+
+@pytest.mark.parametrize("bad", [5, "text"])
+def test_extend_stops_at_what_is_no_bytes_and_keeps_what_was_before(bad):
+    builder = BatchBuilder(ALL)
+    with pytest.raises(TypeError):
+        builder.extend(5, None, [b"0", b"1", bad, b"3"])
+    assert [record.value for record in taken(builder)] == [b"0", b"1"]
+    with pytest.raises(ValueError, match="timestamp -2"):
+        builder.extend(-2, None, [b"4"])
+    with pytest.raises(ValueError):
+        builder.extend(5, [b"k"], [b"4", b"5"])
+
+
+@pytest.mark.parametrize("compression", Compression)
+@given(st.lists(new_records, min_size=1, max_size=8), st.integers(0, 2**63 - 1), st.integers(0, 2**31 - 1))
+def test_take_gives_what_build_gives(compression, records, producer_id, sequence):
+    builder = BatchBuilder(ALL, compression)
+    for record in records:
+        builder.append(*record)
+    built = builder.build(producer_id=producer_id, producer_epoch=3, base_sequence=sequence)
+    assert bytes(builder.take(producer_id, 3, sequence)) == built
+
+
+def test_a_header_can_be_written_over_a_batch():
+    builder = BatchBuilder(ALL)
+    builder.append(5, None, b"x")
+    batch = builder.take(1, 2, 3)
+    assert isinstance(batch, bytearray)
+    write_header(next_batch(batch)._replace(producer_id=7, producer_epoch=8, base_sequence=9), batch)
+    again = BatchBuilder(ALL)
+    again.append(5, None, b"x")
+    assert batch == again.build(producer_id=7, producer_epoch=8, base_sequence=9)

@@ -5,7 +5,8 @@ most once until it has looked. What the user's thread and the loop both write is
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 from threading import Lock
 from typing import Final, Generic, TypeVar
@@ -62,25 +63,26 @@ class PartitionQueue:
 class TopicQueues:
     """The partitions of one topic, and which of them gets a record."""
 
-    __slots__ = ("_by_key", "_random", "queues", "sticky", "topic")
+    __slots__ = ("_random", "by_key", "queues", "sticky", "topic")
 
     def __init__(self, topic: str, partitions: int, batch_bytes: int, random: Random) -> None:
         self.topic = topic
         self._random = random
-        self._by_key: dict[bytes, PartitionQueue] = {}
+        self.by_key: dict[bytes | None, PartitionQueue] = {}
+        """The partitions of keys that came lately; never of None."""
         self.queues = [PartitionQueue(self, partition, batch_bytes) for partition in range(partitions)]
         self.sticky = random.choice(self.queues)
         """The partition of records without a key, until its batch is sealed (KIP-480)."""
 
     def for_key(self, key: bytes) -> PartitionQueue:
         """Returns the partition of a key; those of many short keys are remembered."""
-        queue = self._by_key.get(key)
+        queue = self.by_key.get(key)
         if queue is None:
             queue = self.queues[partition_for_key(key, len(self.queues))]
             if len(key) <= _CACHED_KEY_BYTES_MOST:
-                if len(self._by_key) >= _CACHED_KEYS_MOST:
-                    self._by_key = {}
-                self._by_key[key] = queue
+                if len(self.by_key) >= _CACHED_KEYS_MOST:
+                    self.by_key = {}
+                self.by_key[key] = queue
         return queue
 
     def next_sticky(self) -> None:
@@ -92,7 +94,7 @@ class TopicQueues:
     def grow(self, partitions: int, batch_bytes: int) -> None:
         """Adds partitions that the topic has got; keys go where they would from the start on."""
         self.queues += [PartitionQueue(self, p, batch_bytes) for p in range(len(self.queues), partitions)]
-        self._by_key = {}
+        self.by_key = {}
 
 
 class Accumulator(Generic[F]):
@@ -165,20 +167,64 @@ class Accumulator(Generic[F]):
             TypeError, ValueError: as `BatchBuilder.append`.
             LogServerError: as `check`.
         """
+        placed = self.place(queue, timestamp_ms, key, value, headers, on_delivery, wake)
+        return None if placed is None else self._new_future(*placed, timestamp_ms)
+
+    def place(
+        self,
+        queue: PartitionQueue,
+        timestamp_ms: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        on_delivery: OnDelivery | None = None,
+        wake: Callable[[], None] | None = None,
+    ) -> tuple[Batch, int] | None:
+        """As `append`, but returns the record's batch and its index there."""
         queue.acquire()
         try:
             batch = queue.open
             if batch is not None:
-                if batch.append(timestamp_ms, key, value, headers):
-                    index = batch.count
-                    batch.count = index + 1
-                    if on_delivery is not None:
-                        batch.add_delivery(index, timestamp_ms, on_delivery)
-                    return self._new_future(batch, index, timestamp_ms)
+                index = _append(batch, timestamp_ms, key, value, headers, on_delivery)
+                if index is not None:
+                    return batch, index
                 self._seal(batch)
         finally:
             queue.release()
-        return self._append_to_new(queue, timestamp_ms, key, value, headers, on_delivery, wake)
+        return self._place_in_new(queue, timestamp_ms, key, value, headers, on_delivery, wake)
+
+    def extend(
+        self,
+        queue: PartitionQueue,
+        timestamp_ms: int,
+        keys: Sequence[bytes | None] | None,
+        values: Sequence[bytes | None],
+        start: int,
+        headers: Headers,
+    ) -> tuple[Batch, int, int] | None:
+        """Adds records to the partition's open batch, from index `start` on, as many as it takes.
+
+        Args:
+            keys: as many as values; None for records without a key.
+
+        Returns:
+            The batch, the index there of the first, and how many were taken; None if no batch is open. What `place`
+            does with the next record says why it wasn't taken.
+        """
+        queue.acquire()
+        try:
+            batch = queue.open
+            if batch is None:
+                return None
+            builder = batch.builder
+            assert builder is not None
+            first = builder.record_count
+            # Such an error is of the record behind those that were taken: `place` says the same of it.
+            with suppress(TypeError, ValueError):
+                builder.extend(timestamp_ms, keys, values, start, headers)
+            return batch, first, builder.record_count - first
+        finally:
+            queue.release()
 
     # The event loop.
 
@@ -251,7 +297,7 @@ class Accumulator(Generic[F]):
         batch.reserved_bytes = 0
         self.pool.release(reserved_bytes)
 
-    def _append_to_new(
+    def _place_in_new(
         self,
         queue: PartitionQueue,
         timestamp_ms: int,
@@ -260,7 +306,7 @@ class Accumulator(Generic[F]):
         headers: Headers,
         on_delivery: OnDelivery | None,
         wake: Callable[[], None] | None,
-    ) -> F | None:
+    ) -> tuple[Batch, int] | None:
         self._check(key, value, headers)
         reserve_bytes = max(queue.batch_bytes, HEADER_SIZE + record_bytes(key, value, headers))
         if not self.pool.try_reserve(reserve_bytes, wake):
@@ -271,19 +317,20 @@ class Accumulator(Generic[F]):
             if self.is_closed:
                 # Between the check above and the lock.
                 self._check(key, value, headers)
-            if batch is None or not batch.append(timestamp_ms, key, value, headers):
-                if batch is not None:
+            index = None
+            if batch is not None:
+                # Another thread has opened it meanwhile.
+                index = _append(batch, timestamp_ms, key, value, headers, on_delivery)
+                if index is None:
                     self._seal(batch)
+            if batch is None or index is None:
                 batch = self._new_batch(queue, reserve_bytes)
-                batch.append(timestamp_ms, key, value, headers)
+                index = _append(batch, timestamp_ms, key, value, headers, on_delivery)
+                assert index is not None, "a batch takes its first record whatever its size"
                 queue.open = batch
                 reserve_bytes = 0
                 self.unfinished[batch] = None
                 self._lingering.append(batch)
-            index = batch.count
-            batch.count = index + 1
-            if on_delivery is not None:
-                batch.add_delivery(index, timestamp_ms, on_delivery)
         finally:
             queue.release()
             # Another thread's batch took the record, or the record was refused.
@@ -291,7 +338,7 @@ class Accumulator(Generic[F]):
         if not self._is_linger_watched:
             self._is_linger_watched = True
             self._announce_work()
-        return self._new_future(batch, index, timestamp_ms)
+        return batch, index
 
     def _new_batch(self, queue: PartitionQueue, reserved_bytes: int) -> Batch:
         builder = BatchBuilder(queue.batch_bytes, self._compression, self._compression_level)
@@ -310,7 +357,7 @@ class Accumulator(Generic[F]):
     def _seal(self, batch: Batch) -> None:
         queue = batch.queue
         queue.open = None
-        batch.is_sealed = True
+        batch.seal()
         unused_bytes = max(batch.reserved_bytes - batch.size_bytes, 0)
         batch.reserved_bytes -= unused_bytes
         queue.sealed.append(batch)
@@ -326,6 +373,25 @@ class Accumulator(Generic[F]):
         if not self.is_work_announced:
             self.is_work_announced = True
             self._on_work()
+
+
+def _append(
+    batch: Batch,
+    timestamp_ms: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Headers,
+    on_delivery: OnDelivery | None,
+) -> int | None:
+    """Adds a record to an open batch, under its queue's lock; returns its index there, None if there is no room."""
+    builder = batch.builder
+    assert builder is not None
+    index = builder.record_count
+    if not builder.append(timestamp_ms, key, value, headers):
+        return None
+    if on_delivery is not None:
+        batch.add_delivery(index, timestamp_ms, on_delivery)
+    return index
 
 
 def record_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:

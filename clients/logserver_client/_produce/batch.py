@@ -5,8 +5,16 @@ from collections.abc import Callable
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Final
 
-from logserver_records.batch import HEADER_SIZE, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, read_header, reheader
-from logserver_records.codec import BatchBuilder, Headers, decode_batch
+from logserver_records.batch import (
+    HEADER_SIZE,
+    NO_PRODUCER_EPOCH,
+    NO_PRODUCER_ID,
+    NO_SEQUENCE,
+    read_header,
+    reheader,
+    write_header,
+)
+from logserver_records.codec import BatchBuilder, decode_batch
 from logserver_records.compression import Compression
 
 from logserver_client.errors import LogServerError
@@ -35,14 +43,13 @@ class Batch:
     """
 
     __slots__ = (
-        "_builder",
         "_deliveries",
         "_event",
         "_waiters",
-        "append",
         "append_time_ms",
         "base_offset",
         "base_sequence",
+        "builder",
         "count",
         "created_s",
         "deadline_s",
@@ -69,16 +76,17 @@ class Batch:
         reserved_bytes: int,
     ) -> None:
         self.queue = queue
-        self._builder: BatchBuilder | None = builder
-        self.append: Callable[[int, bytes | None, bytes | None, Headers], bool] = builder.append
-        """`BatchBuilder.append` of this batch, bound: one look-up less for each record."""
+        self.builder: BatchBuilder | None = builder
+        """Takes the records; only while the batch is open, under its queue's lock."""
         self.count = 0
+        """Of records, set when the batch is sealed."""
         self.created_s = created_s
         self.deadline_s = deadline_s
         self.reserved_bytes = reserved_bytes
         """What it takes of the buffer memory; given back when it ends."""
         self.is_sealed = False
-        self.payload: bytes | None = None
+        self.payload: bytes | bytearray | None = None
+        """The record batch; a bytearray is written over when the batch gets another sequence."""
 
         self.producer_id = NO_PRODUCER_ID
         self.producer_epoch = NO_PRODUCER_EPOCH
@@ -154,7 +162,13 @@ class Batch:
         """Bytes on the way: those of the payload, before it is built those of the uncompressed batch."""
         if self.payload is not None:
             return len(self.payload)
-        return self._builder.size_bytes if self._builder is not None else 0
+        return self.builder.size_bytes if self.builder is not None else 0
+
+    def seal(self) -> None:
+        """Says that no more records come; under the queue's lock."""
+        assert self.builder is not None
+        self.is_sealed = True
+        self.count = self.builder.record_count
 
     def stamp(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         """Sets producer id, epoch and base sequence, building the batch the first time.
@@ -163,11 +177,9 @@ class Batch:
             ValueError: the records can't be built into a batch (2 GiB).
         """
         if self.payload is None:
-            assert self._builder is not None
-            self.payload = self._builder.build(
-                producer_id=producer_id, producer_epoch=producer_epoch, base_sequence=base_sequence
-            )
-            self._forget_builder()
+            assert self.builder is not None
+            self.payload = self.builder.take(producer_id, producer_epoch, base_sequence)
+            self.builder = None
         elif (producer_id, producer_epoch, base_sequence) != (
             self.producer_id,
             self.producer_epoch,
@@ -176,7 +188,11 @@ class Batch:
             header = read_header(self.payload)._replace(
                 producer_id=producer_id, producer_epoch=producer_epoch, base_sequence=base_sequence
             )
-            self.payload = reheader(header, memoryview(self.payload)[HEADER_SIZE:])
+            if isinstance(self.payload, bytearray):
+                # What was written to a stream is a copy.
+                write_header(header, self.payload)
+            else:
+                self.payload = reheader(header, memoryview(self.payload)[HEADER_SIZE:])
         self.producer_id = producer_id
         self.producer_epoch = producer_epoch
         self.base_sequence = base_sequence
@@ -204,8 +220,7 @@ class Batch:
                 builder.append(record.timestamp_ms, record.key, record.value, record.headers)
             reserved = self.reserved_bytes // 2 if first else self.reserved_bytes - self.reserved_bytes // 2
             part = Batch(self.queue, builder, self.created_s, self.deadline_s, reserved)
-            part.count = len(half)
-            part.is_sealed = True
+            part.seal()
             if self.base_sequence != NO_SEQUENCE:
                 part.stamp(self.producer_id, self.producer_epoch, add_sequence(self.base_sequence, first))
             else:
@@ -222,14 +237,10 @@ class Batch:
         self._end()
         return [part for _, part in parts]
 
-    def _forget_builder(self) -> None:
-        # The bound method too, or futures that a user keeps would keep the records.
-        self._builder = None
-        self.append = _sealed
-
     def _end(self) -> None:
+        # Futures that a user keeps must not keep the records.
         self.payload = None
-        self._forget_builder()
+        self.builder = None
         with _ending:
             assert not self.done, "a batch ends once"
             self.done = True
@@ -259,11 +270,6 @@ _UNLIMITED_BYTES: Final = 0x7FFF_FFFF
 def add_sequence(sequence: int, count: int) -> int:
     """Returns the sequence so many records on; it wraps behind 2^31 - 1 (Kafka: `DefaultRecordBatch`)."""
     return (sequence + count) & 0x7FFF_FFFF
-
-
-def _sealed(timestamp_ms: int, key: bytes | None, value: bytes | None, headers: Headers = ()) -> bool:
-    """`Batch.append` of a batch that has been built: it is full."""
-    return False
 
 
 def _call(callback: Callable[..., None], *arguments: object) -> None:

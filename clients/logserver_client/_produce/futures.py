@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from logserver_client._produce.batch import Batch
 from logserver_client.errors import LogServerError
 from logserver_client.types import RecordMetadata
+
+F = TypeVar("F", bound="BaseRecordFuture")
 
 _NOT_YET: Final = "the record has not been acknowledged yet"
 
@@ -28,6 +30,13 @@ class BaseRecordFuture:
         if not batch.done:
             return False
         return not batch.parts or self._located().done
+
+    def add_done_callback(self: F, callback: Callable[[F], Any]) -> None:
+        """Has `callback(future)` called when the record has been acknowledged or has failed, at once if it has.
+
+        It is called where the client works (its thread, or the event loop), which it must not block.
+        """
+        self._batch.add_waiter(self._index, lambda batch, index: callback(self))
 
     def _located(self) -> Batch:
         """Returns the record's batch, following splits, and remembers the place."""
@@ -68,13 +77,6 @@ class RecordFuture(BaseRecordFuture):
         """
         self._wait(timeout)
         return self._located().error
-
-    def add_done_callback(self, callback: Callable[["RecordFuture"], Any]) -> None:
-        """Has `callback(future)` called when the record has been acknowledged or has failed, at once if it has.
-
-        It is called on the client's thread, which it must not block.
-        """
-        self._batch.add_waiter(self._index, lambda batch, index: callback(self))
 
     def _wait(self, timeout: float | None) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -118,10 +120,6 @@ class AioRecordFuture(BaseRecordFuture):
         """
         self._check_done()
         return self._located().error
-
-    def add_done_callback(self, callback: Callable[["AioRecordFuture"], Any]) -> None:
-        """Has `callback(future)` called in the event loop when the record is acknowledged or has failed."""
-        self._batch.add_waiter(self._index, lambda batch, index: callback(self))
 
     def _check_done(self) -> None:
         if not self.done():

@@ -6,6 +6,7 @@ Fields are numbered as in `log.proto`; a message's own length comes before its b
 from collections.abc import Iterable
 from typing import Any, Final
 
+from logserver_records.batch import Buffer
 from logserverpb.v1 import log_pb2
 
 _METHOD: Final = "/logserver.v1.Log/ProduceStream"
@@ -33,9 +34,9 @@ def varint(number: int) -> bytes:
     return bytes(digits)
 
 
-def encode_request(correlation_id: int, acks: int, partitions: Iterable[tuple[str, int, bytes]]) -> bytes:
+def encode_request(correlation_id: int, acks: int, partitions: Iterable[tuple[str, int, Buffer]]) -> bytes:
     """Returns a `ProduceStreamRequest` of (topic, partition, record batches)."""
-    parts = [_CORRELATION_ID, varint(correlation_id), _ACKS, varint(acks)]
+    parts: list[Buffer] = [_CORRELATION_ID, varint(correlation_id), _ACKS, varint(acks)]
     for topic, partition, batches in partitions:
         fields = log_pb2.ProducePartition(topic=topic, partition=partition).SerializeToString()
         head = fields + _BATCHES + varint(len(batches))

@@ -2,15 +2,17 @@
 
 import asyncio
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import time_ns
 from types import TracebackType
 from typing import Any, Generic, TypeVar, Unpack, overload
 
 from logserver_client._produce.accumulator import PartitionQueue, TopicQueues
 from logserver_client._produce.batch import OnDelivery
+from logserver_client._produce.bulk import Bulk, pieces
 from logserver_client._produce.config import ProducerSettings, producer_config
 from logserver_client._produce.core import ProducerCore, serialized
+from logserver_client._produce.deliveries import AioDeliveries
 from logserver_client._produce.futures import AioRecordFuture
 from logserver_client._transport.options import DEFAULT_ADDRESS
 from logserver_client.errors import request_timed_out
@@ -20,6 +22,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 RecordFuture = AioRecordFuture
+Deliveries = AioDeliveries
 
 _NS_PER_MS = 1_000_000
 
@@ -120,6 +123,44 @@ class Producer(Generic[K, V]):
             # Once a batch: a loop of sends must let the event loop send.
             await asyncio.sleep(0)
         return future
+
+    async def send_many(
+        self,
+        topic: str,
+        values: Iterable[V | None],
+        *,
+        keys: Iterable[K | None] | None = None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> AioDeliveries:
+        """Puts many records into their partitions' batches: as `send` for each, at a fraction of its cost.
+
+        It returns once they are there, with their futures as a sequence, which can also be awaited as a whole.
+        Arguments and errors are those of the synchronous `send_many`.
+        """
+        queues = self._accumulator.topics.get(topic)
+        if queues is None:
+            queues = await self._ask_topic(topic)
+        deliveries = AioDeliveries(AioRecordFuture)
+        bulk = Bulk(self._core, queues, deliveries, headers or (), partition, timestamp_ms, asyncio.Event)
+        loop = asyncio.get_running_loop()
+        for some_keys, some in pieces(keys, values):
+            deadline_s: float | None = None
+            for freed in bulk.run(some_keys, some):
+                if freed is None:
+                    deadline_s = None
+                    # Once a batch: the event loop must get to send.
+                    await asyncio.sleep(0)
+                    continue
+                if deadline_s is None:
+                    deadline_s = loop.time() + self._max_block_s
+                try:
+                    async with asyncio.timeout_at(deadline_s):
+                        await freed.wait()
+                except TimeoutError:
+                    bulk.refuse(self._core.full())
+        return deliveries
 
     async def flush(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Sends what is buffered without lingering and returns when all of it has been acknowledged or has failed.
