@@ -28,12 +28,18 @@ _GIB: Final = 1 << 30
 _BARE: Final = "bare"
 _FLUSHED: Final = "bare + flush"
 _SINGLE: Final = "bare, single records"
+_MANY: Final = "sync, send_many"
+_MANY_RECORDS: Final = 1_000
+_CLAIMED: Final = ("sync", _MANY)
+"""The clients that the claim is held against."""
+
 _SINGLE_PART: Final = 20
 """The stream of single records carries this part of the records only: it is slow."""
 
 _NOTES: Final = (
     "sync, aio: the bundled client with its defaults (acks=all, idempotent), topics with flush.messages=1; produce "
     "ends when all is acknowledged; consume reads from the page cache, record by record",
+    f"sync, send_many: the same with {_MANY_RECORDS:,} records in each call, made into lists while the clock runs",
     "bare: a grpc.aio stream to a server in its own process that does nothing with the messages. It carries as many "
     "messages of the same mean size as the bundled client was seen to send, as many of them unanswered at a time, and "
     "answers of the same mean size",
@@ -114,7 +120,7 @@ class Benchmark:
             _FLUSHED: (terms._replace(durable=True), in_flight),
             _SINGLE: (single, max(single_in_flight, 1)),
         }
-        runs: dict[str, list[Any]] = {name: [] for name in ("sync", _BARE, "aio", _FLUSHED, _SINGLE)}
+        runs: dict[str, list[Any]] = {name: [] for name in ("sync", _BARE, _MANY, "aio", _FLUSHED, _SINGLE)}
         for number in range(self._rounds):
             progress(f"{case}: round {number + 1} of {self._rounds}")
             for name, of in runs.items():
@@ -124,7 +130,8 @@ class Benchmark:
                 else:
                     peers.topics.delete(topic)
                     topic = self._new_topic(case)
-                    of.append(peers.bundled(name, "produce", topic=topic, **job))
+                    more = {"at_once": _MANY_RECORDS} if name == _MANY else {}
+                    of.append(peers.bundled(name.partition(",")[0], "produce", topic=topic, **job, **more))
                     stored = peers.topics.records(topic)
                     if stored != case.records + 1:
                         raise AssertionError(f"{stored} records are stored instead of {case.records + 1}")
@@ -175,15 +182,15 @@ class Benchmark:
                     **_cpu_cells("server", carried[name], of),
                 }
             )
-            if name == "sync" and case.record_bytes == CLAIMED_BYTES and ratio is not None:
-                self._judge(table, ratio)
+            if name in _CLAIMED and case.record_bytes == CLAIMED_BYTES and ratio is not None:
+                self._judge(table, name, ratio)
             for number, run in enumerate(of):
                 self._report.runs.append({"case": str(case), "client": name, "round": number + 1, **run})
         table.notes.append(messages)
 
-    def _judge(self, table: Table, ratio: Spread) -> None:
+    def _judge(self, table: Table, name: str, ratio: Spread) -> None:
         verdict = "reached" if ratio.median >= TARGET else "NOT reached"
-        table.notes.append(f"claim: ratio of sync at least {TARGET}: {ratio.median:.2f}, {verdict}")
+        table.notes.append(f"claim: ratio of {name} at least {TARGET}: {ratio.median:.2f}, {verdict}")
 
 
 def _single_records(case: Case) -> Terms:

@@ -21,6 +21,7 @@ def produce(
     keyed: bool,
     settings: dict[str, Any] | None = None,
     watch: bool = False,
+    at_once: int = 1,
 ) -> Any:
     """Sends records as fast as `send` takes them and ends when all are acknowledged.
 
@@ -29,13 +30,18 @@ def produce(
     Args:
         settings: of the producer.
         watch: tell what went over the stream, too.
+        at_once: more than one record goes in a call of `send_many`.
     """
     pool, key_pool = values(value_bytes), keys()
     with watched() if watch else nullcontext() as traffic, Producer(address, **(settings or {})) as producer:
         producer.send(topic, b"", partition=0).result()
         with Meter(server_pid) as meter:
             send = producer.send
-            if keyed:
+            if at_once > 1:
+                of_values, of_keys = endless(pool, records), endless(key_pool, records)
+                while some := list(islice(of_values, at_once)):
+                    producer.send_many(topic, some, keys=list(islice(of_keys, len(some))) if keyed else None)
+            elif keyed:
                 for key, value in zip(endless(key_pool, records), endless(pool, records), strict=True):
                     send(topic, value, key=key)
             else:
