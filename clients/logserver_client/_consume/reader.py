@@ -77,7 +77,7 @@ class Piece:
         records = self._records
         left = length_hint(self.rest)
         try:
-            return self._start_position if left == len(records) else records[-left - 1].offset
+            return self._start_position if records and left == len(records) else records[-left - 1].offset
         except IndexError:
             return None
 
