@@ -68,6 +68,16 @@ def test_with_log_append_time_the_server_sets_the_time() -> None:
     assert [record.timestamp_ms for record in records_in(read(box.log, 0).data)] == [NOW + 5] * 2
 
 
+def test_a_duplicate_is_answered_with_the_time_it_was_stored_at() -> None:
+    for by_server, time in ((True, NOW + 5), (False, -1)):
+        box = Box(replace(SMALL, log_append_time=by_server))
+        payload = batch(b"a", timestamps=[1], producer=(7, 0, 0))
+        first = box.log.append(payload, 0, NOW + 5)
+        again = box.log.append(payload, 0, NOW + 9)
+        assert first.append_time_ms == again.append_time_ms == time
+        assert again == first._replace(duplicate=True)
+
+
 @pytest.mark.parametrize(
     ("payload", "error", "message"),
     [

@@ -55,6 +55,20 @@ def _keys(box: Box, keys: Sequence[bytes], **options: int) -> None:
         box.append(keyed((key, b"%d" % number), **options))
 
 
+def test_what_was_compacted_holds_neither_files_nor_mappings() -> None:
+    box = Box(COMPACT)
+    _keys(box, [b"a", b"b"] * 15)
+    read_all(box.log)
+    _clean(box)
+    read_all(box.log)
+    # A file each of the segments there are now, not of those that were: their space would not be given back.
+    segments = len(box.log.segments)
+    assert segments > 3
+    assert len(box.directory.resources.files) == box.disk.open_files == segments
+    # The active segment has no mapping; others have up to three, with their indexes.
+    assert len(box.directory.resources.maps) <= 3 * (segments - 1)
+
+
 def test_the_last_value_of_each_key_stays_at_its_offset() -> None:
     box = Box(COMPACT)
     _keys(box, [b"a", b"b", b"a", b"c", b"a", b"b"] * 3)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 
 import pytest
+from logserver_records.batch import split
 from logserver_segments.errors import LogOffline, OffsetOutOfRange, ReadFailed
 from logserver_segments.reading import Slice
 
@@ -131,6 +132,31 @@ async def test_a_read_under_way_survives_that_its_segment_is_deleted() -> None:
         # Its index was still to be read.
         return
     assert records_in(found.data)[0].offset == 5
+
+
+async def test_a_read_in_a_gap_goes_on_at_the_log_start_that_was_raised_meanwhile() -> None:
+    # As another program's compaction leaves one, at the end of a segment.
+    workers = HeldWorkers()
+    workers.hold = False
+    box = _filled(workers=workers)
+    segment = box.log.segments[0]
+    behind = box.log.offset_behind(segment)
+    box.directory.close()
+    content = bytes(box.disk.inode(segment.path).data)
+    (_, last) = list(split(content))[-1]
+    box.disk.damage(segment.path, content[: -last.size])
+    box.open()
+    box.disk.cold = lambda path: path.endswith(".log")
+    assert records_in(read(box.log, behind - 1).data)[0].offset == behind
+    workers.hold = True
+    found = box.log.read(behind - 1, 1)
+    assert not isinstance(found, Slice)
+    reading = asyncio.ensure_future(_awaited(found))
+    await workers.reached()
+    box.log.delete_records_before(behind + 2)
+    workers.hold = False
+    workers.release()
+    assert records_in((await reading).data)[0].offset == behind + 2
 
 
 async def test_a_read_that_has_not_begun_when_its_segment_goes_is_out_of_range() -> None:

@@ -383,6 +383,19 @@ def test_a_log_may_be_closed_and_opened_again_and_again() -> None:
     assert len(read_all(box.log)) == 100
 
 
+def test_a_closed_log_is_told_nothing_of_what_it_had_handed_over() -> None:
+    box = Box(committer=DelayingCommitter)
+    box.append(batch(b"x"))
+    box.committer.begin_round(0.0)
+    box.append(batch(b"y"))
+    listener, old = box.listener, box.log
+    box.directory.close_log("topic", 0)
+    box.committer.finish(0.0)
+    assert listener.committed == [] and old.committed_offset == 0
+    # What was written counts when it is opened again.
+    assert box.open_log().committed_offset == 2
+
+
 def test_opening_again_reads_only_what_came_since() -> None:
     box = Box()
     box.fill(300)
@@ -505,6 +518,26 @@ def test_flush_ms_is_kept_by_the_tick() -> None:
         box.directory.tick()
         assert (len(box.disk.syncs) > synced) is flushed
     assert len(box.disk.syncs) == synced + 1
+
+
+@pytest.mark.parametrize("by", ["time", "count"])
+def test_flush_ms_begins_anew_after_each_flush(by: str) -> None:
+    box = Box(replace(SMALL, flush_messages=5, flush_ms=500))
+    box.fill(2)
+    box.directory.tick()
+    if by == "time":
+        box.clock.advance(500)
+        box.directory.tick()
+    else:
+        box.clock.advance(400)
+        box.fill(3)
+    synced = len(box.disk.syncs)
+    assert synced
+    box.fill(1)
+    for ms, flushed in ((0, False), (499, False), (1, True)):
+        box.clock.advance(ms)
+        box.directory.tick()
+        assert (len(box.disk.syncs) > synced) is flushed
 
 
 def test_flush_messages_counts_records() -> None:

@@ -48,6 +48,20 @@ def test_a_log_whose_flush_failed_is_offline_and_says_why(lines: Lines) -> None:
     assert (line["log"], line["kept_up_to"]) == ("topic-0", 3)
 
 
+def test_a_lost_log_that_is_closed_still_says_what_took_it_offline() -> None:
+    box = Box()
+    box.fill(3)
+    box.disk.fail("sync", "*.log", errno.EIO, times=None)
+    with pytest.raises(LogOffline):
+        box.append(batch(b"lost"))
+    reason = box.log.offline
+    assert reason is not None and "failed to flush" in reason
+    box.log.close()
+    assert box.log.offline == reason
+    with pytest.raises(LogOffline, match="failed to flush"):
+        box.log.read(0, 1)
+
+
 def test_what_was_lost_is_cut_off_and_never_counts_again() -> None:
     box = _lost()
     assert (box.log.committed_offset, box.log.log_end_offset) == (3, 3)
@@ -178,6 +192,24 @@ def test_a_disk_that_fails_to_write_takes_the_log_offline_with_nothing_stored() 
     box.directory.close_log("topic", 0)
     box.open_log()
     assert len(read_all(box.log)) == 3
+
+
+def test_what_waits_for_its_flush_when_a_write_fails_never_counts_as_durable() -> None:
+    box = Box(committer=DelayingCommitter)
+    box.append(batch(b"kept"))
+    now = box.committer.finish(0.0)
+    box.append(batch(b"being flushed"))
+    box.committer.begin_round(now)
+    box.append(batch(b"waiting"))
+    box.disk.fail("write", "*.log")
+    with pytest.raises(WriteFailed):
+        box.append(batch(b"failed"))
+    # They have been cut off already.
+    assert (box.log.committed_offset, box.log.log_end_offset) == (1, 1)
+    box.committer.finish(now)
+    assert box.listener.committed == [1] and box.log.committed_offset == 1
+    assert len(box.listener.losses) == 1
+    box.log.check_invariant()
 
 
 def test_a_file_that_can_not_be_opened_stores_nothing_and_keeps_the_log() -> None:

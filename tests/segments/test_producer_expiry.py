@@ -3,6 +3,9 @@
 from logserver_records.batch import BatchHeader
 from logserver_segments.producer_state import ProducerStates
 
+from .support import Box
+from .support import batch as encoded
+
 HOUR_MS = 3_600_000
 NOW_MS = 1_800_000_000_000
 OLD_MS = 1_000
@@ -36,3 +39,16 @@ def test_a_producer_known_from_before_the_start_gets_its_whole_lifetime() -> Non
     assert states.expire(NOW_MS + 9 * HOUR_MS, HOUR_MS) == 0
     assert states.expire(NOW_MS + 10 * HOUR_MS, HOUR_MS) == 0
     assert states.expire(NOW_MS + 10 * HOUR_MS + 1, HOUR_MS) == 1
+
+
+def test_a_forgotten_producer_stays_forgotten_over_a_stop() -> None:
+    box = Box()
+    box.append(encoded(b"x", producer=(7, 0, 0)))
+    # Writes a snapshot as of this very offset.
+    box.reopen()
+    box.directory.expire_producers()
+    box.clock.advance(box.config.producer_expiration_ms + 1)
+    box.directory.expire_producers()
+    assert not len(box.log.producers)
+    box.reopen()
+    assert not len(box.log.producers)
