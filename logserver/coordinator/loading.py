@@ -63,6 +63,8 @@ async def load(shard: GroupShard, partition: Partition) -> Loaded:
             latest.pop(key, None)
             if record.value is not None:
                 latest[key] = _Latest(record.value, record.timestamp_ms, record.offset)
+        if found.next_offset <= offset:
+            raise _damaged(partition, offset, "there is no whole batch")
         offset = found.next_offset
         # The event loop has others to serve.
         await asyncio.sleep(0)
@@ -80,7 +82,7 @@ def _records(partition: Partition, data: Buffer) -> Iterator[Record]:
         if header.is_control:
             continue
         try:
-            yield from decode_batch(data, position, max_decompressed_bytes=_MAX_DECOMPRESSED)
+            yield from decode_batch(data, position, max_decompressed_bytes=_MAX_DECOMPRESSED, verify_crc=True)
         except RecordError as error:
             raise _damaged(partition, header.base_offset, error) from error
 

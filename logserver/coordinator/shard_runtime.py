@@ -32,6 +32,9 @@ _DECISIONS_AT_A_TIME: Final = 50
 _AGAIN_S: Final = 5.0
 """When to read a shard again that a fault has ended."""
 
+_READ_AGAIN_S: Final = 30.0
+"""When to read a shard again that the disk did not give."""
+
 _NONE: Final = -1
 
 Watcher = Callable[[], None]
@@ -126,6 +129,9 @@ class ShardRuntime:
             self._refusal = LogServerError(ErrorCode.coordinator_not_available, error.message)
             _log.error("groups are not available", partition=str(self.partition), reason=error.message)
             self._read.set()
+            if error.code is not ErrorCode.coordinator_not_available:
+                # Not what is stored is at fault, but the disk, and that may pass.
+                self._begin_after(_READ_AGAIN_S)
             return
         now_ms = self._clock.now_ms()
         shard.loaded(now_ms)
@@ -269,8 +275,10 @@ class ShardRuntime:
         )
         # So that nothing but time begins it.
         self._epoch = self.partition.leader_epoch
-        self._timer_ms = 0
-        self._timer = asyncio.get_running_loop().call_later(_AGAIN_S, self._begin)
+        self._begin_after(_AGAIN_S)
+
+    def _begin_after(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._begin)
 
     async def _settled(self) -> None:
         """Returns when everything that has been written is durable.
