@@ -1,11 +1,11 @@
 """From the bytes of record batches to the records that a user gets."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from typing import Any, Final
 
-from logserver_records.batch import Buffer, next_batch
+from logserver_records.batch import BatchHeader, Buffer, next_batch
 from logserver_records.codec import decode_rows
 from logserver_records.errors import CorruptBatch, DecompressionLimitExceeded, RecordError
 
@@ -20,7 +20,7 @@ _new = tuple.__new__
 
 
 class Decoder:
-    """Decodes the batches of one answer, a few at a time.
+    """Decodes the batches of one answer, some records at a time.
 
     Args:
         position: records below this offset are left out: the first batch may begin before it.
@@ -33,8 +33,11 @@ class Decoder:
         "_config",
         "_counts_bytes",
         "_end_offset",
+        "_header",
+        "_left",
         "_next_offset",
         "_place",
+        "_rows",
         "payload_bytes",
         "position",
         "tp",
@@ -59,6 +62,11 @@ class Decoder:
         self._end_offset = end_offset
         self._next_offset = next_offset
         self._counts_bytes = counts_bytes
+        self._header: BatchHeader | None = None
+        """Of the batch that is under way."""
+        self._left = 0
+        """How many of its records are still to come."""
+        self._rows: Iterator[list[Record[Any, Any]]] = iter(())
         self.payload_bytes = 0
         """Bytes of keys and values of what was decoded last, if they are to be counted."""
 
@@ -74,36 +82,48 @@ class Decoder:
         records: list[Record[Any, Any]] = []
         while len(records) < least and self._place < len(self._batches):
             try:
-                header = next_batch(self._batches, self._place)
-                if not header.is_control:
-                    more = self._decode_batch(header.base_offset)
-                    if records:
-                        records += more
-                    else:
-                        records = more
+                header = self._header or self._open_batch()
+                more = next(self._rows, None)
             except RecordError as error:
                 return records, self._corrupt(error)
-            self._place += header.size
-            self.position = self._next_offset if self.is_done else max(self.position, header.next_offset)
+            if more is not None:
+                self._left -= len(more)
+                records += self._within(more)
+            if more is None or self._left <= 0:
+                self._header = None
+                self._place += header.size
+                self.position = self._next_offset if self.is_done else max(self.position, header.next_offset)
         if self._counts_bytes:
             self.payload_bytes = sum(_sizes(records, _KEY)) + sum(_sizes(records, _VALUE))
         return self._deserialized(records)
 
-    def _decode_batch(self, base_offset: int) -> list[Record[Any, Any]]:
+    def _open_batch(self) -> BatchHeader:
+        """Begins with the next batch."""
         config = self._config
-        records: list[Record[Any, Any]] = decode_rows(
-            self._batches,
-            self._place,
-            Record,
-            self.tp.topic,
-            self.tp.partition,
-            max_decompressed_bytes=config.max_decompressed_bytes,
-            verify_crc=config.check_crcs,
-        )
-        if base_offset < self.position:
+        header = next_batch(self._batches, self._place)
+        self._left = header.record_count
+        self._rows = iter(())
+        if not header.is_control:
+            self._rows = decode_rows(
+                self._batches,
+                self._place,
+                Record,
+                self.tp.topic,
+                self.tp.partition,
+                max_decompressed_bytes=config.max_decompressed_bytes,
+                verify_crc=config.check_crcs,
+            )
+        self._header = header
+        return header
+
+    def _within(self, records: list[Record[Any, Any]]) -> list[Record[Any, Any]]:
+        """Returns those of the next records that are wanted, and moves the position behind all of them."""
+        first, last = records[0].offset, records[-1].offset
+        if first < self.position:
             del records[: bisect_left(records, self.position, key=_OFFSET_OF)]
-        if self._end_offset is not None and records and records[-1].offset >= self._end_offset:
+        if self._end_offset is not None and last >= self._end_offset:
             del records[bisect_left(records, self._end_offset, key=_OFFSET_OF) :]
+        self.position = max(self.position, last + 1)
         return records
 
     def _deserialized(self, records: list[Record[Any, Any]]) -> tuple[list[Record[Any, Any]], LogServerError | None]:

@@ -18,8 +18,9 @@ from logserver_client._consume.partition import PartitionState
 from logserver_client.errors import LogServerError
 from logserver_client.types import Record
 
-_DECODE_LEAST: Final = 1_000
-"""Records decoded at a time, if there are as many: enough to make the cost of a piece vanish."""
+_DECODE_LEAST: Final = 250
+"""Records decoded at a time, if there are as many: enough to make the cost of a piece vanish. Of a large batch come as
+many as `decode_rows` gives, for the reason that it tells."""
 
 ALL: Final = 1 << 62
 """More records than there can be, for `Piece.take`."""
