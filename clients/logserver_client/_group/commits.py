@@ -1,7 +1,8 @@
 """Commits on their way, in order, without I/O."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final
 
 from logserverpb.v1 import groups_pb2
@@ -45,7 +46,7 @@ class Commit:
         self.deadline_s = deadline_s
         self.ended = ended
         self.correlation_id: int | None = None
-        """Of the request that is under way."""
+        """Of the request that is under way, None if none is; larger for those behind."""
         self.sent_epoch = NO_MEMBER
         """The member epoch of the request that is under way."""
         self.stale_epoch: int | None = None
@@ -68,55 +69,55 @@ class CommitQueue:
     """
 
     def __init__(self, backoff: Backoff) -> None:
-        self._commits: deque[Commit] = deque()
+        self._sent: dict[int, Commit] = {}
+        """Under way, by correlation id, in their order."""
+        self._waiting: deque[Commit] = deque()
+        """To be sent, all behind those under way."""
         self._backoff = backoff
         self._not_before_s = 0.0
         self._next_id = 1
 
     def __len__(self) -> int:
-        return len(self._commits)
+        return len(self._sent) + len(self._waiting)
 
     def add(self, commit: Commit) -> None:
         """Puts a commit behind the others; it ends at once if there are too many."""
-        if len(self._commits) >= MOST_COMMITS:
+        if len(self) >= MOST_COMMITS:
             commit.fail(LogServerError(UNKNOWN, "TOO_MANY_COMMITS", f"{MOST_COMMITS} commits wait for an answer", True))
             commit.ended(commit)
         else:
-            self._commits.append(commit)
+            self._waiting.append(commit)
 
     def touches(self, partitions: Iterable[TopicPartition]) -> bool:
         """True if a commit of one of these has no result yet."""
-        return any(tp in commit.offsets for tp in partitions for commit in self._commits)
+        return any(tp in commit.offsets for tp in partitions for commit in self._all())
 
     def next(self, now_s: float, epoch: int) -> Commit | None:
         """Returns the next commit to send, under its new correlation id and in this member epoch."""
         if now_s < self._not_before_s:
             return None
         self._not_before_s = 0.0
-        for commit in self._commits:
-            if commit.correlation_id is not None:
-                continue
-            if commit.stale_epoch == epoch:
-                # Refused as stale: the next assignment brings a newer epoch. What is behind waits for its turn.
-                return None
-            commit.correlation_id = self._next_id
-            self._next_id += 1
-            commit.sent_epoch = epoch
-            return commit
-        return None
+        # An epoch that was refused as stale: the next assignment brings a newer one. What is behind waits, too.
+        if not self._waiting or self._waiting[0].stale_epoch == epoch:
+            return None
+        commit = self._waiting.popleft()
+        commit.correlation_id = self._next_id
+        commit.sent_epoch = epoch
+        self._sent[self._next_id] = commit
+        self._next_id += 1
+        return commit
 
     def next_s(self) -> float | None:
         """Returns when to ask `next` again; None if only news can change its answer."""
-        is_waiting = self._not_before_s and any(commit.correlation_id is None for commit in self._commits)
-        return self._not_before_s if is_waiting else None
+        return self._not_before_s if self._not_before_s and self._waiting else None
 
     def deadline_s(self) -> float | None:
-        """Returns when to call `expire`; None if nothing is on its way."""
-        return min((commit.deadline_s for commit in self._commits), default=None)
+        """Returns when to call `expire`; None if nothing is on its way. Who comes first has to be done first."""
+        return next((commit.deadline_s for commit in self._all()), None)
 
     def answered(self, message: groups_pb2.MemberCommitResult, now_s: float) -> None:
         """Takes in the result of a commit."""
-        commit = next((each for each in self._commits if each.correlation_id == message.correlation_id), None)
+        commit = self._sent.get(message.correlation_id)
         if commit is None:
             # Given up, or sent again since.
             return
@@ -133,30 +134,31 @@ class CommitQueue:
                     commit.done[tp] = commit.offsets.pop(tp)
         if commit.correlation_id is not None:
             self._backoff.reset()
-            self._not_before_s = 0.0
-        self._end_finished()
+        self._end_if_finished(commit)
 
     def failed(self, commit: Commit, error: LogServerError, now_s: float) -> None:
         """Takes in that a commit's call has failed."""
         self._refused(commit, list(commit.offsets), error, now_s)
-        self._end_finished()
+        self._end_if_finished(commit)
 
     def stream_lost(self) -> None:
         """What had no result is sent again on the next stream."""
-        for commit in self._commits:
-            commit.correlation_id = None
+        self._again_from(next(iter(self._sent.values()), None))
 
     def expire(self, now_s: float) -> None:
         """Ends commits that have taken too long."""
-        for commit in self._commits:
+        for commit in list(self._all()):
             if now_s >= commit.deadline_s:
                 commit.fail(request_timed_out("no answer within request_timeout_ms; it may have been stored or not"))
-        self._end_finished()
+                self._end_if_finished(commit)
 
     def fail_all(self, error: LogServerError) -> None:
-        for commit in self._commits:
+        for commit in list(self._all()):
             commit.fail(error)
-        self._end_finished()
+            self._end_if_finished(commit)
+
+    def _all(self) -> Iterator[Commit]:
+        return chain(self._sent.values(), self._waiting)
 
     def _refused(self, commit: Commit, partitions: list[TopicPartition], error: LogServerError, now_s: float) -> None:
         if error.name in _STALE and commit.sent_epoch != NO_MEMBER:
@@ -171,16 +173,20 @@ class CommitQueue:
                 del commit.offsets[tp]
                 commit.errors[tp] = error
 
-    def _again_from(self, first: Commit) -> None:
-        is_behind = False
-        for commit in self._commits:
-            is_behind = is_behind or commit is first
-            if is_behind:
-                commit.correlation_id = None
+    def _again_from(self, first: Commit | None) -> None:
+        if first is None or first.correlation_id is None:
+            return
+        again = [number for number in self._sent if number >= first.correlation_id]
+        for number in reversed(again):
+            commit = self._sent.pop(number)
+            commit.correlation_id = None
+            self._waiting.appendleft(commit)
 
-    def _end_finished(self) -> None:
-        finished = [commit for commit in self._commits if not commit.offsets]
-        if finished:
-            self._commits = deque(commit for commit in self._commits if commit.offsets)
-            for commit in finished:
-                commit.ended(commit)
+    def _end_if_finished(self, commit: Commit) -> None:
+        if commit.offsets:
+            return
+        if commit.correlation_id is not None:
+            del self._sent[commit.correlation_id]
+        else:
+            self._waiting.remove(commit)
+        commit.ended(commit)
