@@ -69,6 +69,19 @@ def test_what_was_compacted_holds_neither_files_nor_mappings() -> None:
     assert len(box.directory.resources.maps) <= 3 * (segments - 1)
 
 
+def test_a_topic_made_anew_is_compacted_from_its_own_beginning() -> None:
+    box = Box(replace(COMPACT, min_cleanable_dirty_ratio=0.5))
+    _keys(box, [b"a", b"b"] * 20)
+    run(box.directory.compact())
+    assert len(_left(box)) < 20
+    run(box.directory.delete("topic", 0))
+    box.open_log()
+    # It ends before the offset up to which the one before was compacted.
+    _keys(box, [b"a", b"b"] * 10)
+    run(box.directory.compact())
+    assert len(_left(box)) < 10
+
+
 def test_the_last_value_of_each_key_stays_at_its_offset() -> None:
     box = Box(COMPACT)
     _keys(box, [b"a", b"b", b"a", b"c", b"a", b"b"] * 3)

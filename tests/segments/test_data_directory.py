@@ -24,6 +24,7 @@ from .support import (
     Box,
     DelayingCommitter,
     FakeClock,
+    Fate,
     HeldWorkers,
     InlineWorkers,
     batch,
@@ -394,6 +395,16 @@ def test_a_closed_log_is_told_nothing_of_what_it_had_handed_over() -> None:
     assert listener.committed == [] and old.committed_offset == 0
     # What was written counts when it is opened again.
     assert box.open_log().committed_offset == 2
+
+
+def test_what_a_closed_log_had_not_flushed_is_durable_once_it_is_open_again() -> None:
+    box = Box(committer=DelayingCommitter)
+    run(box.directory.checkpoint())
+    box.append(batch(b"x"))
+    box.directory.close_log("topic", 0)
+    assert box.open_log().committed_offset == 1
+    box.crash(fate=Fate(names=False, content=False))
+    assert values(read_all(box.log)) == [b"x"]
 
 
 def test_opening_again_reads_only_what_came_since() -> None:

@@ -194,7 +194,8 @@ def test_damage_before_the_recovery_point_is_not_looked_for_and_not_cut() -> Non
     assert box.log.log_end_offset == 62
 
 
-def test_a_recovery_point_behind_the_end_is_no_recovery_point(lines: Lines) -> None:
+@pytest.mark.parametrize("more", [10, 30])
+def test_a_recovery_point_behind_the_end_is_no_recovery_point(lines: Lines, more: int) -> None:
     box = Box(ONE_SEGMENT)
     box.fill(40)
     run(box.directory.checkpoint())
@@ -208,8 +209,9 @@ def test_a_recovery_point_behind_the_end_is_no_recovery_point(lines: Lines) -> N
     box.open()
     assert lines.of("the log ends before its recovery point and is read as a whole")
     assert (box.log.log_end_offset, len(read_all(box.log))) == (20, 20)
-    # What is appended now is checked after the next unclean end, although the old recovery point was higher.
-    box.fill(10)
+    # What is appended now is checked after the next unclean end, although the old recovery point was higher: also where
+    # the log has grown beyond it since.
+    box.fill(more, first=20)
     content = bytearray(_content(box))
     content[25 * size + HEADER_SIZE] ^= 1
     box.disk.kill()
