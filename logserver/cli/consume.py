@@ -1,4 +1,4 @@
-"""`logserver consume`: records of a topic as they come."""
+"""`logserver consume`: records of a topic as they come, alone or as a member of a group."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from logserver.cli.failures import CommandFailed, talking_to
+from logserver.cli.failures import talking_to
+from logserver.cli.grouped import consume_as_member
 from logserver.cli.options import json_option, partition_option, server_option
 from logserver.cli.positions import Place, place_option
-from logserver.cli.reading import names_of, write_range
+from logserver.cli.reading import write_range
 from logserver.cli.records_out import RecordWriter
+from logserver.cli.starts import check_reached, starts_of
 
 if TYPE_CHECKING:
     from logserver_client import Consumer, TopicPartition
@@ -29,8 +31,15 @@ _MOST_A_POLL: Final = 10_000
 
 @click.command()
 @click.argument("topic")
-@place_option("--from", "start", default="latest", show_default=True, help="Where to start in each partition.")
+@place_option(
+    "--from",
+    "start",
+    default="latest",
+    show_default=True,
+    help="Where to start in each partition; with --group where it has committed nothing.",
+)
 @partition_option("Only this partition.")
+@click.option("--group", metavar="G", help="Share the topic with the other members of this group.")
 @click.option("--max", "most", type=click.IntRange(min=0), metavar="N", help="Stop after N records.")
 @click.option("--exit-at-end", is_flag=True, help="Stop at the end that the topic has at the start.")
 @FORMAT_OPTION
@@ -40,6 +49,7 @@ def consume(
     topic: str,
     start: Place,
     partition: int | None,
+    group: str | None,
     most: int | None,
     exit_at_end: bool,
     form: str,
@@ -50,9 +60,30 @@ def consume(
 
     TIMESTAMP is milliseconds since the epoch (from 10^12 on; smaller integers are offsets) or an ISO-8601 time,
     UTC unless it says otherwise. It means the first record at or after that time.
+
+    \b
+    What has come since midnight, then what comes; the first ten records as JSON:
+      logserver consume flights --from 2026-01-01
+      logserver consume flights --from earliest --max 10 --format json
+
+    With --group the members share the partitions, and the group goes on where it was: a record is printed first,
+    then its offset is committed, so that none is missed. After SIGINT, SIGTERM, or N records all that was printed
+    is committed, and the others take over at once. A member that is killed leaves its last half second to be printed
+    again, by others once its session has ended. With --exit-at-end a member stays until the whole group has come to
+    the end. Restarts of the server are waited out.
+
+    \b
+    Two workers, each with its own share; run it twice:
+      logserver consume flights --group billing --from earliest
     """
+    if group is not None and partition is not None:
+        raise click.UsageError("--partition goes without --group: the group says who gets which.")
+    if group == "":
+        raise click.UsageError("--group can't be empty.")
     with talking_to(server), RecordWriter(form, as_array=as_json) as writer:
-        if exit_at_end:
+        if group is not None:
+            consume_as_member(writer, server, topic, group, start, most, exit_at_end=exit_at_end)
+        elif exit_at_end:
             write_range(writer, server, topic, start, None, partition, most)
         else:
             _follow(writer, server, topic, start, partition, most)
@@ -83,19 +114,6 @@ def _follow(
 
 
 def _starts(consumer: Consumer[bytes, bytes], topic: str, start: Place) -> dict[TopicPartition, int]:
-    """Where to begin in each partition of a topic, of which some may not have come to the offset yet.
-
-    Raises CommandFailed if none of them has.
-    """
     partitions = consumer.partitions_for(topic)
-    ends = consumer.end_offsets(partitions)
-    later = [found for found in partitions if ends[found] < start.number]
-    if len(later) == len(partitions):
-        raise CommandFailed(
-            f"There is nothing at {start}: every partition of {topic} ends before it, "
-            f"the furthest at offset {max(ends.values())}."
-        )
-    if later:
-        click.echo(f"Waiting for {names_of(later)} to reach {start}.", err=True)
-    firsts = consumer.beginning_offsets(partitions)
-    return {found: min(max(start.number, firsts[found]), ends[found]) for found in partitions}
+    check_reached(consumer, partitions, start)
+    return starts_of(consumer, partitions, start)

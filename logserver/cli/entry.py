@@ -12,6 +12,7 @@ from logserver import __version__
 from logserver.cli.completion import completion
 from logserver.cli.consume import consume
 from logserver.cli.failures import INTERRUPTED, silence_standard_output
+from logserver.cli.groups import groups
 from logserver.cli.produce import produce
 from logserver.cli.replay import replay
 from logserver.cli.serve import serve
@@ -69,5 +70,5 @@ def main() -> None:
     """
 
 
-for command in (serve, topics, produce, consume, replay, status, settings, completion):
+for command in (serve, topics, produce, consume, replay, groups, status, settings, completion):
     main.add_command(command)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
+
+NOTHING: Final = "-"
+"""In a table, where there is no value."""
 
 
 def print_json(document: Any) -> None:
@@ -15,17 +18,23 @@ def print_json(document: Any) -> None:
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Prints columns on standard output, numbers to the right."""
+    """Prints columns on standard output, numbers to the right; NOTHING may stand for a number."""
     body = [list(row) for row in rows]
     texts = [[str(cell) for cell in row] for row in body]
     widths = [max(len(line[column]) for line in (list(head), *texts)) for column in range(len(head))]
-    numeric = [bool(body) and all(isinstance(row[column], int) for row in body) for column in range(len(head))]
+    numeric = [_is_numeric([row[column] for row in body]) for column in range(len(head))]
     for line in (list(head), *texts):
         cells = [
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(line, widths, numeric, strict=True)
         ]
         click.echo("  ".join(cells).rstrip())
+
+
+def _is_numeric(cells: Sequence[object]) -> bool:
+    return any(isinstance(cell, int) for cell in cells) and all(
+        isinstance(cell, int) or cell == NOTHING for cell in cells
+    )
 
 
 def byte_text(count: float) -> str:

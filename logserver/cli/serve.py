@@ -26,7 +26,11 @@ _SHORT_FOR = {
     metavar="HOST:PORT",
     help="Where the gRPC door listens (grpc.listeners); port 0 picks a free one.  [default: 127.0.0.1:50051]",
 )
-@click.option("--kafka-listen", metavar="off", help="Where the door for Kafka clients listens; only `off` so far.")
+@click.option(
+    "--kafka-listen",
+    metavar="HOST:PORT|off",
+    help="Where the door for Kafka clients listens (listeners); port 0 picks a free one.  [default: 127.0.0.1:9092]",
+)
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.  [default: info]")
 @click.option("--log-format", metavar="FORMAT", help="text or json.  [default: text]")
 @CONFIG_OPTION
@@ -35,8 +39,8 @@ def serve(config: Path | None, overrides: dict[str, str], **flags: str | None) -
     """Run the server until SIGTERM or SIGINT.
 
     Once every door answers, standard output gets one line that starts with `ready` and names them, such as
-    `ready grpc=127.0.0.1:50051`; log lines go to standard error. Settings come from --config, then LOGSERVER_*
-    variables, then this command line; `logserver settings` prints them all.
+    `ready grpc=127.0.0.1:50051 kafka=127.0.0.1:9092`; log lines go to standard error. Settings come from --config,
+    then LOGSERVER_* variables, then this command line; `logserver settings` prints them all.
     """
     if sys.platform != "linux":
         raise CommandFailed("The server needs Linux; on this system the client and the other commands work.")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Final, TypeVar
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
+_ONE_S: Final = 1.0
+"""What comes within this time is one signal: `timeout` and others send it to a process and to its group."""
+
 T = TypeVar("T")
 
 
 class StopSignals:
-    """While it is entered, the first SIGINT or SIGTERM sets `asked`; a second one raises KeyboardInterrupt wherever it
-    comes.
+    """While it is entered, the first SIGINT or SIGTERM sets `asked`; a second one, a second later or more, raises
+    KeyboardInterrupt wherever it comes.
 
     What merely waits runs through `waiting`: there the first one raises as well, as nothing can be half done.
 
@@ -23,8 +27,10 @@ class StopSignals:
     and whoever sends one to it means it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.asked = False
+        self._clock = clock
+        self._asked_s = 0.0
         self._is_waiting = False
         self._before: dict[int, Any] = {}
 
@@ -60,6 +66,12 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _arrived(self, _number: int, _frame: FrameType | None) -> None:
-        is_first, self.asked = not self.asked, True
-        if self._is_waiting or not is_first:
+        now_s = self._clock()
+        if self.asked:
+            if now_s - self._asked_s >= _ONE_S:
+                raise KeyboardInterrupt
+            return
+        self.asked = True
+        self._asked_s = now_s
+        if self._is_waiting:
             raise KeyboardInterrupt

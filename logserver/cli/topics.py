@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from logserver.cli.failures import talking_to
+from logserver.cli.admin import admin_of
 from logserver.cli.options import json_option, pairs_option, server_option
 from logserver.cli.output import byte_text, print_json, print_table
 
 if TYPE_CHECKING:
-    from logserver_client import AdminClient, Topic
+    from logserver_client import Topic
 
 
 @click.group()
 def topics() -> None:
     """Create, list, describe, change and delete topics."""
-
-
-@contextmanager
-def _admin(server: str) -> Iterator[AdminClient]:
-    from logserver_client import AdminClient
-
-    with talking_to(server), AdminClient(server) as admin:
-        yield admin
 
 
 _config_option = pairs_option("--config", help="A setting of the topic, such as retention.ms=3600000; repeatable.")
@@ -45,7 +35,7 @@ _config_option = pairs_option("--config", help="A setting of the topic, such as 
 @json_option()
 def create(name: str, partitions: int | None, config: dict[str, str], server: str, as_json: bool) -> None:
     """Create the topic NAME."""
-    with _admin(server) as admin:
+    with admin_of(server) as admin:
         topic = admin.create_topic(name, partitions=partitions or 0, settings=config)
     if as_json:
         print_json(_document(topic))
@@ -63,7 +53,7 @@ def create(name: str, partitions: int | None, config: dict[str, str], server: st
 @json_option("Print one JSON array.")
 def list_(internal: bool, server: str, as_json: bool) -> None:
     """List the topics."""
-    with _admin(server) as admin:
+    with admin_of(server) as admin:
         found = sorted(admin.list_topics(include_internal=internal), key=lambda topic: topic.name)
     if as_json:
         print_json(
@@ -91,7 +81,7 @@ def list_(internal: bool, server: str, as_json: bool) -> None:
 @json_option()
 def describe(name: str, server: str, as_json: bool) -> None:
     """Show the partitions and settings of the topic NAME."""
-    with _admin(server) as admin:
+    with admin_of(server) as admin:
         topic = admin.describe_topic(name)
     if as_json:
         print_json(_document(topic))
@@ -140,7 +130,7 @@ def alter(
         raise click.UsageError("Say what to change: --config NAME=VALUE, --reset NAME or --partitions N.")
     if both := sorted(set(config) & set(reset)):
         raise click.UsageError(f"{both[0]} can't be both set and reset.")
-    with _admin(server) as admin:
+    with admin_of(server) as admin:
         if config or reset:
             # Both or nothing: what is sure to fail must not leave the other half done.
             if partitions is not None:
@@ -161,7 +151,7 @@ def alter(
 @json_option()
 def delete(name: str, server: str, as_json: bool) -> None:
     """Delete the topic NAME with all its records."""
-    with _admin(server) as admin:
+    with admin_of(server) as admin:
         admin.delete_topic(name)
     if as_json:
         print_json({"name": name, "deleted": True})
@@ -183,7 +173,7 @@ def delete(name: str, server: str, as_json: bool) -> None:
 @json_option()
 def delete_records(name: str, partition: int, before: int, server: str, as_json: bool) -> None:
     """Delete the records of a partition before an offset."""
-    with _admin(server) as admin:
+    with admin_of(server) as admin:
         first = admin.delete_records(name, partition, before)
     if as_json:
         print_json({"topic": name, "partition": partition, "log_start_offset": first})

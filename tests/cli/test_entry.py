@@ -14,7 +14,8 @@ from logserver.cli.failures import CommandFailed, sentence
 from logserver.cli.options import DEFAULT_SERVER
 from logserver.settings import ServerSettings
 
-COMMANDS = ["serve", "topics", "produce", "consume", "replay", "status", "settings", "completion"]
+COMMANDS = ["serve", "topics", "produce", "consume", "replay", "groups", "status", "settings", "completion"]
+GROUPS = ["list", "describe", "reset", "delete", "delete-offsets"]
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -41,12 +42,24 @@ def test_help_names_every_command_in_the_order_of_use():
 
 
 @pytest.mark.parametrize(
-    "command", [*([name] for name in COMMANDS), ["topics", "create"], ["topics", "delete-records"]]
+    "command",
+    [
+        *([name] for name in COMMANDS),
+        ["topics", "create"],
+        ["topics", "delete-records"],
+        *(["groups", name] for name in GROUPS),
+    ],
 )
 def test_every_command_has_help(command):
     result = CliRunner().invoke(main, [*command, "--help"])
     assert result.exit_code == 0
     assert "Usage: " in result.stdout
+
+
+@pytest.mark.parametrize("command", [["consume"], ["replay"], ["groups"], *(["groups", name] for name in GROUPS)])
+def test_the_help_of_commands_for_groups_has_an_example(command):
+    text = CliRunner().invoke(main, [*command, "--help"]).stdout
+    assert f"  logserver {' '.join(command)} " in text
 
 
 @pytest.mark.parametrize(
@@ -61,6 +74,7 @@ def test_every_command_has_help(command):
         ["produce", "x"],
         ["consume", "x"],
         ["replay", "x"],
+        *(["groups", name] for name in GROUPS),
         ["status"],
     ],
 )
@@ -94,9 +108,20 @@ def test_every_client_command_takes_the_server_and_json(arguments):
         ["consume", "x", "--partition", "-1"],
         ["consume", "x", "--max", "-1"],
         ["consume", "x", "--format", "xml"],
+        ["consume", "x", "--group", "g", "--partition", "0"],
+        ["consume", "x", "--group", ""],
         ["replay", "x"],
         ["replay", "x", "--from", "-1"],
         ["replay", "x", "--from", "1", "--to", "x"],
+        ["replay", "x", "--from", "1", "--rate", "0"],
+        ["replay", "x", "--from", "1", "--into", "y", "--format", "json"],
+        ["groups", "nothing"],
+        ["groups", "list", "--state", "sleeping"],
+        ["groups", "describe"],
+        ["groups", "reset", "g", "--topic", "t"],
+        ["groups", "reset", "g", "--to", "earliest"],
+        ["groups", "reset", "g", "--topic", "t", "--to", "1", "--shift-by", "1"],
+        ["groups", "delete-offsets", "g"],
         ["completion", "powershell"],
         ["settings", "--set", "no.such.setting=1"],
         ["settings", "--set", "node.id"],
@@ -179,6 +204,20 @@ def test_completion_knows_commands_and_options():
         return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
     assert ask("logserver to", 1) == ["topics"]
+    assert ask("logserver gr", 1) == ["groups"]
+    assert sorted(ask("logserver groups ", 2)) == sorted(GROUPS)
+    assert ask("logserver groups reset g --", 4) == [
+        "--topic",
+        "--to",
+        "--shift-by",
+        "--partition",
+        "--dry-run",
+        "--server",
+        "--json",
+        "--help",
+    ]
+    assert ask("logserver consume t --gr", 3) == ["--group"]
+    assert ask("logserver replay t --in", 3) == ["--into"]
     assert ask("logserver produce t --fo", 3) == ["--format"]
     assert ask("logserver produce t --format ", 4) == ["lines", "json", "csv"]
 
@@ -205,7 +244,14 @@ def test_sentences(text, expected):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["produce", "--help"], ["topics", "list", "--server", "x"], ["completion", "bash"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["produce", "--help"],
+        ["groups", "reset", "--help"],
+        ["topics", "list", "--server", "x"],
+        ["completion", "bash"],
+    ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(arguments):
     code = (

@@ -174,7 +174,17 @@ def test_an_interrupt_stores_what_was_read(commands):
 
 
 @pytest.mark.parametrize(
-    "command", [["topics", "list"], ["produce", "x"], ["consume", "x"], ["replay", "x", "--from", "1"], ["status"]]
+    "command",
+    [
+        ["topics", "list"],
+        ["produce", "x"],
+        ["consume", "x"],
+        ["replay", "x", "--from", "1"],
+        ["replay", "x", "--from", "1", "--into", "y"],
+        ["groups", "list"],
+        ["consume", "x", "--group", "g"],
+        ["status"],
+    ],
 )
 def test_without_a_server_commands_fail_at_once_and_say_what_to_do(commands, command):
     with_json = [] if command[0] == "produce" else ["--json"]

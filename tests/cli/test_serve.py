@@ -15,7 +15,17 @@ from .conftest import Process
 
 
 def serve(directory: Path, *arguments: str, **environment: str) -> Process:
-    return Process("serve", "--data-dir", str(directory), "--grpc-listen", "127.0.0.1:0", *arguments, **environment)
+    return Process(
+        "serve",
+        "--data-dir",
+        str(directory),
+        "--grpc-listen",
+        "127.0.0.1:0",
+        "--kafka-listen",
+        "off",
+        *arguments,
+        **environment,
+    )
 
 
 def ready(server: Process) -> str:
@@ -63,7 +73,17 @@ def test_log_lines_are_json_if_wanted(tmp_path):
 
 
 def test_a_listener_beyond_loopback_is_warned_of_once(tmp_path):
-    arguments = ["serve", "--data-dir", str(tmp_path / "data"), "--grpc-listen", "0.0.0.0:0", "--log-format", "json"]
+    arguments = [
+        "serve",
+        "--data-dir",
+        str(tmp_path / "data"),
+        "--grpc-listen",
+        "0.0.0.0:0",
+        "--kafka-listen",
+        "off",
+        "--log-format",
+        "json",
+    ]
     with Process(*arguments) as server:
         assert server.popen.stdout is not None
         assert server.popen.stdout.readline().startswith(b"ready grpc=")
@@ -76,7 +96,9 @@ def test_a_listener_beyond_loopback_is_warned_of_once(tmp_path):
 def test_a_port_in_use_is_one_sentence(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with Process("serve", "--data-dir", str(tmp_path / "data"), "--grpc-listen", address) as server:
+        with Process(
+            "serve", "--data-dir", str(tmp_path / "data"), "--grpc-listen", address, "--kafka-listen", "off"
+        ) as server:
             code, out, err = server.end()
     assert (code, out) == (1, "")
     (error,) = [line for line in err.splitlines() if line.startswith("Error: ")]

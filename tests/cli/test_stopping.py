@@ -16,12 +16,15 @@ def send(number):
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_signal_is_remembered_and_the_second_raises(number):
-    with StopSignals() as stop:
+    times = iter([5.0, 5.9, 6.0])
+    with StopSignals(lambda: next(times)) as stop:
         stop.check()
         send(number)
         assert stop.asked
         with pytest.raises(KeyboardInterrupt):
             stop.check()
+        # The same one once more: to the process and to its group.
+        send(number)
         with pytest.raises(KeyboardInterrupt):
             send(number)
 
