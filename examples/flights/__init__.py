@@ -1,4 +1,4 @@
-"""A demonstration with a year of flights: stored, killed, restarted, replayed, and checked from what is read back.
+"""A demonstration with a year of flights: stored, killed, restarted, replayed, shared, and checked from what is read.
 
 Run it with `make demo`, or `python -m examples.flights` where the log server is installed.
 """

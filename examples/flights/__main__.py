@@ -16,13 +16,23 @@ from .killing import kill
 from .proof import Proof
 from .replaying import replay_from_offset, replay_from_time
 from .server import Server, ServerError
+from .sharing import SERVER_SETTINGS, share, share_across_restart
 from .stage import Stage
 from .storing import store
+from .team import WorkerError
 
 BUILD: Final = Path("build")
 """Git ignores it. The flights stay there for the next time; the server's data goes."""
 
-FAILURES: Final = (ArchiveError, CommandError, ServerError, LogServerError, TimeoutError, subprocess.TimeoutExpired)
+FAILURES: Final = (
+    ArchiveError,
+    CommandError,
+    ServerError,
+    WorkerError,
+    LogServerError,
+    TimeoutError,
+    subprocess.TimeoutExpired,
+)
 
 
 def main() -> int:
@@ -43,7 +53,7 @@ def _run(proof: Proof) -> None:
     proof.say(f"{len(flights):,} flights in {path}")
     with (
         tempfile.TemporaryDirectory(prefix="demo-", dir=BUILD) as folder,
-        Server(Path(folder, "data"), Path(folder, "server.log")) as server,
+        Server(Path(folder, "data"), Path(folder, "server.log"), SERVER_SETTINGS) as server,
     ):
         proof.step("Starting the server")
         seconds = server.start()
@@ -53,6 +63,8 @@ def _run(proof: Proof) -> None:
         kill(stage)
         replay_from_offset(stage, stored)
         replay_from_time(stage)
+        share(stage, Path(folder))
+        share_across_restart(stage, Path(folder))
         proof.step("Stopping the server with SIGTERM")
         proof.check(server.stop() == 0, "the server ended cleanly")
         proof.say(f"removing {folder}")

@@ -4,6 +4,7 @@ import selectors
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -17,12 +18,16 @@ class ServerError(Exception):
 
 
 class Server:
-    """A server process on one data directory. The first start picks a free port, and later ones take the same."""
+    """A server process on one data directory, with some settings that are not the defaults.
 
-    def __init__(self, data_dir: Path, log: Path) -> None:
+    The first start picks a free port, and later ones take the same.
+    """
+
+    def __init__(self, data_dir: Path, log: Path, settings: Mapping[str, str]) -> None:
         self.address = "127.0.0.1:0"
         self._data_dir = data_dir
         self._log = log
+        self._settings = [f"--set={name}={value}" for name, value in settings.items()]
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> float:
@@ -31,7 +36,7 @@ class Server:
         Raises `ServerError`, with the end of the server's log, if it is not ready within a minute.
         """
         command = [sys.executable, "-m", "logserver", "serve", "--data-dir", str(self._data_dir)]
-        command += ["--grpc-listen", self.address, "--kafka-listen", "off"]
+        command += ["--grpc-listen", self.address, "--kafka-listen", "off", *self._settings]
         began = time.monotonic()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
