@@ -397,6 +397,19 @@ def test_a_closed_log_is_told_nothing_of_what_it_had_handed_over() -> None:
     assert box.open_log().committed_offset == 2
 
 
+def test_a_log_whose_closing_wrote_nothing_opens_with_all_it_had() -> None:
+    box = Box()
+    box.fill(5)
+    # The last stop was a clean one, and that counts for each log once.
+    box.reopen()
+    box.fill(5)
+    fault = box.disk.fail("write_file", "*topic-0*", errno.ENOSPC, times=None)
+    box.directory.close_log("topic", 0)
+    box.disk.faults.remove(fault)
+    assert box.open_log().log_end_offset == 10
+    assert len(read_all(box.log)) == 10
+
+
 def test_what_a_closed_log_had_not_flushed_is_durable_once_it_is_open_again() -> None:
     box = Box(committer=DelayingCommitter)
     run(box.directory.checkpoint())

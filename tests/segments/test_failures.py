@@ -56,6 +56,7 @@ def test_a_lost_log_that_is_closed_still_says_what_took_it_offline() -> None:
         box.append(batch(b"lost"))
     reason = box.log.offline
     assert reason is not None and "failed to flush" in reason
+    assert box.disk.open_files == len(box.directory.resources.files) == 0
     box.log.close()
     assert box.log.offline == reason
     with pytest.raises(LogOffline, match="failed to flush"):

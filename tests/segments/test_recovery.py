@@ -112,6 +112,24 @@ def test_a_segment_that_ends_before_the_next_one_begins_is_the_end(lines: Lines)
     assert f"begins at offset {bases[3]}" in line["reason"]
 
 
+def test_a_gap_before_the_recovery_point_is_no_end(lines: Lines) -> None:
+    # As another program's compaction leaves one.
+    box = Box(ONE_SEGMENT)
+    box.fill(10)
+    box.log.roll()
+    box.directory.close()
+    path = f"{box.log.directory}/{0:020d}.log"
+    content = bytes(box.disk.inode(path).data)
+    box.disk.damage(path, content[: len(content) * 9 // 10])
+    box.open()
+    assert box.log.log_end_offset == 10
+    box.kill()
+    assert box.log.log_end_offset == 10 and len(read_all(box.log)) == 9
+    assert not lines.of("log cut at the last whole valid batch")
+    box.fill(1)
+    assert read_all(box.log)[-1].offset == 10
+
+
 def test_batches_out_of_order_are_cut() -> None:
     box = Box(ONE_SEGMENT)
     box.append(batch(b"a"), batch(b"b"))
