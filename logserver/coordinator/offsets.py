@@ -134,10 +134,10 @@ def check_committer(group: ConsumerGroup | None, request: Commit) -> Callable[[T
             raise _unknown(request)
         return _anybody
     if not request.member_id and request.member_epoch < 0:
-        names = ", ".join(repr(member_id) for member_id in sorted(group.members)[:3])
+        names = ", ".join(repr(member_id[:100]) for member_id in sorted(group.members)[:3])
         raise LogServerError(
             ErrorCode.unknown_member_id,
-            f"the group {request.group_id!r} has members ({names}{', ...' if len(group.members) > 3 else ''}), so only "
+            f"the group {request.group_id[:100]!r} has members ({names}{', ...' if len(group.members) > 3 else ''}), so only "
             "they commit offsets; stop them first",
         )
     if request.instance_id is not None:

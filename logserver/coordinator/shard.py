@@ -175,7 +175,7 @@ class GroupShard:
                 answers.append(
                     LogServerError(
                         ErrorCode.group_subscribed_to_topic,
-                        f"members of the group {group_id!r} are subscribed to the topic {place[0]!r}",
+                        f"members of the group {group_id[:100]!r} are subscribed to the topic {place[0]!r}",
                     )
                 )
                 continue
@@ -209,14 +209,14 @@ class GroupShard:
         if group is None or group.is_empty:
             return
         shown = [
-            f"{member_id} (session ends in {self.session_left_ms(group_id, member_id, now_ms) / 1000:.0f} s "
+            f"{member_id[:100]} (session ends in {self.session_left_ms(group_id, member_id, now_ms) / 1000:.0f} s "
             "unless it is heard of)"
             for member_id in sorted(group.members)[:3]
         ]
         more = len(group.members) - len(shown)
         raise LogServerError(
             ErrorCode.non_empty_group,
-            f"the group {group_id!r} has members, so {consequence}: {', '.join(shown)}"
+            f"the group {group_id[:100]!r} has members, so {consequence}: {', '.join(shown)}"
             f"{f' and {more} more' if more else ''}; stop them first",
         )
 
