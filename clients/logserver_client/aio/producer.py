@@ -7,6 +7,8 @@ from time import time_ns
 from types import TracebackType
 from typing import Any, Generic, TypeVar, Unpack, overload
 
+from logserver_records.codec import NO_HEADERS
+
 from logserver_client._produce.accumulator import PartitionQueue, TopicQueues
 from logserver_client._produce.batch import OnDelivery
 from logserver_client._produce.bulk import Bulk, pieces
@@ -81,6 +83,7 @@ class Producer(Generic[K, V]):
         config = producer_config(address, key_serializer, value_serializer, **settings)
         self._key_serializer = key_serializer
         self._value_serializer = value_serializer
+        self._chooses_partition = config.partitioner is not None
         self._max_block_s = config.max_block_ms / 1000
         self._core: ProducerCore[AioRecordFuture] = ProducerCore(config, AioRecordFuture, has_threads=False)
         self._accumulator = self._core.accumulator
@@ -109,10 +112,29 @@ class Producer(Generic[K, V]):
         queues = self._accumulator.topics.get(topic)
         if queues is None:
             queues = await self._ask_topic(topic)
-        if timestamp_ms is None:
-            timestamp_ms = time_ns() // _NS_PER_MS
         try:
-            queue = self._core.choose(queues, key_bytes, partition)
+            if partition is not None or self._chooses_partition:
+                queue = self._core.choose(queues, key_bytes, partition)
+            elif key_bytes is None:
+                queue = queues.sticky
+            else:
+                queue = queues.by_key.get(key_bytes) or queues.for_key(key_bytes)
+            if timestamp_ms is None:
+                timestamp_ms = time_ns() // _NS_PER_MS
+                if not headers and on_delivery is None and not self._accumulator.is_work_announced:
+                    # What `Accumulator.append` does for most records, as in the synchronous producer; the lock may be
+                    # left out, because all that takes it is on this thread.
+                    batch = queue.open
+                    if batch is not None:
+                        builder = batch.builder
+                        assert builder is not None
+                        index = builder.record_count
+                        delta_ms = timestamp_ms - builder.base_timestamp_ms
+                        if builder.encode(index, delta_ms, key_bytes, value_bytes, NO_HEADERS) is not None:
+                            builder.record_count = index + 1
+                            if timestamp_ms > builder.max_timestamp_ms:
+                                builder.max_timestamp_ms = timestamp_ms
+                            return AioRecordFuture(batch, index, timestamp_ms)
             future = self._accumulator.append(queue, timestamp_ms, key_bytes, value_bytes, headers or (), on_delivery)
         except TypeError:
             self._core.check_types(key_bytes, value_bytes)
