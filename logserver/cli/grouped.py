@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
@@ -130,6 +131,7 @@ class Member:
         self._stop = stop
         self._printed = Printed(None if ends is None else ends.offsets)
         self._is_committing = False
+        self._commits = 0
         self._is_ending = False
         self._next_commit_s = 0.0
 
@@ -234,9 +236,15 @@ class Member:
     def _commit(self) -> None:
         if changed := self._printed.changed():
             self._is_committing = True
-            self._consumer.commit_async(changed, self._committed)
+            self._commits += 1
+            self._consumer.commit_async(changed, partial(self._committed, self._commits))
 
-    def _committed(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], error: CommitFailed | None) -> None:
+    def _committed(
+        self, number: int, offsets: Mapping[TopicPartition, OffsetAndMetadata], error: CommitFailed | None
+    ) -> None:
+        if number < self._commits:
+            # The word of an older one comes late: a newer one has stored more, or tells about it.
+            return
         # What failed still counts as changed, and goes with the next one; the last one tells about it.
         self._is_committing = False
         failed = {} if error is None else error.errors
@@ -247,6 +255,7 @@ class Member:
         from logserver_client import CommitFailed
 
         while not self._stop.asked and (changed := self._printed.changed()):
+            self._commits += 1
             try:
                 self._consumer.commit(changed)
             except CommitFailed as error:
