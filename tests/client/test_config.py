@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from logserver_client import replay
 from logserver_client._consume.config import consumer_config
 from logserver_client._produce.config import producer_config
 
@@ -35,11 +36,27 @@ def test_wrong_producer_settings_are_named(settings: dict[str, Any], text: str) 
         ({"auto_offset_reset": "none"}, "auto_offset_reset"),
         ({"buffer_bytes": 0}, "buffer_bytes is a number of at least 1"),
         ({"max_poll_records": None}, "max_poll_records"),
+        ({"group_id": ""}, "group_id is a text"),
+        ({"group_id": "g", "max_poll_interval_ms": 0}, "max_poll_interval_ms is a number of at least 1"),
+        ({"group_id": "g", "auto_commit_interval_ms": "1"}, "auto_commit_interval_ms"),
+        ({"group_id": "g", "assignor": "sticky"}, "assignor"),
+        ({"group_instance_id": "i"}, "need a group_id"),
     ],
 )
 def test_wrong_consumer_settings_are_named(settings: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         consumer_config("host:1", None, None, **settings)
+
+
+def test_the_reset_of_a_group_is_kafkas_and_that_of_a_reader_is_an_error() -> None:
+    assert consumer_config("host:1", None, None).auto_offset_reset == "error"
+    assert consumer_config("host:1", None, None, group_id="g").auto_offset_reset == "latest"
+    assert consumer_config("host:1", None, None, group_id="g", auto_offset_reset="error").auto_offset_reset == "error"
+
+
+def test_a_replay_is_in_no_group() -> None:
+    with pytest.raises(ValueError, match="in no group"):
+        replay("host:1", "t", group_id="g")  # type: ignore[call-overload]
 
 
 def test_an_unknown_setting_is_a_type_error() -> None:

@@ -17,6 +17,7 @@ from logserver_client import (
     LogServerError,
     NoOffsetForPartition,
     OffsetAndMetadata,
+    OffsetOutOfRange,
     Producer,
     Subscription,
     TopicPartition,
@@ -519,10 +520,15 @@ def test_partitions_assigned_by_hand_start_and_end_at_the_groups_offsets(
             assert consumer.committed(a) == {a: OffsetAndMetadata(6)}
         assert admin.committed_offsets(group) == {a: OffsetAndMetadata(10), b: OffsetAndMetadata(10)}
         with member(address, group, auto_commit=False) as consumer:
-            consumer.assign([a, b], at="earliest")
+            consumer.assign([a, b], at=0)
             assert consumer.position(a) == 0
             consumer.poll(30, 3)
         assert admin.committed_offsets(group)[a] == OffsetAndMetadata(10)
+        admin.delete_records(topic, 0, 3)
+        with member(address, group, auto_offset_reset="error") as consumer:
+            # Offset 0 is an offset, not "anywhere".
+            with pytest.raises(OffsetOutOfRange):
+                consumer.assign([a], at=0)
 
 
 def test_close_in_another_thread_commits_only_what_is_done(address: str, topic: str, group: str) -> None:

@@ -106,7 +106,7 @@ class ConsumerCore:
         group = self.group
         if group is not None and group.is_subscribed:
             raise RuntimeError("subscribe() and assign() exclude each other: unsubscribe() first")
-        positions = await self._positions(partitions, at or "earliest")
+        positions = await self._positions(partitions, "earliest" if at is None else at)
         committed: dict[TopicPartition, OffsetAndMetadata | None] = {}
         if group is not None:
             if at is None and not isinstance(partitions, Mapping):

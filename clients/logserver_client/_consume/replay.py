@@ -22,6 +22,8 @@ class ReplayCore:
         end: Position | None,
         partition: int | None,
     ) -> None:
+        if config.group is not None:
+            raise ValueError("a replay is in no group: leave group_id out")
         self.core = ConsumerCore(config, wake)
         self.core.reader.counts_bytes = True
         self.ranges: dict[TopicPartition, OffsetRange] = {}
