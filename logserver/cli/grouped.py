@@ -21,7 +21,8 @@ from logserver.cli.stopping import StopSignals
 if TYPE_CHECKING:
     from logserver_client import CommitFailed, Consumer, OffsetAndMetadata, TopicPartition
 
-_MOST_A_POLL: Final = 10_000
+_MOST_A_POLL: Final = 500
+"""Whole polls are printed and then committed, so a slow reader of standard output keeps a signal waiting no longer."""
 
 _LOOK_EVERY_S: Final = 0.2
 """How soon a signal is seen while nothing comes."""

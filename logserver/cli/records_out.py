@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -113,9 +115,14 @@ class RecordWriter:
 
     def _pass_on(self) -> None:
         parts, self._parts, self._waiting_bytes = self._parts, [], 0
-        if parts:
-            with _writable():
-                self._stream.write(b"".join(parts))
+        left = memoryview(b"".join(parts))
+        with _writable():
+            while left:
+                # With PYTHONUNBUFFERED it is the file itself, which takes a part only when a signal comes.
+                taken = self._stream.write(left)
+                if taken is None:
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+                left = left[taken:]
 
 
 @contextmanager

@@ -61,6 +61,8 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # What a test reads line by line and what `end` reads are the whole: nothing stays in a buffer in between.
+            bufsize=0,
             env=clean | environment,
         )
 

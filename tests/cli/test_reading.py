@@ -1,6 +1,7 @@
 """`logserver consume` and `logserver replay` against a real server."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -232,6 +233,24 @@ class TestConsume:
             )
         assert done.returncode == 1
         assert done.stderr == b"Error: Standard output can't be written: No space left on device.\n"
+
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    def test_standard_output_that_would_block_is_one_sentence(self, commands, unbuffered):
+        name = commands.topic()
+        commands.ok("produce", name, input="x" * 100_000 + "\n")
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        command = [sys.executable, "-m", "logserver", "replay", name, "--from", "earliest"]
+        with open(reader, "rb"), open(writer, "wb") as full:
+            done = subprocess.run(
+                [*command, "--server", commands.server.grpc],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                timeout=60,
+                env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            )
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"Error: Standard output can't be written: ")
 
     def test_much_is_read_whole(self, commands):
         name = commands.topic(2)

@@ -68,6 +68,24 @@ def test_much_is_passed_on_without_a_flush(monkeypatch):
         assert out.getvalue() == b"a\na\n"
 
 
+class Stubborn(io.RawIOBase):
+    """A file without a buffer that takes three bytes at a time."""
+
+    def __init__(self):
+        self.taken = b""
+
+    def write(self, data):
+        self.taken += bytes(data[:3])
+        return len(data[:3])
+
+
+def test_a_file_that_takes_parts_gets_everything():
+    out = Stubborn()
+    with RecordWriter("value", stream=out) as writer:
+        writer.write([record(value=b"hello"), record(value=b"world")])
+    assert out.taken == b"hello\nworld\n"
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_an_array_of_records_is_one_json_document(count):
     out = io.BytesIO()

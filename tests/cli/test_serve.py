@@ -120,7 +120,7 @@ def test_a_data_directory_in_use_is_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--kafka-listen", "127.0.0.1:9092"], "listeners can't be '127.0.0.1:9092'"),
+        (["--kafka-listen", "127.0.0.1"], "listeners can't be '127.0.0.1'"),
         (["--grpc-listen", "127.0.0.1"], "grpc.listeners can't be '127.0.0.1'"),
         (["--set", "num.partition=3"], "did you mean num.partitions?"),
         (["--log-level", "loud"], "it must be debug, info, warning or error"),
