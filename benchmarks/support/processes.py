@@ -115,6 +115,7 @@ class Server(_Process):
 def log_server(data_dir: Path, log: Path, settings: Mapping[str, str] | None = None) -> Server:
     """Starts a log server on a free port and returns when it is ready."""
     arguments = ["-m", "logserver", "serve", "--data-dir", str(data_dir), "--grpc-listen", "127.0.0.1:0"]
+    arguments += ["--kafka-listen", "off"]
     for name, value in (settings or {}).items():
         arguments += ["--set", f"{name}={value}"]
     return Server(arguments, log)

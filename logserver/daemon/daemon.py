@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterable
 from typing import Final
 
 import grpc
@@ -20,12 +21,14 @@ from logserver.broker.peers import LocalPeers
 from logserver.broker.topics import METADATA_TOPIC
 from logserver.coordinator import GroupCoordinator
 from logserver.daemon.housekeeping import Housekeeping
-from logserver.daemon.ports import PortError, bind
+from logserver.daemon.ports import PortError, bind, kafka_port_error
 from logserver.daemon.status import server_status
 from logserver.daemon.threads import in_thread
 from logserver.errors import LogServerError
 from logserver.grpc_api import GrpcDoor
 from logserver.grpc_api.admin_service import ServerStatus
+from logserver.kafka_api.door import KafkaDoor
+from logserver.kafka_api.services import Services
 from logserver.metadata import Compare, MetadataStore, Put, StoreUnavailable
 from logserver.metadata.log_store import LogMetadataStore
 from logserver.settings import (
@@ -82,6 +85,7 @@ class Daemon:
         self._door: GrpcDoor | None = None
         self._server: grpc.aio.Server | None = None
         self._grpc: list[Address] = []
+        self._kafka: KafkaDoor | None = None
         # After `stop`: whether threads are left that the disk does not let go.
         self.is_stuck = False
 
@@ -89,6 +93,11 @@ class Daemon:
     def grpc_addresses(self) -> list[Address]:
         """Where the gRPC door listens, with real ports."""
         return list(self._grpc)
+
+    @property
+    def kafka_addresses(self) -> list[Address]:
+        """Where the Kafka door listens, with real ports; empty if it is closed."""
+        return list(self._kafka.addresses) if self._kafka is not None else []
 
     @property
     def broker(self) -> Broker:
@@ -148,6 +157,8 @@ class Daemon:
         peers = LocalPeers(broker)
         self._groups = GroupCoordinator(broker, peers, self._clock, self._workers)
         self._groups.start()
+        if settings.kafka_addresses:
+            await self._open_kafka(Services(broker, self._groups, peers, self._clock, settings))
         await self._open_door(GrpcDoor(broker, self._groups, peers, self._clock, self._status))
         _log.info(
             "started",
@@ -184,18 +195,30 @@ class Daemon:
         for listener in settings.grpc_listeners:
             address = parse_address(listener)
             self._grpc.append(bind(self._server, address))
-            if not address.is_loopback:
-                _log.warning(
-                    "this listener can be reached from other machines and there is no authentication yet",
-                    listener=str(address),
-                )
+            _warn_beyond_loopback(address)
         await self._server.start()
         await self._door.open()
 
+    async def _open_kafka(self, services: Services) -> None:
+        self._kafka = KafkaDoor(services)
+        try:
+            await self._kafka.open(self.settings.kafka_addresses, self.settings.kafka_advertised_addresses)
+        except OSError as error:
+            raise kafka_port_error(self.settings.kafka_addresses[len(self._kafka.addresses)], error) from error
+        for address in self._kafka.addresses:
+            _warn_beyond_loopback(address)
+
     def _status(self) -> ServerStatus:
         assert self._directory is not None
-        advertised = [parse_address(text) for text in self.settings.grpc_advertised_listeners] or self._grpc
-        return server_status(self._directory, self._start_time_ms, self._grpc, advertised)
+        settings = self.settings
+        grpc_told = settings.grpc_advertised_addresses or self._grpc
+        kafka_told = settings.kafka_advertised_addresses or self.kafka_addresses
+        return server_status(
+            self._directory,
+            self._start_time_ms,
+            [*_named("grpc", self._grpc), *_named("kafka", self.kafka_addresses)],
+            [*_named("grpc", grpc_told), *_named("kafka", kafka_told)],
+        )
 
     async def stop(self) -> None:
         """Stops in order: calls end, partitions are resigned, everything is made durable. Safe after a failed start.
@@ -204,6 +227,8 @@ class Daemon:
         start counts as one after an unclean end, and `is_stuck` is true.
         """
         grace_s = self.settings.shutdown_grace_ms / 1000
+        if self._kafka is not None:
+            await self._kafka.close()
         if self._door is not None:
             await self._door.close()
         if self._server is not None:
@@ -240,6 +265,17 @@ class Daemon:
             _log.error("no clean stop: the next start will check the logs", error=str(error) or "the disk is slow")
             if not flushed:
                 directory.abandon()
+
+
+def _named(door: str, addresses: Iterable[Address]) -> list[tuple[str, Address]]:
+    return [(door, address) for address in addresses]
+
+
+def _warn_beyond_loopback(address: Address) -> None:
+    if not address.is_loopback:
+        _log.warning(
+            "this listener can be reached from other machines and there is no authentication yet", listener=str(address)
+        )
 
 
 def _is_known(broker: Broker, topic: str, number: int) -> bool:

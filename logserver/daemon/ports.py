@@ -23,3 +23,11 @@ def bind(server: grpc.aio.Server, address: Address) -> Address:
             f"stop the other program, or choose another with --grpc-listen HOST:PORT (port 0 picks a free one)"
         ) from None
     return Address(address.host, port)
+
+
+def kafka_port_error(address: Address, error: OSError) -> PortError:
+    """Returns what to say when an address can't be listened on for Kafka clients."""
+    return PortError(
+        f"can't listen on {address} for Kafka clients: {error.strerror or error}; stop the other program, or choose "
+        "another with --kafka-listen HOST:PORT (port 0 picks a free one, off closes this door)"
+    )

@@ -51,7 +51,9 @@ async def _serve(settings: ServerSettings, ready: Callable[[str], None]) -> bool
     daemon = Daemon(settings)
     await daemon.start()
     try:
-        ready(" ".join(["ready", *(f"grpc={address}" for address in daemon.grpc_addresses)]))
+        doors = [f"grpc={address}" for address in daemon.grpc_addresses]
+        doors += [f"kafka={address}" for address in daemon.kafka_addresses]
+        ready(" ".join(["ready", *doors]))
         await stop.wait()
     finally:
         await daemon.stop()

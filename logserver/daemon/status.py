@@ -23,7 +23,10 @@ def rss_anon_bytes() -> int:
 
 
 def server_status(
-    directory: DataDirectory, start_time_ms: int, doors: Sequence[Address], advertised: Sequence[Address]
+    directory: DataDirectory,
+    start_time_ms: int,
+    doors: Sequence[tuple[str, Address]],
+    advertised: Sequence[tuple[str, Address]],
 ) -> ServerStatus:
     """Returns the state of this server."""
     free = total = 0
@@ -35,8 +38,8 @@ def server_status(
     return ServerStatus(
         version=logserver.__version__,
         start_time_ms=start_time_ms,
-        doors=[("grpc", str(address)) for address in doors],
-        advertised=[("grpc", str(address)) for address in advertised],
+        doors=[(name, str(address)) for name, address in doors],
+        advertised=[(name, str(address)) for name, address in advertised],
         directories=[DirectoryStatus(directory.path, directory.size_bytes(), total, free, error)],
         rss_anon_bytes=rss_anon_bytes(),
     )

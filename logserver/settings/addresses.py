@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+OFF: Final = "off"
+"""In place of an address: no listening."""
+_PLAINTEXT: Final = "PLAINTEXT"
 
 
 class Address(NamedTuple):
@@ -39,7 +43,24 @@ def check_listener(text: str) -> None:
     parse_address(text)
 
 
+def parse_kafka_address(text: str) -> Address:
+    """Reads HOST:PORT, with or without `PLAINTEXT://` before it; no host means all addresses, as in Kafka.
+
+    Raises ValueError with a sentence.
+    """
+    name, separator, rest = text.strip().rpartition("://")
+    if separator and name.upper() != _PLAINTEXT:
+        raise ValueError(f"only PLAINTEXT:// is served, not {name}://")
+    return parse_address(f"0.0.0.0{rest}" if separator and rest.startswith(":") else rest)
+
+
+def check_kafka_listener(text: str) -> None:
+    """Raises ValueError unless the text is an address to listen on, or `off`."""
+    if text != OFF:
+        parse_kafka_address(text)
+
+
 def check_advertised(text: str) -> None:
     """Raises ValueError unless the text is an address that clients can connect to."""
-    if parse_address(text).port == 0:
+    if parse_kafka_address(text).port == 0:
         raise ValueError("clients can't connect to port 0")

@@ -7,7 +7,15 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
-from logserver.settings.addresses import Address, check_advertised, check_listener, parse_address
+from logserver.settings.addresses import (
+    OFF,
+    Address,
+    check_advertised,
+    check_kafka_listener,
+    check_listener,
+    parse_address,
+    parse_kafka_address,
+)
 from logserver.settings.definition import (
     INT32_MAX,
     INT64_MAX,
@@ -80,12 +88,47 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     listeners: Annotated[
-        Literal["off"],
+        tuple[str, ...],
         About(
-            "Addresses on which the door for Kafka clients listens; this release does not have that door yet.",
-            differs=KafkaDifference("PLAINTEXT://:9092", "This release does not have the door for Kafka clients yet."),
+            "Addresses on which the door for Kafka clients listens, as HOST:PORT or PLAINTEXT://HOST:PORT with commas "
+            "between them; port 0 picks a free one, `off` closes the door.",
+            check=check_kafka_listener,
+            differs=KafkaDifference("PLAINTEXT://:9092", "There is no authentication yet: this machine only."),
         ),
-    ] = "off"
+    ] = ("127.0.0.1:9092",)
+    advertised_listeners: Annotated[
+        tuple[str, ...],
+        About(
+            "Addresses by which Kafka clients reach the listeners, one each or one for all, where they differ from "
+            "`listeners` (NAT, containers).",
+            check=check_advertised,
+            may_be_empty=True,
+            example="logs.example.com:9092",
+        ),
+    ] = ()
+    max_connections: Annotated[
+        int,
+        About(
+            "Most connections of Kafka clients open at a time.",
+            minimum=1,
+            maximum=INT32_MAX,
+            differs=KafkaDifference(str(INT32_MAX), "Nothing is unbounded here."),
+        ),
+    ] = 20_000
+    connections_max_idle_ms: Annotated[
+        int, About("Milliseconds after which a Kafka client's connection without any traffic is closed.", minimum=100)
+    ] = 600_000
+    socket_request_max_bytes: Annotated[
+        int, About("Largest request of a Kafka client, in bytes.", minimum=1024, maximum=INT32_MAX)
+    ] = 104_857_600
+    connection_max_inflight_bytes: Annotated[
+        int,
+        About(
+            "Bytes of unanswered requests on one Kafka client's connection above which the server reads no further.",
+            minimum=65_536,
+            ours=True,
+        ),
+    ] = 67_108_864
 
     # Topics and partitions.
     num_partitions: Annotated[
@@ -452,6 +495,16 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     def grpc_addresses(self) -> tuple[Address, ...]:
         """grpc.listeners as addresses to listen on."""
         return tuple(parse_address(text) for text in self.grpc_listeners)
+
+    @property
+    def kafka_addresses(self) -> tuple[Address, ...]:
+        """listeners as addresses to listen on; empty if the door is closed."""
+        return tuple(parse_kafka_address(text) for text in self.listeners if text != OFF)
+
+    @property
+    def kafka_advertised_addresses(self) -> tuple[Address, ...]:
+        """advertised.listeners; empty where the addresses listened on are the ones to tell clients."""
+        return tuple(parse_kafka_address(text) for text in self.advertised_listeners)
 
     @property
     def grpc_advertised_addresses(self) -> tuple[Address, ...]:

@@ -37,6 +37,8 @@ class LogServer:
         self._daemon: Daemon | None = None
         self.grpc = ""
         """HOST:PORT of the gRPC door; set while the server runs."""
+        self.kafka = ""
+        """HOST:PORT of the door for Kafka clients; set while the server runs, empty if that door is closed."""
 
     @property
     def data_dir(self) -> str:
@@ -53,7 +55,12 @@ class LogServer:
             raise RuntimeError("the server is running already")
         settings = load_settings(
             environment={},
-            command_line={"grpc.listeners": "127.0.0.1:0", "log.dirs": self.data_dir, **self._settings}.items(),
+            command_line={
+                "grpc.listeners": "127.0.0.1:0",
+                "listeners": "127.0.0.1:0",
+                "log.dirs": self.data_dir,
+                **self._settings,
+            }.items(),
         )
         started: list[BaseException | None] = []
         ready = threading.Event()
@@ -89,6 +96,7 @@ class LogServer:
             raise started[0]
         assert self._daemon is not None
         self.grpc = str(self._daemon.grpc_addresses[0])
+        self.kafka = ",".join(map(str, self._daemon.kafka_addresses[:1]))
 
     def stop(self) -> None:
         """Stops the server cleanly. Its directory stays for another `start` if it was given, or until `close`."""
@@ -98,7 +106,7 @@ class LogServer:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         self._thread = self._daemon = None
-        self.grpc = ""
+        self.grpc = self.kafka = ""
 
     def close(self) -> None:
         """Stops the server and removes the temporary directory."""

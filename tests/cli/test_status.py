@@ -11,7 +11,10 @@ def test_status_for_scripts(commands):
     status = commands.json("status")
     assert status["version"] == logserver.__version__
     assert (status["node_id"], len(status["cluster_id"])) == (1, 22)
-    assert status["doors"] == [{"door": "grpc", "address": commands.server.grpc}]
+    assert status["doors"] == [
+        {"door": "grpc", "address": commands.server.grpc},
+        {"door": "kafka", "address": commands.server.kafka},
+    ]
     assert status["topics"] >= 1
     assert status["partitions"] >= 3
     assert status["offline_partitions"] == 0

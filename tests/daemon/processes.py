@@ -24,6 +24,8 @@ class ServerProcess:
         self.command = [sys.executable, "-m", "logserver", "serve", "--data-dir", str(data_dir)]
         if "--grpc-listen" not in arguments:
             self.command += ["--grpc-listen", "127.0.0.1:0"]
+        if "--kafka-listen" not in arguments:
+            self.command += ["--kafka-listen", "127.0.0.1:0"]
         self.command += arguments
         for name, value in (settings or {}).items():
             self.command += ["--set", f"{name}={value}"]

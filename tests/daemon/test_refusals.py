@@ -17,7 +17,7 @@ from tests.grpc_api.servers import Server
 
 
 def daemon_on(path: Path, disk: FaultyDisk | None = None, **settings: str) -> Daemon:
-    named = {"log.dirs": str(path), "grpc.listeners": "127.0.0.1:0"}
+    named = {"log.dirs": str(path), "grpc.listeners": "127.0.0.1:0", "listeners": "off"}
     named |= {name.replace("_", "."): value for name, value in settings.items()}
     return Daemon(load_settings(command_line=named.items()), disk=disk)
 

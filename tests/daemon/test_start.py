@@ -228,7 +228,7 @@ async def test_settings_are_applied(tmp_path: Path) -> None:
 async def test_a_listener_beyond_loopback_is_warned_of_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, listeners: str, warned: list[str]
 ) -> None:
-    named = {"log.dirs": str(tmp_path / "data"), "grpc.listeners": listeners}
+    named = {"log.dirs": str(tmp_path / "data"), "grpc.listeners": listeners, "listeners": "off"}
     daemon = Daemon(load_settings(command_line=named.items()))
     await daemon.start()
     await daemon.stop()

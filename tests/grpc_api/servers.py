@@ -44,7 +44,7 @@ class Server:
         self.path = path
         self._awaiting = awaiting
         self.disk = FaultyDisk()
-        self.settings = {"log.dirs": str(path), "grpc.listeners": "127.0.0.1:0", **(settings or {})}
+        self.settings = {"log.dirs": str(path), "grpc.listeners": "127.0.0.1:0", "listeners": "off", **(settings or {})}
         self._channels: list[grpc.aio.Channel] = []
 
     async def start(self) -> "Server":

@@ -90,7 +90,7 @@ def test_a_value_is_read(name: str, raw: object, value: Value):
         ("grpc.listeners", "http://localhost:50051"),
         ("grpc.listeners", ""),
         ("grpc.advertised.listeners", "logs.example.com:0"),
-        ("listeners", "PLAINTEXT://:9092"),
+        ("listeners", "SASL_SSL://:9092"),
         ("min.insync.replicas", "2"),
         ("compression.type", "zstd"),
     ],

@@ -1,0 +1,65 @@
+"""How an API is served: each has a file in `apis/` that ends in its `Api`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from logserver_records.batch import Buffer
+
+from logserver.kafka_api.codec import Struct
+
+if TYPE_CHECKING:
+    from logserver.kafka_api.services import Services
+
+Response: TypeAlias = Mapping[str, Any]
+"""A response's fields by name; see `codec.writing`."""
+
+Handler: TypeAlias = "Callable[[Call, Struct], Response | Awaitable[Response]]"
+"""Answers a request, at once or later. A LogServerError that it raises becomes the response's `error_code`."""
+
+Answer: TypeAlias = Callable[[Sequence[Buffer] | None], None]
+"""Gets the response's chunks behind its header, or None where none is due; to be called once."""
+
+RawHandler: TypeAlias = "Callable[[Call, memoryview, Answer], None]"
+"""Takes a request as bytes, which are gone when it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, apart from its message."""
+
+    services: Services
+    api_key: int
+    version: int
+    client_id: str
+    client_host: str
+    """As Kafka shows it, with a slash before it."""
+    host: str
+    """By which the client is told to reach this server."""
+    port: int
+    listener: str
+    """Kafka's name of the listener that the connection came through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One API key.
+
+    Args:
+        lowest, highest: versions served, both inclusive.
+        advertised_lowest: what ApiVersions says instead of `lowest`.
+        raw: in place of `handle`, for what is read and written by hand.
+        failed: makes the response for an error of the whole request; without it that is one whose `error_code` and
+            `error_message` say so.
+    """
+
+    key: int
+    name: str
+    lowest: int
+    highest: int
+    handle: Handler | None = None
+    raw: RawHandler | None = None
+    advertised_lowest: int | None = None
+    failed: Callable[[Struct, int, str], Response] | None = None

@@ -1,0 +1,138 @@
+"""The request of Produce, read by hand: its records are views of the receive buffer, and no byte of them is copied."""
+
+from base64 import urlsafe_b64encode
+from struct import Struct as Packed
+from struct import error as TooShort
+from typing import Final, NamedTuple
+
+from logserver.kafka_api.codec import MalformedMessage
+from logserver.kafka_api.codec.reading import read_tags, read_varint
+
+_FLEXIBLE: Final = 9
+_TOPIC_IDS: Final = 13
+_INT16: Final = Packed(">h")
+_INT32: Final = Packed(">i")
+_ACKS_AND_TIMEOUT: Final = Packed(">hi")
+_PARTITION: Final = Packed(">ii")
+
+
+class ProducePartition(NamedTuple):
+    """Records for one partition."""
+
+    topic: str
+    topic_id: str | None
+    number: int
+    records: memoryview
+
+
+class ProduceRequest(NamedTuple):
+    """A request of Produce."""
+
+    transactional_id: str | None
+    acks: int
+    timeout_ms: int
+    partitions: list[ProducePartition]
+
+
+def read_produce(data: memoryview, version: int) -> ProduceRequest:
+    """Reads a request of any version from 3 on.
+
+    Raises:
+        MalformedMessage: the bytes are not one such request.
+    """
+    try:
+        request, position = (_flexible if version >= _FLEXIBLE else _plain)(data, version)
+    except (TooShort, UnicodeDecodeError) as error:
+        raise MalformedMessage(f"Produce: {error}") from None
+    if position != len(data):
+        raise MalformedMessage(f"{len(data) - position} bytes are left behind the message")
+    return request
+
+
+def _plain(data: memoryview, version: int) -> tuple[ProduceRequest, int]:
+    transactional_id, position = _string(data, 0)
+    acks, timeout_ms = _ACKS_AND_TIMEOUT.unpack_from(data, position)
+    position += _ACKS_AND_TIMEOUT.size
+    partitions: list[ProducePartition] = []
+    topics, position = _count(data, position)
+    for _ in range(topics):
+        topic, position = _string(data, position)
+        if topic is None:
+            raise MalformedMessage("a topic's name is null")
+        count, position = _count(data, position)
+        for _ in range(count):
+            number, length = _PARTITION.unpack_from(data, position)
+            position += _PARTITION.size
+            records, position = _slice(data, position, max(length, 0))
+            partitions.append(ProducePartition(topic, None, number, records))
+    return ProduceRequest(transactional_id, acks, timeout_ms, partitions), position
+
+
+def _flexible(data: memoryview, version: int) -> tuple[ProduceRequest, int]:
+    end = len(data)
+    transactional_id, position = _compact_string(data, 0, end)
+    acks, timeout_ms = _ACKS_AND_TIMEOUT.unpack_from(data, position)
+    position += _ACKS_AND_TIMEOUT.size
+    partitions: list[ProducePartition] = []
+    topics, position = read_varint(data, position, end)
+    for _ in range(_checked(topics - 1, end - position)):
+        topic_id = None
+        topic = ""
+        if version >= _TOPIC_IDS:
+            raw, position = _slice(data, position, 16)
+            topic_id = urlsafe_b64encode(raw)[:22].decode()
+        else:
+            name, position = _compact_string(data, position, end)
+            if name is None:
+                raise MalformedMessage("a topic's name is null")
+            topic = name
+        count, position = read_varint(data, position, end)
+        for _ in range(_checked(count - 1, end - position)):
+            number = _INT32.unpack_from(data, position)[0]
+            length, position = read_varint(data, position + 4, end)
+            records, position = _slice(data, position, max(length - 1, 0))
+            partitions.append(ProducePartition(topic, topic_id, number, records))
+            position = _skip_tags(data, position, end)
+        position = _skip_tags(data, position, end)
+    position = _skip_tags(data, position, end)
+    return ProduceRequest(transactional_id, acks, timeout_ms, partitions), position
+
+
+def _count(data: memoryview, position: int) -> tuple[int, int]:
+    count = _INT32.unpack_from(data, position)[0]
+    return _checked(count, len(data) - position), position + 4
+
+
+def _checked(count: int, left: int) -> int:
+    if not 0 <= count <= left:
+        raise MalformedMessage(f"{count} elements are claimed, {left} bytes are left")
+    return count
+
+
+def _slice(data: memoryview, position: int, length: int) -> tuple[memoryview, int]:
+    behind = position + length
+    if behind > len(data):
+        raise MalformedMessage(f"{length} bytes are claimed, {len(data) - position} are left")
+    return data[position:behind], behind
+
+
+def _string(data: memoryview, position: int) -> tuple[str | None, int]:
+    length = _INT16.unpack_from(data, position)[0]
+    if length < 0:
+        return None, position + 2
+    raw, position = _slice(data, position + 2, length)
+    return str(raw, "utf-8"), position
+
+
+def _compact_string(data: memoryview, position: int, end: int) -> tuple[str | None, int]:
+    length, position = read_varint(data, position, end)
+    if not length:
+        return None, position
+    raw, position = _slice(data, position, length - 1)
+    return str(raw, "utf-8"), position
+
+
+def _skip_tags(data: memoryview, position: int, end: int) -> int:
+    if position < end and not data[position]:
+        return position + 1
+    return read_tags(data, position, end, {}, {})

@@ -1,0 +1,21 @@
+"""What handlers work with."""
+
+from dataclasses import dataclass
+
+from logserver_segments.seams import Clock
+
+from logserver.broker import Broker
+from logserver.broker.peers import Peers
+from logserver.coordinator import GroupCoordinator
+from logserver.settings import ServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The server behind the door."""
+
+    broker: Broker
+    groups: GroupCoordinator
+    peers: Peers
+    clock: Clock
+    settings: ServerSettings
