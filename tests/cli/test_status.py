@@ -33,11 +33,13 @@ def test_status_for_people(commands):
         "Node",
         "Started",
         "Door",
+        "Door",
         "Topics",
         "Data",
         "Memory",
     ]
     assert commands.server.grpc in text
+    assert commands.server.kafka in text
     assert commands.server.data_dir in text
 
 

@@ -286,7 +286,8 @@ def test_a_disk_that_hangs_does_not_keep_the_process(tmp_path: Path) -> None:
         "    if '/t-0/' in self.path: threading.Event().wait()\n"
         "    real(self)\n"
         "OsFile.sync = sync\n"
-        "settings = {'log.dirs': sys.argv[1], 'grpc.listeners': '127.0.0.1:0', 'listeners': 'off', 'shutdown.grace.ms': '200'}\n"
+        "settings = {'log.dirs': sys.argv[1], 'grpc.listeners': '127.0.0.1:0', 'listeners': 'off'}\n"
+        "settings['shutdown.grace.ms'] = '200'\n"
         "serve(load_settings(command_line=settings.items()))\n"
     )
     process = subprocess.Popen(
