@@ -38,7 +38,8 @@ class ServerProcess:
         line = self._lines.get(timeout=START_S)
         assert line is not None, f"it ended with {self.process.wait()}: {''.join(self.errors)}"
         assert line.startswith("ready "), line
-        self.grpc = dict(item.split("=", 1) for item in line.split()[1:])["grpc"]
+        doors = dict(item.split("=", 1) for item in line.split()[1:])
+        self.grpc, self.kafka = doors["grpc"], doors.get("kafka", "")
         return self
 
     def spawn(self) -> "ServerProcess":
