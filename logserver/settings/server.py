@@ -135,6 +135,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         About("Partitions of a new topic whose creator does not say how many.", minimum=1, maximum=INT32_MAX),
     ] = 1
+    auto_create_topics_enable: Annotated[
+        bool,
+        About(
+            "Whether a topic that a Kafka client asks for by name is created if it is not there; "
+            "through gRPC only CreateTopic creates topics."
+        ),
+    ] = True
     max_topics: Annotated[
         int, About("Most topics that this server keeps.", minimum=1, maximum=INT32_MAX, ours=True)
     ] = 200_000

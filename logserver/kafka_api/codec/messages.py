@@ -34,12 +34,14 @@ def response_header_is_flexible(api_key: int, version: int) -> bool:
 
 
 def read_request(api_key: int, version: int, data: memoryview) -> Struct:
-    """Reads a request behind its header.
+    """Reads a request behind its header. Bytes behind the request are ignored, as Kafka does: librdkafka 2 sends three
+    where it asks for the metadata of all topics.
 
     Raises:
-        MalformedMessage: the bytes are not one such request.
+        MalformedMessage: the bytes do not begin with such a request.
     """
-    return _read(_reader(api_key, version, "request"), data)
+    message: Struct = _reader(api_key, version, "request")(data, 0, len(data))[0]
+    return message
 
 
 def read_response(api_key: int, version: int, data: memoryview) -> Struct:
@@ -48,11 +50,7 @@ def read_response(api_key: int, version: int, data: memoryview) -> Struct:
     Raises:
         MalformedMessage: the bytes are not one such response.
     """
-    return _read(_reader(api_key, version, "response"), data)
-
-
-def _read(reader: Reader, data: memoryview) -> Struct:
-    found, position = reader(data, 0, len(data))
+    found, position = _reader(api_key, version, "response")(data, 0, len(data))
     if position != len(data):
         raise MalformedMessage(f"{len(data) - position} bytes are left behind the message")
     message: Struct = found
