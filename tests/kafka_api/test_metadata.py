@@ -79,9 +79,9 @@ def test_before_version_4_every_request_allows_it(client: RawClient) -> None:
 
 
 def test_the_setting_forbids_it() -> None:
-    with LogServer(settings={"auto.create.topics.enable": "false", "listeners": "127.0.0.1:0"}) as server:
-        with RawClient(server.kafka) as client:
-            assert asked(client, 12, "new")[0].error_code == ErrorCode.unknown_topic_or_partition.value
+    settings = {"auto.create.topics.enable": "false"}
+    with LogServer(settings=settings) as server, RawClient(server.kafka) as client:
+        assert asked(client, 12, "new")[0].error_code == ErrorCode.unknown_topic_or_partition.value
 
 
 def test_internal_topics_are_not_created_so(client: RawClient) -> None:
@@ -130,7 +130,7 @@ def test_bytes_behind_the_request_are_ignored(client: RawClient, topic_id: str) 
 
 
 def test_clients_are_told_the_advertised_listener() -> None:
-    with LogServer(settings={"advertised.listeners": "logs.example.com:19092"}) as server:
-        with RawClient(server.kafka) as client:
-            (broker,) = client.call(METADATA, 12, {"topics": []}).brokers
+    settings = {"advertised.listeners": "logs.example.com:19092"}
+    with LogServer(settings=settings) as server, RawClient(server.kafka) as client:
+        (broker,) = client.call(METADATA, 12, {"topics": []}).brokers
     assert (broker.host, broker.port) == ("logs.example.com", 19092)
