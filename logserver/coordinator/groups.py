@@ -140,7 +140,7 @@ class GroupCoordinator:
         shard = await self._shard(request.group_id)
         if request.subscription is not None and request.subscription.pattern:
             await self.topics.prepare((request.subscription.pattern,))
-        return await shard.decide(lambda state, now_ms: state.heartbeat(request, now_ms))
+        return await shard.decide(request.group_id, lambda state, now_ms: state.heartbeat(request, now_ms))
 
     async def look_again(self, group_id: str, member_id: str) -> HeartbeatAnswer | None:
         """Takes a member's next step, if there is one that needs no word of the member.
@@ -149,7 +149,7 @@ class GroupCoordinator:
             LogServerError: UNKNOWN_MEMBER_ID, or the coordinator is not here.
         """
         shard = await self._existing(group_id)
-        return await shard.decide(lambda state, _: state.look_again(group_id, member_id))
+        return await shard.decide(group_id, lambda state, _: state.look_again(group_id, member_id))
 
     def watch(self, group_id: str, member_id: str, watcher: Watcher) -> Callable[[], None]:
         """Tells when a member should look at its assignment again; returns what ends that."""
@@ -167,7 +167,7 @@ class GroupCoordinator:
             LogServerError: who commits may not, or the coordinator is not here.
         """
         shard = await self._shard(request.group_id)
-        return await shard.decide(lambda state, now_ms: state.commit(request, now_ms))
+        return await shard.decide(request.group_id, lambda state, now_ms: state.commit(request, now_ms))
 
     async def committed(
         self, group_id: str, places: Sequence[Place] | None = None, member: tuple[str, int] | None = None
@@ -201,7 +201,7 @@ class GroupCoordinator:
             LogServerError: GROUP_ID_NOT_FOUND, or the coordinator is not here.
         """
         shard = await self._existing(group_id)
-        return await shard.decide(lambda state, _: state.delete_offsets(group_id, places))
+        return await shard.decide(group_id, lambda state, _: state.delete_offsets(group_id, places))
 
     async def overwrite_offsets(
         self, group_id: str, offsets: Sequence[OffsetToCommit]
@@ -217,7 +217,7 @@ class GroupCoordinator:
             state.check_empty(group_id, now_ms, "its offsets can't be moved")
             return state.commit(Commit(group_id, "", _NO_OFFSET, offsets), now_ms)
 
-        return await shard.decide(decide)
+        return await shard.decide(group_id, decide)
 
     async def check_empty(self, group_id: str) -> None:
         """Checks that a group has no members; fine if there is no such group.
@@ -279,4 +279,4 @@ class GroupCoordinator:
             LogServerError: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, or the coordinator is not here.
         """
         shard = await self._existing(group_id)
-        await shard.decide(lambda state, now_ms: state.delete_group(group_id, now_ms))
+        await shard.decide(group_id, lambda state, now_ms: state.delete_group(group_id, now_ms))

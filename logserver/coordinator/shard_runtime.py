@@ -182,16 +182,17 @@ class ShardRuntime:
 
     # Requests
 
-    async def decide(self, decide: Callable[[GroupShard, int], Decision[T]]) -> T:
+    async def decide(self, group_id: str, decide: Callable[[GroupShard, int], Decision[T]]) -> T:
         """Has the shard decide, writes the decision, and returns the answer once it is durable.
 
         Args:
+            group_id: that it is about.
             decide: gets the shard and the time in milliseconds.
 
         Raises:
             LogServerError: the refusal of `decide`, durable as well; or the shard is not here, or can't be written.
         """
-        await self._turns.take()
+        await self._turns.take(group_id)
         shard = self.shard
         now_ms = self._clock.now_ms()
         try:

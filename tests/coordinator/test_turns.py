@@ -11,7 +11,7 @@ async def test_a_crowd_leaves_room_for_others() -> None:
     seen: list[int] = []
 
     async def one(number: int) -> None:
-        await turns.take()
+        await turns.take("g")
         done.append(number)
 
     tasks = [asyncio.ensure_future(one(number)) for number in range(1_000)]
@@ -26,7 +26,7 @@ async def test_a_crowd_leaves_room_for_others() -> None:
 
 async def test_whoever_has_given_up_takes_no_turn() -> None:
     turns = Turns()
-    tasks = [asyncio.ensure_future(turns.take()) for _ in range(200)]
+    tasks = [asyncio.ensure_future(turns.take("g")) for _ in range(200)]
     await asyncio.sleep(0)
     for task in tasks[50:150]:
         task.cancel()
@@ -38,10 +38,24 @@ async def test_whoever_has_given_up_takes_no_turn() -> None:
 async def test_alone_nobody_waits() -> None:
     turns = Turns()
     for _ in range(100):
-        taking = turns.take()
+        taking = turns.take("g")
         try:
             taking.send(None)
         except StopIteration:
             await asyncio.sleep(0)
         else:
             raise AssertionError("it waited")
+
+
+async def test_a_crowd_of_one_group_is_not_before_another_group() -> None:
+    turns = Turns()
+    crowd = [asyncio.ensure_future(turns.take("crowd")) for _ in range(1_000)]
+    await asyncio.sleep(0)
+    for _ in range(10):
+        other = asyncio.ensure_future(turns.take("other"))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert other.done()
+    assert not crowd[-1].done()
+    await asyncio.gather(*crowd)
