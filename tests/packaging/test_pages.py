@@ -30,10 +30,11 @@ def test_make_targets_named_in_pages_exist() -> None:
     assert named <= targets
 
 
-def test_settings_in_the_readme_have_the_defaults_of_the_settings_page() -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/groups.md"])
+def test_settings_in_other_pages_have_the_defaults_of_the_settings_page(page: str) -> None:
     def defaults(page: Path) -> set[tuple[str, str]]:
         return set(re.findall(r"^\| `([a-z.]+)` \| `([^`]+)` \|", page.read_text(), re.MULTILINE))
 
-    shown = defaults(ROOT / "README.md")
+    shown = defaults(ROOT / page)
     assert shown
     assert shown <= defaults(ROOT / "docs" / "settings.md")

@@ -1,8 +1,8 @@
 """Every command and program in README.md runs, from the top to the bottom, in a fresh copy of the sources.
 
 `sh` blocks run in bash and `python` blocks in the environment that the page tells to make; a `text` block is what the
-block before it prints. A server that the page starts in a terminal of its own runs in the background, on a free port in
-the place of the default one. The `make` targets are not run here, but must exist: CI runs them.
+block before it prints. A server that the page starts in a terminal of its own runs in the background, on free ports in
+the place of the default ones. The `make` targets are not run here, but must exist: CI runs them.
 """
 
 import os
@@ -19,6 +19,7 @@ from .conftest import ROOT, Distribution
 from .markdown import Block, blocks, matches
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+DEFAULT_KAFKA_ADDRESS = "127.0.0.1:9092"
 TIMEOUT_S = 120
 
 
@@ -51,7 +52,7 @@ class Reader:
             self._server.wait()
 
     def _serve(self, command: str) -> str:
-        self._environment["LOGSERVER_GRPC_LISTENERS"] = "127.0.0.1:0"
+        self._environment["LOGSERVER_GRPC_LISTENERS"] = self._environment["LOGSERVER_LISTENERS"] = "127.0.0.1:0"
         self._server = subprocess.Popen(
             ["bash", "-c", f"exec {command}"],
             cwd=self._folder,
@@ -62,10 +63,10 @@ class Reader:
         )
         assert self._server.stdout is not None
         ready = self._server.stdout.readline()
-        found = re.search(r"^ready .*grpc=(\S+)", ready)
+        found = re.fullmatch(r"ready grpc=(\S+) kafka=(\S+)\n", ready)
         assert found, f"not ready: {ready!r}"
         self._address = self._environment["LOGSERVER_SERVER"] = found[1]
-        return ready.replace(self._address, DEFAULT_ADDRESS)
+        return ready.replace(found[1], DEFAULT_ADDRESS).replace(found[2], DEFAULT_KAFKA_ADDRESS)
 
     def _run(self, command: list[str]) -> str:
         done = subprocess.run(
