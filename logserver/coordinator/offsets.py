@@ -137,8 +137,8 @@ def check_committer(group: ConsumerGroup | None, request: Commit) -> Callable[[T
         names = ", ".join(repr(member_id[:100]) for member_id in sorted(group.members)[:3])
         raise LogServerError(
             ErrorCode.unknown_member_id,
-            f"the group {request.group_id[:100]!r} has members ({names}{', ...' if len(group.members) > 3 else ''}), so only "
-            "they commit offsets; stop them first",
+            f"the group {request.group_id[:100]!r} has members ({names}{', ...' if len(group.members) > 3 else ''}), "
+            "so only they commit offsets; stop them first",
         )
     if request.instance_id is not None:
         static = group.static_member(request.instance_id)

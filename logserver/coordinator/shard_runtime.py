@@ -32,6 +32,9 @@ _DECISIONS_AT_A_TIME: Final = 50
 _AGAIN_S: Final = 5.0
 """When to read a shard again that a fault has ended."""
 
+_CLOCK_SET_MS: Final = 500
+"""From this difference on the clock was set, rather than looked at twice."""
+
 _READ_AGAIN_S: Final = 30.0
 """When to read a shard again that the disk did not give."""
 
@@ -80,6 +83,8 @@ class ShardRuntime:
         self._watchers: dict[tuple[str, str], Watcher] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
+        # The time of day less the time since the machine started, which nobody sets.
+        self._set_ms = clock.now_ms() - clock.monotonic_ms()
         # Of this leadership; those of earlier ones have been cancelled.
         self._tasks: set[asyncio.Task[None]] = set()
         self._read = asyncio.Event()
@@ -133,7 +138,7 @@ class ShardRuntime:
                 # Not what is stored is at fault, but the disk, and that may pass.
                 self._begin_after(_READ_AGAIN_S)
             return
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         shard.loaded(now_ms)
         self._shard = shard
         if loaded.records:
@@ -194,7 +199,7 @@ class ShardRuntime:
         """
         await self._turns.take(group_id)
         shard = self.shard
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         try:
             decision = decide(shard, now_ms)
             self._write(shard, decision, now_ms)
@@ -316,6 +321,16 @@ class ShardRuntime:
 
     # Time and topics
 
+    def _now_ms(self) -> int:
+        """Returns the time; sessions and the like do not end because somebody has set the clock."""
+        now_ms = self._clock.now_ms()
+        set_ms = now_ms - self._clock.monotonic_ms()
+        if abs(set_ms - self._set_ms) >= _CLOCK_SET_MS:
+            if self._shard is not None:
+                self._shard.timers.shift(round(set_ms - self._set_ms))
+            self._set_ms = set_ms
+        return now_ms
+
     def topics_changed(self) -> None:
         """Takes in that topics came, went or grew."""
         self._topics_changed = self._shard is not None
@@ -328,7 +343,7 @@ class ShardRuntime:
             self._topics_changed = False
             shard = self._shard
             await self._topics.prepare(_patterns(shard))
-            await self._carry_out_all(shard, shard.topics_changed(self._clock.now_ms()))
+            await self._carry_out_all(shard, shard.topics_changed(self._now_ms()))
         self._takes_in_topics = False
 
     def _set_timer(self) -> None:
@@ -339,16 +354,16 @@ class ShardRuntime:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_ms = next_ms
-        delay_s = max(next_ms - self._clock.now_ms(), 0) / 1000
+        delay_s = max(next_ms - self._now_ms(), 0) / 1000
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._time)
 
     def _time(self) -> None:
         self._timer = None
         if self._shard is not None:
-            self._carry_out(self._shard, self._shard.expire(self._clock.now_ms()))
+            self._start(self._expire(self._shard))
 
-    def _carry_out(self, shard: GroupShard, outcomes: Iterable[Decision[None] | AssignmentTask]) -> None:
-        self._start(self._carry_out_all(shard, outcomes))
+    async def _expire(self, shard: GroupShard) -> None:
+        await self._carry_out_all(shard, shard.expire(self._now_ms()))
 
     async def _carry_out_all(self, shard: GroupShard, outcomes: Iterable[Decision[None] | AssignmentTask]) -> None:
         """Writes what nobody has asked for; what can't be written now is tried again when its time comes anew."""
@@ -359,7 +374,7 @@ class ShardRuntime:
                 if isinstance(outcome, AssignmentTask):
                     self._start(self._assign(shard, outcome))
                 else:
-                    self._write(shard, outcome, self._clock.now_ms())
+                    self._write(shard, outcome, self._now_ms())
                 if number % _DECISIONS_AT_A_TIME == 0:
                     await asyncio.sleep(0)
         except LogServerError as error:
@@ -369,8 +384,8 @@ class ShardRuntime:
     async def _assign(self, shard: GroupShard, task: AssignmentTask) -> None:
         targets = await self._workers.run(task.run)
         if self._shard is shard:
-            now_ms = self._clock.now_ms()
-            self._carry_out(shard, (shard.assigned(task, targets, now_ms),))
+            # Written in the same step: nobody decides on anything in between.
+            await self._carry_out_all(shard, (shard.assigned(task, targets, self._now_ms()),))
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

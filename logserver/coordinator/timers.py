@@ -36,6 +36,13 @@ class Timers:
         """Takes a deadline back; fine if there is none."""
         self._deadlines.pop(key, None)
 
+    def shift(self, by_ms: int) -> None:
+        """Moves all deadlines, because the clock was set."""
+        self._deadlines = {key: at + by_ms for key, at in self._deadlines.items()}
+        self._queued = {key: at + by_ms for key, at in self._queued.items()}
+        # All by the same: it stays a heap.
+        self._heap = [(at + by_ms, key) for at, key in self._heap]
+
     def clear(self) -> None:
         """Takes all deadlines back."""
         self._deadlines.clear()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from logserver_segments.committer import LossReason
@@ -161,6 +162,20 @@ async def test_every_member_has_a_whole_session_after_reading(node: GroupsNode) 
     assert (await node.groups.describe("g")).summary.state == "empty"
 
 
+@pytest.mark.parametrize("step_ms", [3_600_000, -3_600_000])
+async def test_setting_the_clock_ends_no_session_and_prolongs_none(one: GroupsNode, step_ms: int) -> None:
+    await one.join("m", "g")
+    one.pass_time(40_000)
+    one.clock.wall_ms += step_ms
+    one.pass_time(4_000)
+    await turns()
+    (member,) = (await one.groups.describe("g")).members
+    assert member.session_left_ms == 1_000
+    one.pass_time(1_000)
+    await turns()
+    assert (await one.groups.describe("g")).summary.members == 0
+
+
 async def test_a_member_whose_session_ends_is_told(node: GroupsNode) -> None:
     await node.join("m", "g")
     told = asyncio.Event()
@@ -230,3 +245,30 @@ async def test_a_mistake_in_what_time_brings_has_the_shard_read_again(
     one.pass_time(45_000)
     await turns()
     assert (await one.groups.describe("g")).summary.members == 0
+
+
+async def test_an_assignment_made_elsewhere_knows_who_has_left_meanwhile(
+    one: GroupsNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logserver.coordinator.assignment._LARGE", 0)
+    await one.join("m", "g")
+    runtime = one.shard("g")
+    made: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    class Held:
+        def run(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+            self.result = function(*args, **kwargs)
+            return made
+
+    runtime._workers = held = Held()
+    await one.join("n", "g")
+    one.pass_time(1_000)
+    await turns()
+    # The assignment arrives, and right behind it somebody leaves.
+    made.set_result(held.result)
+    await asyncio.ensure_future(one.leave("n", "g"))
+    await turns()
+    group = runtime.shard.groups["g"]
+    assert group.members.keys() == {"m"}
+    assert group.targets.keys() == {"m"}
+    group.check()

@@ -142,11 +142,17 @@ def watchers(server: Server) -> int:
     return sum(len(shard._watchers) for shard in groups_of(server)._shards)
 
 
-def streams(server: Server) -> int:
-    """How many members the door has a stream of."""
+def streams_of(server: Server) -> Any:
+    """The door's streams, by group id and member id."""
     door = server.daemon._door
     assert door is not None
-    return sum(len(service._streams) for _, service in door._services if hasattr(service, "_streams"))
+    (service,) = (service for _, service in door._services if hasattr(service, "_streams"))
+    return service._streams
+
+
+def streams(server: Server) -> int:
+    """How many members the door has a stream of."""
+    return len(streams_of(server))
 
 
 def groups_of(server: Server) -> Any:

@@ -10,7 +10,18 @@ from logserverpb.v1 import groups_pb2
 
 from logserver.errors import ErrorCode
 
-from .members import FAST, Member, by_topic, groups_of, groups_stub, membership_tasks, offset, streams, watchers
+from .members import (
+    FAST,
+    Member,
+    by_topic,
+    groups_of,
+    groups_stub,
+    membership_tasks,
+    offset,
+    streams,
+    streams_of,
+    watchers,
+)
 from .servers import Server, check_error, refused, soon
 
 FENCED = grpc.StatusCode.FAILED_PRECONDITION
@@ -264,6 +275,27 @@ async def test_nothing_is_answered_before_it_is_durable(server: Server) -> None:
     await member.alive()
 
 
+async def test_what_a_member_says_of_an_older_assignment_counts_for_nothing(server: Server) -> None:
+    await server.topic("t", 4)
+    first, second = Member(server, "a"), Member(server, "b")
+    await first.join("t")
+    server.disk.held.clear()
+    await second.send_join("t")
+    shard = groups_of(server).find_shard("g")
+    # What takes two partitions from the first one is decided, and not told yet.
+    await soon(lambda: shard.shard.groups["g"].members["a"].revoking)
+    await first.heartbeat(1, {"t": []})
+    stream = next(stream for (_, member_id), stream in streams_of(server).items() if member_id == "a")
+    await soon(lambda: stream._deciding._waiters)
+    server.disk.held.set()
+    less = await first.assignment()
+    assert len(by_topic(less.partitions)["t"]) == 2
+    await first.alive()
+    assert by_topic((await second.assignment()).partitions) == {}
+    found = await groups_stub(server).DescribeGroup(groups_pb2.DescribeGroupRequest(group_id="g"))
+    assert [member.state for member in found.members] == ["revoking", "waiting"]
+
+
 # Ends
 
 
@@ -337,7 +369,7 @@ async def test_a_member_that_does_not_read_holds_nobody_up(server: Server) -> No
 
     talking = asyncio.ensure_future(talk())
     shard = groups_of(server).find_shard("g")
-    stream = next(iter(next(s for _, s in server.daemon._door._services if hasattr(s, "_streams"))._streams.values()))
+    stream = next(iter(streams_of(server).values()))
     # The server takes no more commands once that many answers wait for the client to take them.
     await soon(lambda: stream._room.locked() and stream._writing.locked())
     others = [Member(server, f"m{number}") for number in range(3)]
@@ -364,7 +396,7 @@ async def test_a_member_that_does_not_read_does_not_hold_up_the_stop(server: Ser
             await deaf.send_commit(offset("x" * 200), offset("y" * 200), offset("z" * 200))
 
     talking = asyncio.ensure_future(talk())
-    stream = next(iter(next(s for _, s in server.daemon._door._services if hasattr(s, "_streams"))._streams.values()))
+    stream = next(iter(streams_of(server).values()))
     await soon(lambda: stream._room.locked() and stream._writing.locked())
     await server.daemon.stop()
     assert not server.daemon.is_stuck
