@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
 
+from logserver.coordinator.classic_requests import Reply
 from logserver.coordinator.formats import Key, Value
 
 T_co = TypeVar("T_co", covariant=True)
@@ -39,3 +40,5 @@ class Decision(Generic[T_co]):
     group: str = ""
     wake: Wake = Wake.NOBODY
     """Members of `group` to wake once the entries are applied."""
+    replies: Sequence[Reply] = ()
+    """Answers to requests that have waited, for when everything is durable."""

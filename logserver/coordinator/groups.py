@@ -9,6 +9,7 @@ from logserver.broker import Broker
 from logserver.broker.peers import Peers
 from logserver.coordinator.assignment import assignor_of
 from logserver.coordinator.broker_topics import BrokerTopics
+from logserver.coordinator.classic_requests import JoinAnswer, JoinGroup, MemberOfGroup, SyncAnswer, SyncGroup
 from logserver.coordinator.decision import Decision
 from logserver.coordinator.descriptions import (
     GroupDescription,
@@ -141,6 +142,49 @@ class GroupCoordinator:
         if request.subscription is not None and request.subscription.pattern:
             await self.topics.prepare((request.subscription.pattern,))
         return await shard.decide(request.group_id, lambda state, now_ms: state.heartbeat(request, now_ms))
+
+    async def join_group(self, request: JoinGroup) -> JoinAnswer:
+        """Takes a JoinGroup of the classic protocol, and answers when the generation has begun.
+
+        Raises:
+            LogServerError: the member can't join, or its coordinator is not here.
+        """
+        shard = await self._shard(request.group_id)
+        found = await shard.decide_later(request.group_id, lambda state, now_ms: state.join(request, now_ms))
+        assert isinstance(found, JoinAnswer)
+        return found
+
+    async def sync_group(self, request: SyncGroup) -> SyncAnswer:
+        """Takes a SyncGroup of the classic protocol, and answers when the leader's assignment is there.
+
+        Raises:
+            LogServerError: the member is not one of this generation, or its coordinator is not here.
+        """
+        shard = await self._shard(request.group_id)
+        found = await shard.decide_later(request.group_id, lambda state, now_ms: state.sync(request, now_ms))
+        assert isinstance(found, SyncAnswer)
+        return found
+
+    async def classic_heartbeat(self, request: MemberOfGroup) -> None:
+        """Takes a Heartbeat of the classic protocol.
+
+        Raises:
+            LogServerError: REBALANCE_IN_PROGRESS, the member is not one of this generation, or its coordinator is not
+                here.
+        """
+        shard = await self._shard(request.group_id)
+        await shard.decide(request.group_id, lambda state, now_ms: state.classic_heartbeat(request, now_ms))
+
+    async def leave_group(
+        self, group_id: str, members: Sequence[tuple[str, str | None]]
+    ) -> Sequence[LogServerError | None]:
+        """Takes a LeaveGroup of the classic protocol: member ids with instance ids; the answer has one entry for each.
+
+        Raises:
+            LogServerError: UNKNOWN_MEMBER_ID if there is no such group, or its coordinator is not here.
+        """
+        shard = await self._shard(group_id)
+        return await shard.decide(group_id, lambda state, now_ms: state.leave(group_id, members, now_ms))
 
     async def look_again(self, group_id: str, member_id: str) -> HeartbeatAnswer | None:
         """Takes a member's next step, if there is one that needs no word of the member.

@@ -17,6 +17,11 @@ class GroupLimits(NamedTuple):
     offset_metadata_max_bytes: int = 4_096
     offsets_retention_ms: int = 10_080 * 60_000
     retention_check_interval_ms: int = 600_000
+    min_session_timeout_ms: int = 6_000
+    """The next four are of the classic protocol."""
+    max_session_timeout_ms: int = 1_800_000
+    classic_max_members: int = 10_000
+    initial_rebalance_delay_ms: int = 0
 
     @staticmethod
     def of(settings: ServerSettings) -> "GroupLimits":
@@ -31,4 +36,8 @@ class GroupLimits(NamedTuple):
             offset_metadata_max_bytes=settings.offset_metadata_max_bytes,
             offsets_retention_ms=settings.offsets_retention_minutes * 60_000,
             retention_check_interval_ms=settings.offsets_retention_check_interval_ms,
+            min_session_timeout_ms=settings.group_min_session_timeout_ms,
+            max_session_timeout_ms=settings.group_max_session_timeout_ms,
+            classic_max_members=settings.group_max_size,
+            initial_rebalance_delay_ms=settings.group_initial_rebalance_delay_ms,
         )

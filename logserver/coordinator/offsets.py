@@ -5,7 +5,7 @@ epochs).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from logserver.coordinator.assignors import TopicPartition
 from logserver.coordinator.consumer_group import ConsumerGroup
@@ -77,7 +77,15 @@ class Commits:
         Raises:
             LogServerError: who commits may not: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH.
         """
-        may_commit = check_committer(group, request)
+        return self._decided(request, check_committer(group, request), now_ms)
+
+    def commit_checked(self, request: Commit, now_ms: int) -> Decision[Sequence[LogServerError | None]]:
+        """Decides on a commit of somebody who may commit for any partition; as `commit`."""
+        return self._decided(request, _anybody, now_ms)
+
+    def _decided(
+        self, request: Commit, may_commit: Callable[[TopicPartition], None], now_ms: int
+    ) -> Decision[Sequence[LogServerError | None]]:
         answers: list[LogServerError | None] = []
         entries: dict[OffsetCommitKey, OffsetCommitValue] = {}
         for offset in request.offsets:
@@ -200,22 +208,27 @@ def _stale(member: Member, request: Commit) -> LogServerError:
     )
 
 
-def expired(
-    offsets: Mapping[Place, OffsetCommitValue], group: ConsumerGroup | None, retention_ms: int, now_ms: int
-) -> list[Place]:
+class Keeping(NamedTuple):
+    """What a group's members mean to its offsets."""
+
+    has_members: bool = False
+    empty_since_ms: int = 0
+    is_subscribed: Callable[[str], bool] = lambda topic: False
+    """Whether a member is subscribed to a topic."""
+
+
+def expired(offsets: Mapping[Place, OffsetCommitValue], group: Keeping, retention_ms: int, now_ms: int) -> list[Place]:
     """Returns the offsets of a group that are to be forgotten.
 
     A group keeps the offsets of topics that a member is subscribed to. Others go `retention_ms` after the commit, and
     no earlier than that after the group has lost its last member.
     """
-    since_ms = group.epoch_time_ms if group is not None and group.is_empty else 0
-    has_members = group is not None and not group.is_empty
     found = []
     for place, value in offsets.items():
         if value.expire_timestamp_ms >= 0:
             is_over = now_ms >= value.expire_timestamp_ms
         else:
-            is_over = now_ms >= max(value.commit_timestamp_ms, since_ms) + retention_ms
-        if is_over and not (has_members and group is not None and group.is_subscribed(place[0])):
+            is_over = now_ms >= max(value.commit_timestamp_ms, group.empty_since_ms) + retention_ms
+        if is_over and not (group.has_members and group.is_subscribed(place[0])):
             found.append(place)
     return found

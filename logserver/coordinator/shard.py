@@ -6,6 +6,7 @@ log, applies it by `apply` and `follow_up`, and gives the answer once the log ha
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
@@ -17,6 +18,17 @@ from logserver.coordinator.assignment import (
     task_for,
 )
 from logserver.coordinator.assignors import Assignment
+from logserver.coordinator.classic_group import ClassicGroup
+from logserver.coordinator.classic_groups import TIMERS, ClassicGroups
+from logserver.coordinator.classic_membership import SESSION, check_committer
+from logserver.coordinator.classic_requests import (
+    JoinAnswer,
+    JoinGroup,
+    Later,
+    MemberOfGroup,
+    SyncAnswer,
+    SyncGroup,
+)
 from logserver.coordinator.consumer_group import ConsumerGroup
 from logserver.coordinator.decision import Decision, Entry, Wake
 from logserver.coordinator.formats import (
@@ -43,7 +55,7 @@ from logserver.coordinator.formats import (
 from logserver.coordinator.limits import GroupLimits
 from logserver.coordinator.member import AWAY, LEAVING
 from logserver.coordinator.membership import Membership, check_id
-from logserver.coordinator.offsets import Commits, CommittedOffsets, Place, check_reader, expired
+from logserver.coordinator.offsets import Commits, CommittedOffsets, Keeping, Place, check_reader, expired
 from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer
 from logserver.coordinator.timers import TimerKey, Timers
 from logserver.coordinator.topics_view import TopicsView
@@ -68,8 +80,8 @@ class GroupShard:
         self._topics = topics
         self._membership = Membership(limits, topics)
         self._commits = Commits(limits, topics)
-        # Classic groups: kept as they were read, until members of that protocol are served.
-        self.classic: dict[str, GroupMetadataValue] = {}
+        self._classic = ClassicGroups(limits, self.timers)
+        self.classic: Mapping[str, ClassicGroup] = self._classic.groups
         # Groups whose assignment is being made.
         self._assigning: set[str] = set()
 
@@ -116,7 +128,14 @@ class GroupShard:
                     "again",
                 )
             group = ConsumerGroup(request.group_id)
+        former = self.classic.get(request.group_id)
+        if former is not None:
+            self._check_protocol(former, "classic protocol")
         decision = self._membership.heartbeat(group, request, now_ms)
+        if former is not None:
+            # It is a consumer group from here on, and keeps its offsets.
+            classic_ends = Entry(GroupMetadataKey(request.group_id), None)
+            decision = replace(decision, entries=(classic_ends, *decision.entries))
         if request.member_epoch not in (LEAVING, AWAY):
             session = (_SESSION, request.group_id, decision.answer.member_id)
             self.timers.set(session, now_ms + self._limits.session_timeout_ms)
@@ -133,8 +152,48 @@ class GroupShard:
 
     def session_left_ms(self, group_id: str, member_id: str, now_ms: int) -> int:
         """Returns how long a member may still be silent."""
-        deadline = self.timers.deadline((_SESSION, group_id, member_id))
+        name = SESSION if group_id in self.classic else _SESSION
+        deadline = self.timers.deadline((name, group_id, member_id))
         return max(deadline - now_ms, 0) if deadline is not None else 0
+
+    # Members of the classic protocol
+
+    def join(self, request: JoinGroup, now_ms: int) -> Decision[JoinAnswer | Later]:
+        """Decides on a JoinGroup. A consumer group without members becomes a classic one, and keeps its offsets.
+
+        Raises:
+            LogServerError: the member can't join.
+        """
+        check_id("group id", request.group_id)
+        former = self.groups.get(request.group_id)
+        if former is None:
+            return self._classic.join(request, now_ms)
+        self._check_protocol(former, "consumer group protocol (KIP-848)")
+        decision = self._classic.join(request, now_ms)
+        return replace(decision, entries=(*former.removal(), *decision.entries))
+
+    def sync(self, request: SyncGroup, now_ms: int) -> Decision[SyncAnswer | Later]:
+        """Decides on a SyncGroup; see `ClassicGroups.sync`."""
+        return self._classic.sync(request, now_ms)
+
+    def classic_heartbeat(self, request: MemberOfGroup, now_ms: int) -> Decision[None]:
+        """Decides on a Heartbeat of the classic protocol; see `ClassicGroups.heartbeat`."""
+        return self._classic.heartbeat(request, now_ms)
+
+    def leave(
+        self, group_id: str, members: Sequence[tuple[str, str | None]], now_ms: int
+    ) -> Decision[list[LogServerError | None]]:
+        """Decides on a LeaveGroup; see `ClassicGroups.leave`."""
+        return self._classic.leave(group_id, members, now_ms)
+
+    @staticmethod
+    def _check_protocol(group: ConsumerGroup | ClassicGroup, protocol: str) -> None:
+        if not group.is_empty:
+            raise LogServerError(
+                ErrorCode.inconsistent_group_protocol,
+                f"the group {group.group_id[:100]!r} has members of the {protocol}; others can join once those have "
+                "left",
+            )
 
     # Offsets
 
@@ -145,7 +204,14 @@ class GroupShard:
             LogServerError: as `Commits.commit`; INVALID_GROUP_ID.
         """
         check_id("group id", request.group_id)
-        return self._commits.commit(self.groups.get(request.group_id), request, now_ms)
+        classic = self.classic.get(request.group_id)
+        if classic is None:
+            return self._commits.commit(self.groups.get(request.group_id), request, now_ms)
+        member = MemberOfGroup(request.group_id, request.member_epoch, request.member_id, request.instance_id)
+        check_committer(classic, member)
+        if request.member_id in classic.members:
+            self._classic.is_alive(classic, request.member_id, now_ms)
+        return self._commits.commit_checked(request, now_ms)
 
     def committed(self, group_id: str, member: tuple[str, int] | None = None) -> Mapping[Place, OffsetCommitValue]:
         """Returns the offsets of a group; empty if there is no such group.
@@ -190,13 +256,9 @@ class GroupShard:
         Raises:
             LogServerError: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.
         """
-        group = self.existing(group_id)
+        self.existing(group_id)
         self.check_empty(group_id, now_ms, "it can't be deleted")
-        entries = list(self.offsets.removal(group_id, self.offsets.of(group_id)))
-        if group is not None:
-            entries += group.removal()
-        if group_id in self.classic:
-            entries.append(Entry(GroupMetadataKey(group_id), None))
+        entries = [*self.offsets.removal(group_id, self.offsets.of(group_id)), *self._removal(group_id)]
         return Decision(None, entries, group_id)
 
     def check_empty(self, group_id: str, now_ms: int, consequence: str) -> None:
@@ -205,11 +267,11 @@ class GroupShard:
         Raises:
             LogServerError: NON_EMPTY_GROUP, naming members and what is left of their sessions.
         """
-        group = self.groups.get(group_id)
+        group: ConsumerGroup | ClassicGroup | None = self.groups.get(group_id) or self.classic.get(group_id)
         if group is None or group.is_empty:
             return
         shown = [
-            f"{member_id[:100]} (session ends in {self.session_left_ms(group_id, member_id, now_ms) / 1000:.0f} s "
+            f"{member_id} (session ends in {self.session_left_ms(group_id, member_id, now_ms) / 1000:.0f} s "
             "unless it is heard of)"
             for member_id in sorted(group.members)[:3]
         ]
@@ -235,6 +297,8 @@ class GroupShard:
         for key in due:
             if key[0] == _ASSIGNMENT:
                 yield from self._assign(key[1], now_ms)
+            elif key[0] in TIMERS:
+                yield from self._classic.due(key, now_ms)
             elif key[0] == _TOPICS:
                 yield from self.topics_changed(now_ms)
             elif key[0] == _RETENTION:
@@ -280,17 +344,35 @@ class GroupShard:
 
     def _forget(self, now_ms: int) -> Iterator[Decision[None]]:
         """Yields what forgets old offsets, and groups that have none left."""
+        retention_ms = self._limits.offsets_retention_ms
         for group_id in sorted(self.group_ids()):
-            group = self.groups.get(group_id)
             offsets = self.offsets.of(group_id)
-            gone = expired(offsets, group, self._limits.offsets_retention_ms, now_ms)
+            keeping = self._keeping(group_id)
+            gone = expired(offsets, keeping, retention_ms, now_ms)
             entries = list(self.offsets.removal(group_id, gone))
-            if group is not None and group.is_empty and len(gone) == len(offsets):
-                # Without any offsets it is kept as long as it would have kept them.
-                is_over = bool(gone) or now_ms >= group.epoch_time_ms + self._limits.offsets_retention_ms
-                entries += group.removal() if is_over else ()
+            # Without any offsets it is kept as long as it would have kept them.
+            is_over = bool(gone) or now_ms >= keeping.empty_since_ms + retention_ms
+            if is_over and len(gone) == len(offsets) and not keeping.has_members:
+                entries += self._removal(group_id)
             if entries:
                 yield Decision(None, entries, group_id)
+
+    def _keeping(self, group_id: str) -> Keeping:
+        group, classic = self.groups.get(group_id), self.classic.get(group_id)
+        if group is not None:
+            return Keeping(not group.is_empty, group.epoch_time_ms if group.is_empty else 0, group.is_subscribed)
+        if classic is not None:
+            # What classic members are subscribed to only their clients know: as long as there are any, all is kept.
+            return Keeping(not classic.is_empty, classic.state_time_ms if classic.is_empty else 0, lambda topic: True)
+        return Keeping()
+
+    def _removal(self, group_id: str) -> Iterator[Entry]:
+        """Yields the tombstones of a group without members, apart from its offsets."""
+        group = self.groups.get(group_id)
+        if group is not None:
+            yield from group.removal()
+        if group_id in self.classic:
+            yield Entry(GroupMetadataKey(group_id), None)
 
     # Topics
 
@@ -349,9 +431,9 @@ class GroupShard:
             ):
                 self._group(group).apply_pattern(pattern, value)
             case GroupMetadataKey(group), GroupMetadataValue():
-                self.classic[group] = value
+                self._classic.apply(group, value)
             case GroupMetadataKey(group), None:
-                self.classic.pop(group, None)
+                self._classic.apply(group, None)
             case _:
                 # What a group knew of its topics before Kafka 4.1: the hash in its metadata serves now.
                 pass
@@ -372,6 +454,8 @@ class GroupShard:
                 case ConsumerGroupMemberMetadataKey(group, member), None:
                     self.timers.cancel((_SESSION, group, member))
                     self.timers.cancel((_REBALANCE, group, member))
+                case GroupMetadataKey(group), _:
+                    self._classic.follow_up(group, now_ms)
                 case ((ConsumerGroupMetadataKey(group) | ConsumerGroupTargetAssignmentMetadataKey(group)), _):
                     groups.add(group)
         for group_id in groups:
@@ -406,6 +490,7 @@ class GroupShard:
                 self._watch_revocation(group_id, member.member_id, now_ms)
             if not group.is_empty and group.epoch > group.assignment_epoch:
                 self.timers.set((_ASSIGNMENT, group_id), now_ms)
+        self._classic.loaded(now_ms)
         self.timers.set((_RETENTION,), now_ms + self._limits.retention_check_interval_ms)
 
     def waiting(self, group_id: str, wake: Wake) -> Sequence[str]:
@@ -422,4 +507,7 @@ class GroupShard:
     def state_of(self, group_id: str) -> str:
         """Returns a group's state."""
         group = self.groups.get(group_id)
-        return group.state if group is not None else "empty"
+        if group is not None:
+            return group.state
+        classic = self.classic.get(group_id)
+        return str(classic.state) if classic is not None else "empty"

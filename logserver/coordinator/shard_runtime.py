@@ -6,7 +6,7 @@ lost, the state is dropped; leading it anew reads it again.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from logserver_records.codec import build_batch
@@ -15,11 +15,13 @@ from logserver_segments.seams import Clock, Workers
 
 from logserver.broker.partition import Partition
 from logserver.coordinator.assignment import AssignmentTask
+from logserver.coordinator.classic_requests import Later, Reply
 from logserver.coordinator.decision import Decision, Entry, Wake
 from logserver.coordinator.formats import ConsumerGroupMemberMetadataKey, encode_key, encode_value
 from logserver.coordinator.loading import load
 from logserver.coordinator.shard import GroupShard
 from logserver.coordinator.turns import Turns
+from logserver.coordinator.waiters import Answer, Waiters, answer
 from logserver.errors import ErrorCode, LogServerError
 
 _log = get_logger("logserver.coordinator")
@@ -80,6 +82,7 @@ class ShardRuntime:
         self._refusal = _not_here(partition, "it is not led by this node yet")
         self._epoch = _NONE
         self._last_offset = -1
+        self._waiters = Waiters()
         self._watchers: dict[tuple[str, str], Watcher] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
@@ -166,6 +169,7 @@ class ShardRuntime:
             task.cancel()
         self._topics_changed = self._takes_in_topics = False
         self._read.set()
+        self._waiters.fail(refusal)
         # They stay: when the shard is back, there is more to tell.
         self._wake(iter(tuple(self._watchers.values())))
 
@@ -211,6 +215,31 @@ class ShardRuntime:
         await self._settled()
         return decision.answer
 
+    async def decide_later(self, group_id: str, decide: Callable[[GroupShard, int], Decision[T | Later]]) -> T | Answer:
+        """As `decide`, for a request whose answer may come with a later decision."""
+        await self._turns.take(group_id)
+        shard = self.shard
+        now_ms = self._now_ms()
+        waiting = None
+        try:
+            decision = decide(shard, now_ms)
+            if isinstance(decision.answer, Later):
+                # Before anything is written: this decision itself may bring the answer.
+                waiting = self._waiters.begin(group_id, decision.answer.member_id)
+            self._write(shard, decision, now_ms)
+        except LogServerError:
+            if waiting is not None:
+                waiting.cancel()
+            self._set_timer()
+            await self._settled()
+            raise
+        self._set_timer()
+        if waiting is not None:
+            return await waiting
+        await self._settled()
+        assert not isinstance(decision.answer, Later)
+        return decision.answer
+
     async def look(self, look: Callable[[GroupShard], T]) -> T:
         """Returns what somebody reads from the shard, once all of that is durable.
 
@@ -237,6 +266,7 @@ class ShardRuntime:
         """
         entries = decision.entries
         if not entries:
+            self._reply(decision.replies)
             return
         batch = build_batch(_records(entries, now_ms))
         try:
@@ -253,6 +283,7 @@ class ShardRuntime:
             # A mistake of ours has left the state half changed: the log knows better.
             self._fail()
             raise
+        self._reply(decision.replies)
         if decision.wake is not Wake.NOBODY:
             members = [(decision.group, member_id) for member_id in shard.waiting(decision.group, decision.wake)]
             # Who is no member any more wants to know that, too.
@@ -262,6 +293,20 @@ class ShardRuntime:
                 if value is None and isinstance(key, ConsumerGroupMemberMetadataKey)
             )
             self._wake(watcher for member in members if (watcher := self._watchers.get(member)) is not None)
+
+    def _reply(self, replies: Sequence[Reply]) -> None:
+        """Answers requests that have waited, once everything is durable."""
+        if not replies:
+            return
+        answers = self._waiters.take(replies)
+
+        def committed(error: LogServerError | None) -> None:
+            answer(answers, None if error is None else _not_here(self.partition, error.message))
+
+        if self._last_offset < self.partition.high_watermark:
+            committed(None)
+        else:
+            self.partition.when_committed(self._last_offset, committed)
 
     def _wake(self, watchers: Iterator[Watcher]) -> None:
         """Tells watchers, a few in each turn of the event loop: each of them will decide on something."""

@@ -25,7 +25,7 @@ from logserver.settings.definition import (
     definitions_of,
 )
 
-Source: TypeAlias = Literal["default", "file", "environment", "command line"]
+Source: TypeAlias = Literal["default", "file", "environment", "command line", "metadata store"]
 CleanupPolicy: TypeAlias = Literal["delete", "compact"]
 TimestampType: TypeAlias = Literal["CreateTime", "LogAppendTime"]
 Assignor: TypeAlias = Literal["uniform", "range"]
@@ -372,6 +372,41 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             example="range,uniform",
         ),
     ] = ("uniform", "range")
+    group_min_session_timeout_ms: Annotated[
+        int,
+        About(
+            "Shortest session timeout that a member with the classic protocol may ask for, in milliseconds.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 6_000
+    group_max_session_timeout_ms: Annotated[
+        int,
+        About(
+            "Longest session timeout that a member with the classic protocol may ask for, in milliseconds.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 1_800_000
+    group_max_size: Annotated[
+        int,
+        About(
+            "Most members that one group of the classic protocol may have.",
+            minimum=1,
+            maximum=INT32_MAX,
+            differs=KafkaDifference(str(INT32_MAX), "Nothing is unbounded here."),
+        ),
+    ] = 10_000
+    group_initial_rebalance_delay_ms: Annotated[
+        int,
+        About(
+            "How long a new group of the classic protocol waits for more members before its first generation, in "
+            "milliseconds.",
+            minimum=0,
+            maximum=INT32_MAX,
+            differs=KafkaDifference("3000", "Three seconds before a first consumer gets anything annoy."),
+        ),
+    ] = 0
     group_max_groups: Annotated[
         int, About("Most groups that this server keeps.", minimum=1, maximum=INT32_MAX, ours=True)
     ] = 100_000
@@ -401,6 +436,21 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     offsets_topic_segment_bytes: Annotated[
         int, About("Size in bytes of the segments of __consumer_offsets.", minimum=1024, maximum=INT32_MAX)
     ] = 104_857_600
+
+    # Metrics of clients.
+    client_metrics_max_subscriptions: Annotated[
+        int,
+        About(
+            "Most subscriptions to clients' metrics that this server keeps.",
+            minimum=0,
+            maximum=INT32_MAX,
+            ours=True,
+        ),
+    ] = 100
+    telemetry_max_bytes: Annotated[
+        int,
+        About("Most bytes of metrics, compressed, that a client may send at a time.", minimum=1, maximum=INT32_MAX),
+    ] = 1_048_576
 
     # Limits of the doors.
     fetch_max_bytes: Annotated[

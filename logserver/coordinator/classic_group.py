@@ -1,0 +1,180 @@
+"""The state of one group of Kafka's classic protocol: members agree on a generation, and one of them assigns.
+
+Only a generation that is stable is written to the log; the steps between two of them are of this process, and who was
+in them joins again after a restart. Source: Apache Kafka: `ClassicGroup`, KIP-62, KIP-345, KIP-394.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from logserver.coordinator.formats import ClassicMember as MemberRecord
+from logserver.coordinator.formats import GroupMetadataValue
+
+
+class ClassicState(StrEnum):
+    """Where a group is.
+
+    | state | what is awaited | goes on to |
+    | --- | --- | --- |
+    | EMPTY | a first member | PREPARING |
+    | PREPARING | every member's JoinGroup, or the end of the rebalance timeout | COMPLETING; EMPTY if nobody came |
+    | COMPLETING | the leader's SyncGroup | STABLE; PREPARING if members change |
+    | STABLE | nothing | PREPARING if members change |
+    """
+
+    EMPTY = "empty"
+    PREPARING = "preparing rebalance"
+    COMPLETING = "completing rebalance"
+    STABLE = "stable"
+
+
+@dataclass(slots=True)
+class ClassicMember:
+    """A member; changes in place."""
+
+    member_id: str
+    instance_id: str | None
+    client_id: str
+    client_host: str
+    session_timeout_ms: int
+    rebalance_timeout_ms: int
+    protocols: Sequence[tuple[str, bytes]]
+    """Name and metadata of the assignors that it can use, the preferred one first."""
+    assignment: bytes = b""
+    is_joining: bool = False
+    """Its JoinGroup waits for an answer."""
+    is_syncing: bool = False
+    """Its SyncGroup waits for an answer."""
+
+    def metadata(self, protocol: str | None) -> bytes:
+        """Returns the member's metadata for an assignor."""
+        return next((metadata for name, metadata in self.protocols if name == protocol), b"")
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its assignors, the preferred one first."""
+        return [name for name, _ in self.protocols]
+
+
+class ClassicGroup:
+    """One group."""
+
+    def __init__(self, group_id: str) -> None:
+        self.group_id = group_id
+        self.state = ClassicState.EMPTY
+        self.state_time_ms = 0
+        self.generation = 0
+        self.protocol_type: str | None = None
+        self.protocol: str | None = None
+        self.leader: str | None = None
+        self.members: dict[str, ClassicMember] = {}
+        self.instances: dict[str, str] = {}
+        """Member ids of static members by instance id."""
+        self.pending: set[str] = set()
+        """Member ids that have been given out and have not joined yet (KIP-394)."""
+        self.is_new = False
+        """Whether members have come since the last look, while a first generation is being awaited."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.members and not self.pending
+
+    @property
+    def rebalance_timeout_ms(self) -> int:
+        """How long members may take to join again."""
+        return max((member.rebalance_timeout_ms for member in self.members.values()), default=0)
+
+    @property
+    def all_have_joined(self) -> bool:
+        """Whether nobody is awaited any more."""
+        return not self.pending and all(member.is_joining for member in self.members.values())
+
+    def move_to(self, state: ClassicState, now_ms: int) -> None:
+        """Changes the state."""
+        self.state = state
+        self.state_time_ms = now_ms
+
+    def add(self, member: ClassicMember) -> None:
+        """Adds a member."""
+        self.pending.discard(member.member_id)
+        self.members[member.member_id] = member
+        if member.instance_id is not None:
+            self.instances[member.instance_id] = member.member_id
+
+    def remove(self, member_id: str) -> ClassicMember | None:
+        """Removes a member or a pending id; returns the member."""
+        self.pending.discard(member_id)
+        member = self.members.pop(member_id, None)
+        instance_id = member.instance_id if member is not None else None
+        if instance_id is not None and self.instances.get(instance_id) == member_id:
+            del self.instances[instance_id]
+        if self.leader == member_id:
+            self.leader = next((key for key, found in self.members.items() if found.is_joining), None)
+        return member
+
+    def common_protocols(self) -> set[str]:
+        """Returns the assignors that every member can use."""
+        counts = Counter(name for member in self.members.values() for name in set(member.names))
+        return {name for name, count in counts.items() if count == len(self.members)}
+
+    def supports(self, protocol_type: str, names: Sequence[str]) -> bool:
+        """Whether a member with these assignors fits in."""
+        if not self.members:
+            return bool(protocol_type) and bool(names)
+        return protocol_type == self.protocol_type and not self.common_protocols().isdisjoint(names)
+
+    def select_protocol(self) -> str | None:
+        """Returns the assignor that most members prefer among those that all can use."""
+        common = self.common_protocols()
+        votes = Counter(next(name for name in member.names if name in common) for member in self.members.values())
+        return votes.most_common(1)[0][0] if votes else None
+
+    def record(self, assignments: Mapping[str, bytes]) -> GroupMetadataValue:
+        """Returns the record of the generation with these assignments."""
+        return GroupMetadataValue(
+            protocol_type=self.protocol_type or "",
+            generation=self.generation,
+            protocol=self.protocol,
+            leader=self.leader,
+            current_state_timestamp_ms=self.state_time_ms,
+            members=tuple(
+                MemberRecord(
+                    member.member_id,
+                    member.instance_id,
+                    member.client_id,
+                    member.client_host,
+                    member.rebalance_timeout_ms,
+                    member.session_timeout_ms,
+                    member.metadata(self.protocol),
+                    assignments.get(member.member_id, b""),
+                )
+                for member in self.members.values()
+            ),
+        )
+
+    def assignments(self) -> dict[str, bytes]:
+        """Returns the assignment of each member."""
+        return {member.member_id: member.assignment for member in self.members.values()}
+
+    def apply(self, value: GroupMetadataValue) -> None:
+        """Takes in a record: the generation is stable, or the group is empty."""
+        self.generation = value.generation
+        self.protocol_type = value.protocol_type or None
+        self.protocol, self.leader = value.protocol, value.leader
+        self.state_time_ms = max(value.current_state_timestamp_ms, 0)
+        members, self.members, self.instances = self.members, {}, {}
+        for record in value.members:
+            member = members.get(record.member_id) or ClassicMember(
+                record.member_id,
+                record.group_instance_id,
+                record.client_id,
+                record.client_host,
+                record.session_timeout_ms,
+                record.rebalance_timeout_ms if record.rebalance_timeout_ms >= 0 else record.session_timeout_ms,
+                ((value.protocol or "", record.subscription),),
+            )
+            member.assignment = record.assignment
+            self.add(member)
+        self.state = ClassicState.STABLE if self.members else ClassicState.EMPTY
