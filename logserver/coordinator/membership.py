@@ -382,6 +382,8 @@ def _check_epoch(member: Member, request: Heartbeat) -> None:
         return
     if (
         request.member_epoch == member.previous_epoch
+        # Not so one that is away, whose epoch is negative: it comes back by joining.
+        and request.member_epoch < member.epoch
         and request.owned is not None
         and request.owned <= member.assigned.keys()
     ):

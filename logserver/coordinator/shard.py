@@ -82,8 +82,8 @@ class GroupShard:
         self._commits = Commits(limits, topics)
         self._classic = ClassicGroups(limits, self.timers)
         self.classic: Mapping[str, ClassicGroup] = self._classic.groups
-        # Groups whose assignment is being made.
-        self._assigning: set[str] = set()
+        # Assignments that are being made, by group.
+        self._assigning: dict[str, AssignmentTask] = {}
 
     # Looking
 
@@ -326,20 +326,26 @@ class GroupShard:
             return
         if group_id in self._assigning:
             return
-        task = task_for(group, self._topics, self._limits.assignors)
+        task = self._assigning[group_id] = task_for(group, self._topics, self._limits.assignors)
         if is_large(group):
-            self._assigning.add(group_id)
             yield task
         else:
             yield self.assigned(task, task.run(), now_ms)
 
     def assigned(self, task: AssignmentTask, targets: Mapping[str, Assignment], now_ms: int) -> Decision[None]:
         """Decides on an assignment that has been made; members that have left since do not get theirs."""
-        self._assigning.discard(task.group_id)
+        if self._assigning.get(task.group_id) is not task:
+            # The group that it was made for is gone, and this is another one of its name.
+            return Decision(None)
+        del self._assigning[task.group_id]
         group = self.groups.get(task.group_id)
         if group is None or group.assignment_epoch >= task.group_epoch or group.is_empty:
             return Decision(None)
-        still = ((member_id, target) for member_id, target in targets.items() if member_id in group.members)
+        still = (
+            (now_id, target)
+            for member_id, target in targets.items()
+            if (now_id := _now_id(group, member_id, task.members[member_id].instance_id)) is not None
+        )
         return Decision(None, assignment_entries(group, task.group_epoch, still, now_ms), task.group_id, Wake.ALL)
 
     def _forget(self, now_ms: int) -> Iterator[Decision[None]]:
@@ -408,6 +414,7 @@ class GroupShard:
                 self._group(group).apply_epoch(value, timestamp_ms)
             case ConsumerGroupMetadataKey(group), None:
                 self.groups.pop(group, None)
+                self._assigning.pop(group, None)
             case ConsumerGroupMemberMetadataKey(group, member), ConsumerGroupMemberMetadataValue() | None:
                 self._group(group).apply_member(member, value)
             case (
@@ -468,13 +475,14 @@ class GroupShard:
                 self.timers.set(timer, max(due, now_ms))
 
     def _watch_revocation(self, group_id: str, member_id: str, now_ms: int) -> None:
-        """Gives a member that has to give up partitions its time for it."""
+        """Gives a member that has to give up partitions its time for it, anew for others than before."""
         key = (_REBALANCE, group_id, member_id)
         group = self.groups.get(group_id)
         member = group.members.get(member_id) if group is not None else None
-        if member is None or member.state is not MemberState.UNREVOKED_PARTITIONS:
+        # One that is away has given up everything; its session bounds how long it may be.
+        if member is None or member.state is not MemberState.UNREVOKED_PARTITIONS or member.is_away:
             self.timers.cancel(key)
-        elif self.timers.deadline(key) is None:
+        else:
             self.timers.set(key, now_ms + member.rebalance_timeout_ms)
 
     def loaded(self, now_ms: int) -> None:
@@ -511,3 +519,10 @@ class GroupShard:
             return group.state
         classic = self.classic.get(group_id)
         return str(classic.state) if classic is not None else "empty"
+
+
+def _now_id(group: ConsumerGroup, member_id: str, instance_id: str | None) -> str | None:
+    """Returns the id that a member has now: a static one may have come back under another; None if it is gone."""
+    if member_id in group.members:
+        return member_id
+    return group.instances.get(instance_id) if instance_id is not None else None

@@ -1,0 +1,17 @@
+"""A partition has one owner, everything is owned in the end, and no offset is lost, whatever happens to a group."""
+
+import pytest
+from hypothesis.stateful import run_state_machine_as_test
+
+from ..segments.profiles import long, quick
+from .group_model import GroupModel
+
+
+def test_groups_keep_their_promises() -> None:
+    run_state_machine_as_test(GroupModel, settings=quick(1000, 50))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_groups_keep_their_promises_for_long() -> None:
+    run_state_machine_as_test(GroupModel, settings=long(6000, 80))
