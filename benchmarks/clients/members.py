@@ -156,10 +156,8 @@ class Members:
     def __init__(self, address: str, connections: int = 1) -> None:
         options = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
         self._channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(connections)]
-        self._stubs: list[Any] = [
-            groups_pb2_grpc.GroupsStub(channel)
-            for channel in self._channels  # type: ignore[no-untyped-call]
-        ]
+        make: Any = groups_pb2_grpc.GroupsStub  # The generated constructor has no types.
+        self._stubs = [make(channel) for channel in self._channels]
         self._next = 0
 
     @property

@@ -254,11 +254,3 @@ class NodeSender:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._sender.crashed(error)
-
-
-def _log_refusals(acknowledgement: log_pb2.ProduceAcknowledgement) -> None:
-    """Says what became of records sent with acks=0, whose futures have ended."""
-    for result in acknowledgement.results:
-        if result.HasField("error"):
-            error = error_from_message(result.error)
-            _log.warning("records were refused topic=%s partition=%d: %s", result.topic, result.partition, error)
