@@ -391,6 +391,25 @@ def test_a_topic_that_does_not_exist_yet_is_waited_for_and_one_that_goes_is_let_
         poll_until(owns(consumer, 0), consumer)
 
 
+@pytest.mark.parametrize("is_noticed", [True, False])
+def test_a_topic_that_was_created_anew_is_read_from_its_beginning(address: str, group: str, is_noticed: bool) -> None:
+    topic = f"{group}-anew"
+    with member(address, group) as consumer, AdminClient(address) as admin:
+        admin.create_topic(topic, partitions=1)
+        fill(address, topic, 5, 1)
+        consumer.subscribe(topic)
+        assert len(consumer.poll(30)) == 5
+        admin.delete_topic(topic)
+        if is_noticed:
+            poll_until(owns(consumer, 0), consumer)
+        admin.create_topic(topic, partitions=1)
+        fill(address, topic, 8, 1)
+        records = []
+        while len(records) < 8:
+            records += consumer.poll(30)
+        assert [record.offset for record in records] == list(range(8))
+
+
 def test_a_changed_subscription_brings_other_partitions(address: str, new_topic: NewTopic, group: str) -> None:
     a, b = new_topic(), new_topic()
     with member(address, group) as consumer:
@@ -525,10 +544,9 @@ def test_partitions_assigned_by_hand_start_and_end_at_the_groups_offsets(
             consumer.poll(30, 3)
         assert admin.committed_offsets(group)[a] == OffsetAndMetadata(10)
         admin.delete_records(topic, 0, 3)
-        with member(address, group, auto_offset_reset="error") as consumer:
-            # Offset 0 is an offset, not "anywhere".
-            with pytest.raises(OffsetOutOfRange):
-                consumer.assign([a], at=0)
+        # Offset 0 is an offset, not "anywhere".
+        with member(address, group, auto_offset_reset="error") as consumer, pytest.raises(OffsetOutOfRange):
+            consumer.assign([a], at=0)
 
 
 def test_close_in_another_thread_commits_only_what_is_done(address: str, topic: str, group: str) -> None:

@@ -223,6 +223,20 @@ def test_what_is_assigned_again_in_the_middle_of_its_revocation_is_given_up_firs
         ownership.give_up([C])
 
 
+def test_a_topic_created_anew_is_given_up_before_it_is_taken() -> None:
+    member = new_member()
+    join(member, A, B)
+    member.take([A, B])
+    anew = assignment(2, 4, A)
+    anew.partitions[0].topic_id = "another"
+    assert member.received(anew, 0.0) == [A, B]
+    turn = member.ownership.turn()
+    assert (turn.resumed, turn.revoked, turn.outdated) == ([], [A, B], {A, B})
+    assert not member.ownership.wanted
+    member.give_up([A, B])
+    assert member.ownership.wanted == {A}
+
+
 def test_the_user_is_told_of_losses_but_not_twice() -> None:
     ownership = Ownership()
     ownership.assign([A, B])

@@ -219,7 +219,7 @@ class ConsumerCore:
     async def begin_leave(self, *, commit: bool, is_back: bool) -> None:
         """As `Group.begin_leave`, for a thread that waits."""
         if self.is_open:
-            self.grouped().begin_leave(commit=commit, is_back=is_back)
+            await self.grouped().begin_leave(commit=commit, is_back=is_back)
 
     async def finish_leave(self, timeout_s: float | None, leave: bool | None) -> None:
         """As `Group.finish_leave`."""

@@ -85,10 +85,17 @@ class Fetcher:
         if unknown:
             self._start(self.replace(unknown))
 
-    def stop(self, state: PartitionState) -> None:
-        """Stops the flow of a partition, and keeps what is buffered from being handed out; it stays assigned."""
+    def stop(self, state: PartitionState, reason: LogServerError) -> None:
+        """Stops the flow of a partition, and keeps what is buffered from being handed out; it stays assigned.
+
+        Args:
+            reason: for those who wait to hear where its position is.
+        """
         state.is_finished = True
         self._leave(state)
+        for future in self._placing.pop(state, []):
+            if not future.done():
+                future.set_exception(reason)
 
     def restart(self, state: PartitionState) -> None:
         """Lets a stopped partition flow again, from its position; what was buffered has been dropped."""
@@ -217,16 +224,24 @@ class Fetcher:
     async def replace(self, states: Iterable[PartitionState]) -> None:
         """Looks again who leads these partitions, and subscribes to them there."""
         states = list(states)
+        unknown: set[str] = set()
         for topic in {state.tp.topic for state in states}:
             try:
                 await self.cluster.topic(topic, fresh=True)
             except LogServerError as error:
+                unknown.add(topic)
                 _log.info("leaders are not known topic=%s error=%s", topic, error)
                 if error.name == _UNKNOWN_TOPIC:
                     gone = [state for state in states if state.tp.topic == topic and self._is_gone(state)]
                     self.failed(gone, error, _NO_NODE)
                     states = [state for state in states if state not in gone]
-        self._place(state for state in states if self.states.get(state.tp) is state and not state.is_finished)
+        states = [state for state in states if self.states.get(state.tp) is state and not state.is_finished]
+        for state in states:
+            if state.topic_id is not None and state.tp.topic not in unknown:
+                state.is_outdated = state.topic_id != self.cluster.topic_id(state.tp.topic)
+        self._place(state for state in states if not state.is_outdated)
+        # Of another topic's partitions the group's coordinator will speak.
+        self._place_later([state for state in states if state.is_outdated and state.tp.topic in unknown])
 
     def failed(self, states: Iterable[PartitionState], error: LogServerError, node_id: int) -> None:
         """Ends partitions with an error, which the user gets behind what is buffered."""
@@ -263,6 +278,7 @@ class Fetcher:
             self._place([state])
         elif error.retriable and not (error.name == _UNKNOWN_TOPIC and self._is_gone(state)):
             _log.info("reading is interrupted partition=%s error=%s", state.tp, error)
+            state.is_outdated = state.topic_id is not None
             if message.HasField("leader"):
                 self.cluster.note_leader(state.tp.topic, state.tp.partition, message.leader)
             self._place_later([state])

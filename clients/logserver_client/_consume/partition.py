@@ -36,12 +36,14 @@ class PartitionState:
         "generation",
         "high_watermark",
         "is_finished",
+        "is_outdated",
         "is_paused",
         "is_placed",
         "is_resetting",
         "node_id",
         "placed_generation",
         "position",
+        "topic_id",
         "tp",
         "unknown_since_s",
         "wanted",
@@ -54,6 +56,11 @@ class PartitionState:
         self.is_finished = False
         """The end has been reached."""
         self.is_paused = False
+        self.topic_id: str | None = None
+        """The only topic of that name whose partition it may be; None for any."""
+        self.is_outdated = False
+        """The name belongs to another topic now, or may do so until it has been asked again: nothing is read, and the
+        position means nothing."""
         self.node_id: int | None = None
         """The node whose subscription it is in."""
         self.generation = 0

@@ -99,7 +99,7 @@ class GroupConsumer:
         group = self._group
         if group is None or not self._core.is_open:
             return
-        group.begin_leave(commit=commit, is_back=is_back)
+        await group.begin_leave(commit=commit, is_back=is_back)
         try:
             if not self._is_calling:
                 await self._visit(group)

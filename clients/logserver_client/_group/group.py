@@ -240,7 +240,7 @@ class Group:
 
     # The end.
 
-    def begin_leave(self, *, commit: bool, is_back: bool) -> None:
+    async def begin_leave(self, *, commit: bool, is_back: bool) -> None:
         """Stops everything and commits the positions. Visits follow, for what the user is to be told, then
         `finish_leave`.
 
@@ -251,8 +251,10 @@ class Group:
         if self._call is not None:
             self.ended(self._call)
         auto_commit = commit and self._group.auto_commit
-        # Another thread may be in the middle of taking records.
-        with self.hand.lock:
+        while not self.hand.lock.acquire(blocking=False):  # noqa: ASYNC110
+            # Another thread is in the middle of taking records, and may need this event loop for it.
+            await asyncio.sleep(_TICK_LEAST_S)
+        try:
             if is_back:
                 self.hand.empty()
             self._is_leaving = True
@@ -264,6 +266,8 @@ class Group:
                 self._rebalance.stop(self._member.begin_leave())
                 if not is_lost:
                     self._call = self._rebalance.turn(auto_commit=auto_commit)
+        finally:
+            self.hand.lock.release()
         self._progress()
 
     async def finish_leave(self, timeout_s: float | None, *, leave: bool | None) -> None:
@@ -388,9 +392,8 @@ class Group:
         if self._member.error is not None:
             return
         leaving = self._member.ownership.leaving
-        positions = {
-            state.tp: self.hand.consumed(state) for state in self._fetcher.states.values() if state.tp not in leaving
-        }
+        states = [state for state in self._fetcher.states.values() if state.tp not in leaving and not state.is_outdated]
+        positions = {state.tp: self.hand.consumed(state) for state in states}
         self._committer.add_auto(self._queue, self._committer.changed(positions), is_last=is_last)
 
     # Time.

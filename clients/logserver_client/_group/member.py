@@ -160,6 +160,10 @@ class Member:
         self.ownership.give_up(partitions)
         self._acknowledge()
 
+    def topic_id(self, topic: str) -> str | None:
+        """Returns the id of a topic that has been assigned."""
+        return self._topic_ids.get(topic)
+
     # The stream.
 
     @property
@@ -237,9 +241,12 @@ class Member:
         self._heartbeat_interval_s = assignment.heartbeat_interval_ms / 1000
         if self._is_closing:
             return []
-        self._topic_ids.update((part.topic, part.topic_id) for part in assignment.partitions)
+        ids = {part.topic: part.topic_id for part in assignment.partitions}
+        outdated = {topic for topic, topic_id in ids.items() if self._topic_ids.get(topic, topic_id) != topic_id}
+        self._topic_ids.update(ids)
         stopped = self.ownership.assign(
-            TopicPartition(part.topic, partition) for part in assignment.partitions for partition in part.partitions
+            (TopicPartition(part.topic, partition) for part in assignment.partitions for partition in part.partitions),
+            outdated,
         )
         self._acknowledge()
         return stopped

@@ -1,6 +1,6 @@
 """Which partitions a member owns, and how it comes from there to what it is assigned."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from logserver_client.types import TopicPartition
@@ -12,7 +12,9 @@ class Turn(NamedTuple):
     resumed: list[TopicPartition]
     """Were to be given up, and are assigned again before anything had happened."""
     revoked: list[TopicPartition]
-    """Are given up now; `given_up` ends it."""
+    """Are given up now; `give_up` ends it."""
+    outdated: set[TopicPartition]
+    """Those of the revoked whose topic is another one now: its name has been given again."""
 
 
 class Ownership:
@@ -32,6 +34,8 @@ class Ownership:
         """Of these nothing more is handed out."""
         self.leaving: set[TopicPartition] = set()
         """Their revocation has begun; it is carried through even if they are assigned again."""
+        self.outdated: set[TopicPartition] = set()
+        """Of a topic that was deleted and created anew: they are given up before they are taken again."""
 
     @property
     def wanted(self) -> set[TopicPartition]:
@@ -48,10 +52,17 @@ class Ownership:
         """Partitions are stopped and wait for the user."""
         return self.stopped != self.leaving
 
-    def assign(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
-        """Takes in what may be owned from now on; returns the partitions to stop."""
+    def assign(
+        self, partitions: Iterable[TopicPartition], outdated_topics: Collection[str] = ()
+    ) -> list[TopicPartition]:
+        """Takes in what may be owned from now on; returns the partitions to stop.
+
+        Args:
+            outdated_topics: names that stand for another topic than before.
+        """
         self.target = frozenset(partitions)
-        stopped = sorted(self.held - self.target - self.stopped)
+        self.outdated.update(tp for tp in self.held if tp.topic in outdated_topics)
+        stopped = sorted((self.held - self.target | self.outdated) - self.stopped)
         self.stopped.update(stopped)
         self.check()
         return stopped
@@ -67,7 +78,9 @@ class Ownership:
     def turn(self) -> Turn:
         """The user has come back: revocations begin."""
         waiting = sorted(self.stopped - self.leaving)
-        turn = Turn([tp for tp in waiting if tp in self.target], [tp for tp in waiting if tp not in self.target])
+        resumed = [tp for tp in waiting if tp in self.target and tp not in self.outdated]
+        revoked = [tp for tp in waiting if tp not in self.target or tp in self.outdated]
+        turn = Turn(resumed, revoked, self.outdated.intersection(revoked))
         self.stopped.difference_update(turn.resumed)
         self.leaving.update(turn.revoked)
         self.check()
@@ -87,6 +100,7 @@ class Ownership:
         self.held -= given_up
         self.stopped -= given_up
         self.leaving -= given_up
+        self.outdated -= given_up
         self.check()
 
     def lose(self) -> list[TopicPartition]:
@@ -96,9 +110,11 @@ class Ownership:
         self.held.clear()
         self.stopped.clear()
         self.leaving.clear()
+        self.outdated.clear()
         return lost
 
     def check(self) -> None:
         """Asserts what holds between any two calls."""
         assert self.leaving <= self.stopped <= self.held
+        assert self.outdated <= self.stopped
         assert self.held - self.target <= self.stopped, "what isn't assigned is not handed out"

@@ -18,7 +18,7 @@ from logserver_client._group.offsets import As, fetch_offsets
 from logserver_client._group.subscription import Call, Listener
 from logserver_client._positions import position_message
 from logserver_client._transport.cluster import Cluster
-from logserver_client.errors import LogServerError, no_offset
+from logserver_client.errors import UNKNOWN, LogServerError, no_offset, not_owned
 from logserver_client.types import OffsetAndMetadata, TopicPartition
 
 _log = logging.getLogger("logserver_client")
@@ -99,7 +99,7 @@ class Rebalance:
     def stop(self, partitions: Iterable[TopicPartition]) -> None:
         """Nothing more of these is fetched, nor handed out once the user has come back."""
         for state in self._states(partitions):
-            self._fetcher.stop(state)
+            self._fetcher.stop(state, not_owned(state.tp, self._group.group_id))
 
     def lost(self, stopped: Iterable[TopicPartition]) -> None:
         """Everything is lost."""
@@ -149,7 +149,8 @@ class Rebalance:
             return None
         revoked = self._states(turn.revoked)
         if auto_commit:
-            positions = {state.tp: self._hand.consumed(state) for state in revoked}
+            current = [state for state in revoked if state.tp not in turn.outdated and not state.is_outdated]
+            positions = {state.tp: self._hand.consumed(state) for state in current}
             self._committer.add_auto(self._commits, self._committer.changed(positions), is_last=True)
         self._drop(revoked)
         on_revoked = self.listener.on_revoked
@@ -166,6 +167,8 @@ class Rebalance:
         self._committer.note_stored(starts)
         self._member.take(taken)
         states = [self._new_state(tp, starts[tp]) for tp in taken]
+        for state in states:
+            state.topic_id = self._member.topic_id(state.tp.topic)
         failing = [state for state in states if state.error is not None]
         self._fetcher.add(state for state in states if state.error is None)
         self._fetcher.states.update((state.tp, state) for state in failing)
@@ -265,9 +268,12 @@ class Rebalance:
         self._fetch_task = None
         if task.cancelled():
             return
-        if (error := task.exception()) is not None:
-            self._fetcher.crashed(error, _NO_NODE)
-        self._progressed()
+        error = task.exception()
+        if error is None:
+            self._progressed()
+        else:
+            _log.error("fetching committed offsets has failed", exc_info=error)
+            self._failed(LogServerError(UNKNOWN, "CLIENT_FAILED", f"the group membership has failed: {error!r}"))
 
     # Small things.
 

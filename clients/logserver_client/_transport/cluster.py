@@ -28,6 +28,7 @@ class TopicLeaders:
     """What is known of a topic: for each partition its leader's node id (-1 without one) and leader epoch."""
 
     name: str
+    topic_id: str
     leaders: list[int]
     leader_epochs: list[int]
     fetched_s: float
@@ -53,6 +54,11 @@ class Cluster:
         known = self._topics.get(topic)
         # A topic that was deleted and created anew may have fewer partitions.
         return NO_LEADER if known is None or partition >= known.partitions else known.leaders[partition]
+
+    def topic_id(self, topic: str) -> str | None:
+        """Returns the id of a topic as far as known."""
+        known = self._topics.get(topic)
+        return None if known is None else known.topic_id
 
     def is_old(self, name: str) -> bool:
         """True if nothing is known of a topic, or what is known should be asked for again."""
@@ -137,7 +143,7 @@ class Cluster:
         for partition in described:
             leaders[partition.partition] = partition.leader
             epochs[partition.partition] = partition.leader_epoch
-        topic = TopicLeaders(name, leaders, epochs, asyncio.get_running_loop().time())
+        topic = TopicLeaders(name, answer.topic.topic_id, leaders, epochs, asyncio.get_running_loop().time())
         if not self._addresses.keys() >= set(leaders) - {NO_LEADER}:
             await self.refresh_nodes()
         self._topics[name] = topic

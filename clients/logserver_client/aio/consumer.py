@@ -30,7 +30,8 @@ class Consumer(GroupConsumer, Generic[K, V]):
                 print(record.partition, record.offset, record.value)
 
     Arguments, guarantees and errors are those of the synchronous `logserver_client.Consumer`. It belongs to one task at
-    a time; only `close` may be called from another.
+    a time; only `close` may be called from another. In a group, work that keeps the event loop busy for longer than the
+    group's session timeout keeps heartbeats back, too: do it in a thread.
     """
 
     @overload
