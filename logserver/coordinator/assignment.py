@@ -125,6 +125,7 @@ def is_large(group: ConsumerGroup) -> bool:
     return _size(group) > _LARGE
 
 
-def assignment_due_ms(group: ConsumerGroup, interval_ms: int) -> int:
+def assignment_due_ms(group: ConsumerGroup, interval_ms: int, now_ms: int) -> int:
     """Returns when the group may get its next assignment."""
-    return group.assignment_time_ms + max(interval_ms, _size(group) // _PER_MS if is_large(group) else 0)
+    # The last one's time is of the future where the machine's clock has been set back.
+    return min(group.assignment_time_ms, now_ms) + max(interval_ms, _size(group) // _PER_MS if is_large(group) else 0)

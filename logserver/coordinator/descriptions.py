@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from logserver.coordinator.assignors import Assignment
+from logserver.coordinator.classic_group import ClassicState
 from logserver.coordinator.formats import MemberState, OffsetCommitValue
 from logserver.coordinator.member import Member
 from logserver.coordinator.offsets import Place
 from logserver.coordinator.shard import GroupShard
 from logserver.coordinator.topics_view import TopicsView
-from logserver.errors import LogServerError
+from logserver.errors import ErrorCode, LogServerError
 
 _STATES = {
     MemberState.STABLE: "stable",
@@ -26,6 +27,8 @@ class GroupSummary(NamedTuple):
     """"consumer" or "classic"."""
     state: str
     members: int
+    protocol_type: str = "consumer"
+    """Kafka's: "consumer" for consumers of either protocol, empty for a group that has offsets only."""
 
 
 class MemberDescription(NamedTuple):
@@ -50,6 +53,28 @@ class GroupDescription(NamedTuple):
     committed: dict[Place, OffsetCommitValue]
     owners: dict[Place, str]
     """Member ids."""
+
+
+class ClassicMemberDescription(NamedTuple):
+    """A member of the classic protocol."""
+
+    member_id: str
+    instance_id: str | None
+    client_id: str
+    client_host: str
+    metadata: bytes
+    """What it is subscribed to, in the clients' own format."""
+    assignment: bytes
+    """In the clients' own format."""
+
+
+class ClassicDescription(NamedTuple):
+    """A group of the classic protocol, or one that has offsets only."""
+
+    state: str
+    protocol_type: str
+    protocol: str
+    members: Sequence[ClassicMemberDescription]
 
 
 class OffsetDescription(NamedTuple):
@@ -86,9 +111,13 @@ class Reset(NamedTuple):
 
 def summary_of(shard: GroupShard, group_id: str) -> GroupSummary:
     """Returns a group of a shard as a list shows it."""
-    group = shard.groups.get(group_id)
-    kind = "consumer" if group is not None else "classic"
-    return GroupSummary(group_id, kind, shard.state_of(group_id), len(group.members) if group is not None else 0)
+    group, classic = shard.groups.get(group_id), shard.classic.get(group_id)
+    state = shard.state_of(group_id)
+    if group is not None:
+        return GroupSummary(group_id, "consumer", state, len(group.members))
+    if classic is not None:
+        return GroupSummary(group_id, "classic", state, len(classic.members), classic.protocol_type or "")
+    return GroupSummary(group_id, "classic", state, 0, "")
 
 
 def describe(shard: GroupShard, group_id: str, assignor: str, topics: TopicsView, now_ms: int) -> GroupDescription:
@@ -115,6 +144,36 @@ def describe(shard: GroupShard, group_id: str, assignor: str, topics: TopicsView
     return GroupDescription(
         summary_of(shard, group_id), group.epoch, group.assignment_epoch, assignor, members, committed, owners
     )
+
+
+def describe_classic(shard: GroupShard, group_id: str) -> ClassicDescription:
+    """Returns a group of a shard, as far as it is of the classic protocol.
+
+    Raises:
+        LogServerError: GROUP_ID_NOT_FOUND, also for a consumer group.
+    """
+    if shard.existing(group_id) is not None:
+        raise LogServerError(
+            ErrorCode.group_id_not_found,
+            f"the group {group_id[:100]!r} is a consumer group (KIP-848), not a classic one",
+        )
+    group = shard.classic.get(group_id)
+    if group is None:
+        return ClassicDescription("empty", "", "", ())
+    is_stable = group.state is ClassicState.STABLE
+    members = [
+        ClassicMemberDescription(
+            member.member_id,
+            member.instance_id,
+            member.client_id,
+            member.client_host,
+            member.metadata(group.protocol) if is_stable else b"",
+            member.assignment if is_stable else b"",
+        )
+        for member in group.members.values()
+    ]
+    protocol = group.protocol or "" if is_stable else ""
+    return ClassicDescription(str(group.state), group.protocol_type or "", protocol, members)
 
 
 def _places(partitions: Assignment | Sequence[tuple[str, int]], topics: TopicsView) -> list[Place]:

@@ -12,10 +12,12 @@ from logserver.coordinator.broker_topics import BrokerTopics
 from logserver.coordinator.classic_requests import JoinAnswer, JoinGroup, MemberOfGroup, SyncAnswer, SyncGroup
 from logserver.coordinator.decision import Decision
 from logserver.coordinator.descriptions import (
+    ClassicDescription,
     GroupDescription,
     GroupSummary,
     OffsetDescription,
     describe,
+    describe_classic,
     summary_of,
 )
 from logserver.coordinator.formats import OffsetCommitValue
@@ -304,6 +306,15 @@ class GroupCoordinator:
             return describe(state, group_id, assignor, self.topics, self._clock.now_ms())
 
         return await shard.look(look)
+
+    async def describe_classic(self, group_id: str) -> ClassicDescription:
+        """Returns a group of the classic protocol.
+
+        Raises:
+            LogServerError: GROUP_ID_NOT_FOUND, also for a consumer group; or the coordinator is not here.
+        """
+        shard = await self._existing(group_id)
+        return await shard.look(lambda state: describe_classic(state, group_id))
 
     async def positions(self, group: GroupDescription) -> AsyncIterator[OffsetDescription]:
         """Yields where a group stands in each partition that it owns or has an offset of, by topic and partition."""

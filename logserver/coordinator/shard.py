@@ -471,7 +471,7 @@ class GroupShard:
             if found is None or found.is_empty or found.epoch <= found.assignment_epoch:
                 self.timers.cancel(timer)
             elif self.timers.deadline(timer) is None:
-                due = assignment_due_ms(found, self._limits.assignment_interval_ms)
+                due = assignment_due_ms(found, self._limits.assignment_interval_ms, now_ms)
                 self.timers.set(timer, max(due, now_ms))
 
     def _watch_revocation(self, group_id: str, member_id: str, now_ms: int) -> None:

@@ -1,0 +1,27 @@
+"""DeleteGroups (key 42), versions 0 to 2.
+
+Behavior: forgets groups without members, and their offsets.
+
+Source: KIP-229; Apache Kafka: `GroupMetadataManager.createGroupTombstoneRecords`.
+
+Not done: nothing.
+"""
+
+from typing import Final
+
+from logserver.kafka_api.api import Api, Call, Response
+from logserver.kafka_api.codec import Struct
+from logserver.kafka_api.group_errors import code_of
+
+
+async def _handle(call: Call, request: Struct) -> Response:
+    groups = call.services.groups
+    return {
+        "results": [
+            {"group_id": group_id, "error_code": await code_of(groups.delete_group(group_id))}
+            for group_id in request.groups_names
+        ]
+    }
+
+
+API: Final = Api(42, "DeleteGroups", 0, 2, handle=_handle)
