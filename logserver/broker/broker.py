@@ -5,7 +5,7 @@ everybody who reads afterwards sees the change.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from logserver_segments.config import LogConfig
@@ -14,6 +14,8 @@ from logserver_segments.logs import get_logger
 from logserver_segments.partition_log import PartitionLog
 from logserver_segments.seams import Clock, Random
 
+from logserver.broker.configs import Configs, Decide
+from logserver.broker.following import Follower
 from logserver.broker.partition import Partition
 from logserver.broker.producer_ids import ProducerIds
 from logserver.broker.storage_errors import domain_error
@@ -27,12 +29,10 @@ from logserver.broker.topics import (
     topic_key,
 )
 from logserver.errors import ErrorCode, LogServerError, unknown_partition, unknown_topic
-from logserver.metadata import Compare, Delete, Event, MetadataStore, Operation, Put, StoreUnavailable, TooLarge
+from logserver.metadata import Compare, Delete, Event, MetadataStore, Put, StoreUnavailable
 from logserver.settings import ServerSettings, SettingsError, TopicSettings, check_topic_overrides, topic_definition
 
 _log = get_logger("logserver.broker")
-
-_PARTITIONS_AT_A_TIME: Final = 20
 
 LATEST: Final = -1
 """In place of an offset to delete records before: the high watermark (as Kafka's DeleteRecords)."""
@@ -82,7 +82,7 @@ class Broker:
         random: Random,
         new_topic_id: Callable[[], str],
     ) -> None:
-        self.settings = settings
+        self.configs = Configs(settings, node.node_id, store, self._reconfigure)
         self.node = node
         self.producer_ids = ProducerIds(store)
         self._store = store
@@ -94,14 +94,15 @@ class Broker:
         self._by_id: dict[str, Topic] = {}
         self._listeners: list[Callable[[], None]] = []
         self._leader_epoch = 0
-        self._applied = 0
-        self._apply_waiters: list[tuple[int, asyncio.Future[None]]] = []
-        # Why changes of the store are not applied any more.
-        self._not_following: LogServerError | None = None
+        self._following = Follower(store, TOPICS_PREFIX, self._apply, self._topics_changed, "topics")
         # What makes topics or partitions goes one after the other: each counts what the others have made.
         self._growing = asyncio.Lock()
-        self._watcher: asyncio.Task[None] | None = None
         self._removals: set[asyncio.Task[None]] = set()
+
+    @property
+    def settings(self) -> ServerSettings:
+        """The server's settings in force; what can be changed at run time has its newest value."""
+        return self.configs.server
 
     # Start and stop
 
@@ -112,56 +113,36 @@ class Broker:
             LogServerError: the store holds a topic that this version can't read.
         """
         self._leader_epoch = leader_epoch
-        revision = self._store.revision
-        for found in self._store.range(TOPICS_PREFIX):
-            for _ in self._apply(Event(found.key, found.value, found.mod_revision)):
-                pass
-        self._applied = revision
-        watch = self._store.watch(TOPICS_PREFIX, revision + 1)
-        self._watcher = asyncio.create_task(self._follow(watch.__aiter__()), name="broker-watch")
+        self.configs.following.start()
+        self._following.start()
 
     async def stop(self) -> None:
         """Ends following changes; resigns all partitions."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
-        self._end_following(LogServerError(ErrorCode.not_leader_or_follower, "the server is stopping"))
+        await self._following.stop()
+        await self.configs.following.stop()
         # What they have not removed the next start does.
         for removal in self._removals:
             removal.cancel()
         for partition in self.partitions():
             partition.resign("the server is stopping")
 
-    async def _follow(self, changes: AsyncIterator[Sequence[Event]]) -> None:
-        try:
-            async for events in changes:
-                for event in events:
-                    for number, _ in enumerate(self._apply(event), 1):
-                        if number % _PARTITIONS_AT_A_TIME == 0:
-                            # A topic of very many partitions must not keep everybody else waiting.
-                            await asyncio.sleep(0)
-                self._applied = events[-1].revision
-                for changed in tuple(self._listeners):
-                    changed()
-                still = []
-                for revision, done in self._apply_waiters:
-                    if revision > self._applied:
-                        still.append((revision, done))
-                    elif not done.done():
-                        done.set_result(None)
-                self._apply_waiters = still
-        except Exception as error:
-            _log.exception("changes of topics are not applied any more; restart the server")
-            message = f"changes of topics are not applied any more ({error}); restart the server"
-            self._end_following(LogServerError(ErrorCode.unknown_server_error, message))
+    def abandon(self) -> None:
+        """Ends following changes at once, and answers nobody: what is left of a server that crashed."""
+        self._following.cancel()
+        self.configs.following.cancel()
 
-    def _end_following(self, reason: LogServerError) -> None:
-        """Answers everybody who waits for a change to be applied, now and later."""
-        self._not_following = reason
-        waiters, self._apply_waiters = self._apply_waiters, []
-        for _, done in waiters:
-            if not done.done():
-                done.set_exception(reason)
+    def _topics_changed(self) -> None:
+        for changed in tuple(self._listeners):
+            changed()
+
+    def _reconfigure(self) -> Iterator[None]:
+        """Puts changed settings of the server into force in all topics."""
+        for topic in list(self._topics.values()):
+            topic.settings = TopicSettings.resolve(self.settings, topic.record.settings)
+            config = log_config(topic.settings, self.settings)
+            for partition in topic.partitions:
+                partition.configure(config)
+            yield
 
     def _apply(self, event: Event) -> Iterator[None]:
         """Applies a change; yields at every partition that is opened or removed."""
@@ -229,24 +210,6 @@ class Broker:
             await removal
         except OSError as error:
             _log.error("files of a deleted topic remain", partition=str(partition), error=str(error))
-
-    async def _change(self, compares: Sequence[Compare], operations: Sequence[Operation]) -> bool:
-        """Changes the store and waits until this node has applied it; returns whether the compares held."""
-        if self._not_following is not None:
-            raise self._not_following
-        try:
-            result = await self._store.txn(compares, operations)
-        except StoreUnavailable as error:
-            raise LogServerError(ErrorCode.kafka_storage_error, str(error)) from error
-        except TooLarge as error:
-            raise LogServerError(ErrorCode.invalid_request, str(error)) from error
-        if result.succeeded and self._applied < result.revision:
-            if self._not_following is not None:
-                raise self._not_following
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._apply_waiters.append((result.revision, done))
-            await done
-        return result.succeeded
 
     # Leadership
 
@@ -344,7 +307,8 @@ class Broker:
             record = TopicRecord(name, self._new_topic_id(), count, dict(settings))
             if validate_only:
                 return record
-            if not await self._change((Compare(record.key, mod_revision=0),), (Put(record.key, record.to_value()),)):
+            absent = Compare(record.key, mod_revision=0)
+            if not await self._following.change((absent,), (Put(record.key, record.to_value()),)):
                 raise self._exists(name)
             return record
 
@@ -400,7 +364,8 @@ class Broker:
             raise LogServerError(
                 ErrorCode.invalid_topic_exception, f"the topic {name!r} belongs to the server and can't be deleted"
             )
-        if not await self._change((Compare(topic_key(name), mod_revision=topic.revision),), (Delete(topic_key(name)),)):
+        compare = Compare(topic_key(name), mod_revision=topic.revision)
+        if not await self._following.change((compare,), (Delete(topic_key(name)),)):
             await self.delete_topic(name)
 
     async def alter_topic(
@@ -411,7 +376,7 @@ class Broker:
         Raises:
             LogServerError: UNKNOWN_TOPIC_OR_PARTITION, INVALID_CONFIG.
         """
-        topic = self.topic(name)
+        self.topic(name)
         removed = set(reset)
         self._check_settings(changes)
         for unknown in sorted(removed):
@@ -419,12 +384,24 @@ class Broker:
         both = removed & set(changes)
         if both:
             raise LogServerError(ErrorCode.invalid_config, f"{min(both)} is both set and reset")
-        kept = {key: value for key, value in topic.record.settings.items() if key not in removed}
-        record = topic.record._replace(settings={**kept, **changes})
+
+        def decide(settings: Mapping[str, str]) -> Mapping[str, str]:
+            return {key: value for key, value in settings.items() if key not in removed} | dict(changes)
+
+        return await self.change_topic(name, decide, validate_only=validate_only)
+
+    async def change_topic(self, name: str, decide: Decide, *, validate_only: bool = False) -> TopicRecord:
+        """Changes the settings that a topic has of its own.
+
+        Raises:
+            LogServerError: UNKNOWN_TOPIC_OR_PARTITION, INVALID_CONFIG, or what `decide` raises.
+        """
+        topic = self.topic(name)
+        record = topic.record._replace(settings=dict(decide(topic.record.settings)))
         self._check_settings(record.settings)
         if validate_only:
             return record
-        return await self._update(topic, record, lambda: self.alter_topic(name, changes, removed))
+        return await self._update(topic, record, lambda: self.change_topic(name, decide))
 
     @staticmethod
     def _check_settings_name(name: str) -> None:
@@ -437,7 +414,7 @@ class Broker:
         self, topic: Topic, record: TopicRecord, again: Callable[[], Awaitable[TopicRecord]]
     ) -> TopicRecord:
         compare = Compare(record.key, mod_revision=topic.revision)
-        if await self._change((compare,), (Put(record.key, record.to_value()),)):
+        if await self._following.change((compare,), (Put(record.key, record.to_value()),)):
             return record
         # Somebody else changed the topic meanwhile: decide again on what is there now.
         return await again()

@@ -11,6 +11,8 @@ TOPIC_OPERATIONS: Final = 3576
 """Read, write, create, delete, alter, describe, describe and alter configs; as bits by Kafka's AclOperation codes."""
 GROUP_OPERATIONS: Final = 3400
 """Read, delete, describe, describe and alter configs; as bits by Kafka's AclOperation codes."""
+CLUSTER_METADATA: Final = "__cluster_metadata"
+"""Kafka's topic of a cluster's metadata, which is no topic to clients."""
 NOT_ASKED: Final = -(2**31)
 """In place of operations that the client has not asked for."""
 

@@ -33,7 +33,7 @@ class _Socket(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast(asyncio.Transport, transport)
-        limit = self._listener.services.settings.max_connections
+        limit = self._listener.services.broker.settings.max_connections
         if len(self._connections) >= limit:
             _log.warning("connection refused", listener=self._listener.name, reason=f"max.connections={limit} are open")
             stream.abort()

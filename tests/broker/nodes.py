@@ -153,8 +153,8 @@ class BrokerNode:
     async def crash(self) -> None:
         """Ends as SIGKILL would."""
         broker, self._broker = self._broker, None
-        if broker is not None and broker._watcher is not None:
-            broker._watcher.cancel()
+        if broker is not None:
+            broker.abandon()
         directory, self.directory = self.directory, None
         assert directory is not None
         if isinstance(self.committer, FlushCommitter):
