@@ -115,10 +115,10 @@ async def test_listing_is_over_all_shards_and_sorted(node: GroupsNode) -> None:
         await node.commit(1, name)
     await node.join("m", "b")
     assert await node.groups.list_groups() == [
-        GroupSummary("a", "classic", "empty", 0),
+        GroupSummary("a", "classic", "empty", 0, ""),
         GroupSummary("b", "consumer", "stable", 1),
-        GroupSummary("c", "classic", "empty", 0),
-        GroupSummary("zz", "classic", "empty", 0),
+        GroupSummary("c", "classic", "empty", 0, ""),
+        GroupSummary("zz", "classic", "empty", 0, ""),
     ]
 
 
