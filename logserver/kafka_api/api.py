@@ -22,18 +22,22 @@ Handler: TypeAlias = "Callable[[Call, Struct], Response | Awaitable[Response]]"
 Answer: TypeAlias = Callable[[Sequence[Buffer] | None], None]
 """Gets the response's chunks behind its header, or None where none is due; to be called once."""
 
-RawHandler: TypeAlias = "Callable[[Call, memoryview, Answer], None]"
-"""Takes a request as bytes, which are gone when it returns."""
+Cancel: TypeAlias = Callable[[], None]
+"""Called when the connection has gone before the answer; there is to be none any more."""
+
+RawHandler: TypeAlias = "Callable[[Call, memoryview, Answer], Cancel | None]"
+"""Takes a request as bytes, which are gone when it returns. May raise `CloseConnection`."""
+
+
+class CloseConnection(Exception):
+    """Nothing but the end of the connection can tell the client what happened; the message is for the log."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request, apart from its message."""
+class Client:
+    """Where requests come from: what all those of a connection have in common."""
 
     services: Services
-    api_key: int
-    version: int
-    client_id: str
     client_host: str
     """As Kafka shows it, with a slash before it."""
     host: str
@@ -41,6 +45,43 @@ class Call:
     port: int
     listener: str
     """Kafka's name of the listener that the connection came through."""
+
+
+class Call:
+    """One request, apart from its message."""
+
+    __slots__ = ("api_key", "client", "client_id", "version")
+
+    def __init__(self, client: Client, api_key: int, version: int, client_id: str) -> None:
+        self.client = client
+        self.api_key = api_key
+        self.version = version
+        self.client_id = client_id
+
+    @property
+    def services(self) -> Services:
+        """The server behind the door."""
+        return self.client.services
+
+    @property
+    def client_host(self) -> str:
+        """As Kafka shows it, with a slash before it."""
+        return self.client.client_host
+
+    @property
+    def host(self) -> str:
+        """By which the client is told to reach this server."""
+        return self.client.host
+
+    @property
+    def port(self) -> int:
+        """By which the client is told to reach this server."""
+        return self.client.port
+
+    @property
+    def listener(self) -> str:
+        """Kafka's name of the listener that the connection came through."""
+        return self.client.listener
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Fed with bytes, and without any waiting of its own: a socket and a simulation use it alike. It reads straight from its
 buffer, which starts small and grows with the frames that really come. Requests are served as they arrive; one that
-can't be answered yet holds a slot, and what is answered behind it waits for it.
+can't be answered yet keeps its place, and what is answered behind it waits for it.
 """
 
 import asyncio
@@ -15,14 +15,8 @@ from logserver_records.batch import Buffer
 from logserver_segments.logs import get_logger
 
 from logserver.errors import ErrorCode, LogServerError
-from logserver.kafka_api.api import Api, Call, Response
-from logserver.kafka_api.codec import (
-    MalformedMessage,
-    Struct,
-    read_request,
-    response_header_is_flexible,
-    write_response,
-)
+from logserver.kafka_api.api import Api, Call, Cancel, Client, CloseConnection, Response
+from logserver.kafka_api.codec import MalformedMessage, Struct, read_request, write_response
 from logserver.kafka_api.frames import SIZE, UnknownApi, looks_like, read_header
 from logserver.kafka_api.listener import Listener
 from logserver.kafka_api.registry import API_VERSIONS, APIS
@@ -33,20 +27,47 @@ _log = get_logger("logserver.kafka")
 _START_BYTES: Final = 2048
 _MOST_FREE_BYTES: Final = 256 * 1024
 """A buffer beyond this is given back once it is empty."""
+_LEAST_ROOM_BYTES: Final = 1024
+"""With less room than this behind them, the bytes of a frame's beginning are moved to the front."""
 _MOST_UNANSWERED: Final = 1_000
 _RESPONSE_HEAD: Final = Packed(">ii")
-_NO_TAGS: Final = b"\x00"
+_RESPONSE_HEAD_AND_TAGS: Final = Packed(">iix")
 
 
-class _Slot:
-    """The response to one request."""
+class _Request(Call):
+    """A request under way, then its response until it is sent."""
 
-    __slots__ = ("chunks", "is_done", "request_bytes")
+    __slots__ = ("_connection", "cancel", "chunks", "correlation_id", "has_tags", "is_done", "size_bytes")
 
-    def __init__(self, request_bytes: int) -> None:
-        self.request_bytes = request_bytes
+    def __init__(
+        self,
+        connection: "Connection",
+        client: Client,
+        api_key: int,
+        version: int,
+        client_id: str,
+        correlation_id: int,
+        has_tags: bool,
+        size_bytes: int,
+    ) -> None:
+        self._connection = connection
+        self.client = client
+        self.api_key = api_key
+        self.version = version
+        self.client_id = client_id
+        self.correlation_id = correlation_id
+        self.has_tags = has_tags
+        self.size_bytes = size_bytes
         self.is_done = False
-        self.chunks: Sequence[Buffer] = ()
+        self.chunks: Sequence[Buffer] | None = None
+        self.cancel: Cancel | None = None
+
+    def answer(self, chunks: Sequence[Buffer] | None) -> None:
+        """Takes in the response: its chunks behind the header, or None where none is due."""
+        assert not self.is_done
+        self.is_done = True
+        self.chunks = chunks
+        self._connection.answered()
 
 
 class Connection:
@@ -61,11 +82,16 @@ class Connection:
         self._listener = listener
         self._transport = transport
         self._peer = peer
-        self._host, self._port = listener.advertised(local)
+        host, port = listener.advertised(local)
+        self._client = Client(listener.services, f"/{peer.rpartition(':')[0]}", host, port, listener.name)
+        self._clock = listener.services.clock
+        # Clients hardly ever change their id.
+        self._client_id_bytes = b""
+        self._client_id = ""
         self._buffer = bytearray(_START_BYTES)
         self._start = 0
         self._end = 0
-        self._slots: deque[_Slot] = deque()
+        self._requests: deque[_Request] = deque()
         self._unanswered_bytes = 0
         self._is_reading = True
         self._is_writable = True
@@ -73,20 +99,20 @@ class Connection:
         self._is_parsing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_spoken = False
-        self.last_used_ms = listener.services.clock.monotonic_ms()
+        self.last_used_ms = self._clock.monotonic_ms()
 
     # From the transport
 
     def get_buffer(self) -> memoryview:
         """Returns where the next bytes are to go; never empty."""
-        if self._end == len(self._buffer):
+        if len(self._buffer) - self._end < _LEAST_ROOM_BYTES:
             self._make_room()
         return memoryview(self._buffer)[self._end :]
 
     def received(self, count: int) -> None:
         """Takes in that so many bytes are there."""
         self._end += count
-        self.last_used_ms = self._listener.services.clock.monotonic_ms()
+        self.last_used_ms = self._clock.monotonic_ms()
         self._parse()
 
     def pause_writing(self) -> None:
@@ -105,14 +131,17 @@ class Connection:
         self._is_closed = True
         for task in self._tasks:
             task.cancel()
-        self._slots.clear()
+        requests, self._requests = self._requests, deque()
+        for request in requests:
+            if request.cancel is not None and not request.is_done:
+                request.cancel()
 
     # From the door
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is under way."""
-        return not self._slots
+        return not self._requests
 
     def close(self, reason: str | None = None) -> None:
         """Closes the connection, telling the log why if there is a reason."""
@@ -144,7 +173,7 @@ class Connection:
             return
         self._is_parsing = True
         try:
-            while self._serve_next():
+            while self._is_reading and self._serve_next():
                 # What is answered already makes room for more.
                 if not self._is_reading:
                     self._flush()
@@ -161,17 +190,17 @@ class Connection:
     def _serve_next(self) -> bool:
         """Serves the next frame; returns whether there was a whole one to serve."""
         begin = self._start + SIZE.size
-        if not self._is_reading or self._is_closed or self._end < begin:
+        if self._end < begin or self._is_closed:
             return False
         size: int = SIZE.unpack_from(self._buffer, self._start)[0]
         if not 0 < size <= self._listener.request_max_bytes:
             self._refuse_size(size)
             return False
-        if self._end - begin < size:
+        end = begin + size
+        if self._end < end:
             return False
-        self._start = begin + size
-        view = memoryview(self._buffer)
-        self._serve(view[begin : self._start])
+        self._start = end
+        self._serve(self._buffer, begin, end)
         return True
 
     def _refuse_size(self, size: int) -> None:
@@ -181,104 +210,90 @@ class Connection:
         else:
             self.close(f"a request claims {size} bytes, socket.request.max.bytes={self._listener.request_max_bytes}")
 
-    def _serve(self, frame: memoryview) -> None:
+    def _serve(self, data: bytearray, begin: int, end: int) -> None:
         """Serves one request; what is wrong with it closes the connection."""
         try:
-            header = read_header(frame)
-            api = APIS.get(header.api_key)
-            if api is None or not api.lowest <= header.version <= api.highest:
-                raise UnknownApi(
-                    f"version {header.version} of API key {header.api_key} is not served",
-                    header.api_key,
-                    header.version,
-                    header.correlation_id,
-                )
-            slot = self._new_slot(len(frame))
-            call = Call(
-                self._listener.services,
-                header.api_key,
-                header.version,
-                header.client_id,
-                f"/{self._peer.rpartition(':')[0]}",
-                self._host,
-                self._port,
-                self._listener.name,
+            route, version, correlation_id, client_id, body = read_header(data, begin, end)
+            if client_id != self._client_id_bytes:
+                self._client_id_bytes = client_id
+                self._client_id = client_id.decode("utf-8", "replace")
+            api = route.api
+            call = _Request(
+                self,
+                self._client,
+                api.key,
+                version,
+                self._client_id,
+                correlation_id,
+                route.response_has_tags,
+                end - begin,
             )
+            self._begin(call)
             self._has_spoken = True
-            body = frame[header.body :]
+            message = memoryview(data)[body:end]
             if api.raw is not None:
-                correlation_id = header.correlation_id
-
-                def answer(chunks: Sequence[Buffer] | None) -> None:
-                    self._done(slot, call, correlation_id, chunks)
-
-                api.raw(call, body, answer)
+                call.cancel = api.raw(call, message, call.answer)
                 return
-            request = read_request(header.api_key, header.version, body)
+            request = read_request(api.key, version, message)
         except UnknownApi as error:
-            self._refuse_api(error, len(frame))
+            self._refuse_api(error, end - begin)
+            return
+        except CloseConnection as error:
+            self.close(str(error))
             return
         except MalformedMessage as error:
-            shown = looks_like(bytes(frame[:16])) if not self._has_spoken else str(error)
-            self.close(f"a request can't be read: {error}" if self._has_spoken else f"{shown} ({error})")
+            shown = looks_like(bytes(data[begin : begin + 16])) if not self._has_spoken else "a request can't be read"
+            self.close(f"{shown}: {error}")
             return
         except Exception:
             _log.exception("request failed", peer=self._peer)
             self.close("a request failed; the lines above say why")
             return
-        self._handle(api, call, header.correlation_id, slot, request)
+        self._handle(api, call, request)
 
     def _refuse_api(self, error: UnknownApi, size: int) -> None:
-        if error.api_key != API_VERSIONS or self._is_closed:
+        if error.api_key != API_VERSIONS:
             self.close(str(error) if self._has_spoken else f"no request that this server knows: {error}")
             return
         # KIP-511: whatever version a client asks for, it learns which there are.
         self._has_spoken = True
-        slot = self._new_slot(size)
+        call = _Request(self, self._client, API_VERSIONS, 0, "", error.correlation_id, False, size)
+        self._begin(call)
         versions = APIS[API_VERSIONS]
-        call = Call(self._listener.services, API_VERSIONS, 0, "", "", self._host, self._port, self._listener.name)
         assert versions.failed is not None
         response = versions.failed(Struct({}, lambda name: None), ErrorCode.unsupported_version.value, "")
-        self._done(slot, call, error.correlation_id, (write_response(API_VERSIONS, 0, response),))
+        call.answer((write_response(API_VERSIONS, 0, response),))
 
-    def _new_slot(self, size: int) -> _Slot:
-        slot = _Slot(size)
-        self._slots.append(slot)
-        self._unanswered_bytes += size
-        self._regulate()
-        return slot
+    def _begin(self, request: _Request) -> None:
+        """Gives a request its place in the order of the responses."""
+        self._requests.append(request)
+        self._unanswered_bytes += request.size_bytes
+        if self._unanswered_bytes >= self._listener.inflight_max_bytes or len(self._requests) >= _MOST_UNANSWERED:
+            self._regulate()
 
-    def _handle(self, api: Api, call: Call, correlation_id: int, slot: _Slot, request: Struct) -> None:
+    def _handle(self, api: Api, call: _Request, request: Struct) -> None:
         assert api.handle is not None
-        response: Response | Awaitable[Response] | None
+        response: Response | Awaitable[Response]
         try:
             response = api.handle(call, request)
         except Exception as error:
             response = self._failed(api, request, error)
         if isinstance(response, Awaitable):
-            task = asyncio.ensure_future(self._finish(api, call, correlation_id, slot, request, response))
+            task = asyncio.ensure_future(self._finish(api, call, request, response))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
-            self._respond(call, correlation_id, slot, response)
+            self._respond(call, response)
 
-    async def _finish(
-        self,
-        api: Api,
-        call: Call,
-        correlation_id: int,
-        slot: _Slot,
-        request: Struct,
-        awaited: Awaitable[Response],
-    ) -> None:
+    async def _finish(self, api: Api, call: _Request, request: Struct, awaited: Awaitable[Response]) -> None:
         try:
-            response: Response | None = await awaited
+            response = await awaited
         except Exception as error:
             response = self._failed(api, request, error)
-        self._respond(call, correlation_id, slot, response)
+        self._respond(call, response)
 
-    def _failed(self, api: Api, request: Struct, error: Exception) -> Response | None:
-        """Returns the response that says that a request as a whole has failed; None where that can't be said."""
+    def _failed(self, api: Api, request: Struct, error: Exception) -> Response:
+        """Returns the response that says that a request as a whole has failed."""
         if isinstance(error, LogServerError):
             code, message = error.code.value, error.message
         else:
@@ -288,53 +303,56 @@ class Connection:
             return api.failed(request, code, message)
         return {"error_code": code, "error_message": message}
 
-    def _respond(self, call: Call, correlation_id: int, slot: _Slot, response: Response | None) -> None:
+    def _respond(self, call: _Request, response: Response) -> None:
         if self._is_closed:
             return
-        assert response is not None
         try:
             body = write_response(call.api_key, call.version, response)
         except Exception:
             _log.exception("response can't be written", api_key=call.api_key, version=call.version)
             self.close("a response could not be written; the lines above say why")
             return
-        self._done(slot, call, correlation_id, (body,))
+        call.answer((body,))
 
     # Responses
 
-    def _done(self, slot: _Slot, call: Call, correlation_id: int, chunks: Sequence[Buffer] | None) -> None:
-        """Takes in the response to a request."""
-        if self._is_closed:
+    def answered(self) -> None:
+        """Sends what is next in order, after one of the requests got its response."""
+        if self._is_parsing or self._is_closed:
             return
-        assert not slot.is_done
-        slot.is_done = True
-        if chunks is not None:
-            tags = _NO_TAGS if response_header_is_flexible(call.api_key, call.version) else b""
-            size = 4 + len(tags) + sum(map(len, chunks))
-            slot.chunks = (_RESPONSE_HEAD.pack(size, correlation_id) + tags, *chunks)
-        if not self._is_parsing:
+        if self._requests[0].is_done:
             self._flush()
+        if self._start != self._end:
             # What has been held up may go on.
             self._parse()
 
     def _flush(self) -> None:
         """Sends the responses that are next in order."""
-        slots = self._slots
+        requests = self._requests
         out: list[Buffer] = []
-        while slots and slots[0].is_done:
-            slot = slots.popleft()
-            self._unanswered_bytes -= slot.request_bytes
-            out += slot.chunks
+        while requests and requests[0].is_done:
+            request = requests.popleft()
+            self._unanswered_bytes -= request.size_bytes
+            chunks = request.chunks
+            if chunks is None:
+                continue
+            size = sum(map(len, chunks))
+            if request.has_tags:
+                out.append(_RESPONSE_HEAD_AND_TAGS.pack(size + 5, request.correlation_id))
+            else:
+                out.append(_RESPONSE_HEAD.pack(size + 4, request.correlation_id))
+            out += chunks
         if out:
             self._transport.writelines(out)
-            self.last_used_ms = self._listener.services.clock.monotonic_ms()
-        self._regulate()
+            self.last_used_ms = self._clock.monotonic_ms()
+        if not self._is_reading:
+            self._regulate()
 
     def _regulate(self) -> None:
         """Reads from the client while it may have more under way."""
         may_read = (
             self._is_writable
-            and len(self._slots) < _MOST_UNANSWERED
+            and len(self._requests) < _MOST_UNANSWERED
             and self._unanswered_bytes < self._listener.inflight_max_bytes
         )
         if self._is_closed or may_read == self._is_reading:

@@ -3,8 +3,9 @@
 from struct import Struct as Packed
 from typing import Final, NamedTuple
 
-from logserver.kafka_api.codec import MalformedMessage, header_is_flexible, versions_of
+from logserver.kafka_api.codec import MalformedMessage
 from logserver.kafka_api.codec.reading import read_tags
+from logserver.kafka_api.routes import Route, route
 
 SIZE: Final = Packed(">i")
 _HEADER: Final = Packed(">hhih")
@@ -16,56 +17,59 @@ _SHOWN: Final = 16
 class RequestHeader(NamedTuple):
     """The header of a request."""
 
-    api_key: int
+    route: Route
     version: int
     correlation_id: int
-    client_id: str
+    client_id: bytes
+    """As it was sent; empty for null."""
     body: int
     """Position of the request behind it."""
 
 
 class UnknownApi(MalformedMessage):
-    """An API key or version that no Kafka of our time has; the header is as far as it could be read."""
+    """An API key or version that is not served; the header is as far as it could be read."""
 
-    def __init__(self, message: str, api_key: int, version: int, correlation_id: int) -> None:
-        super().__init__(message)
+    def __init__(self, api_key: int, version: int, correlation_id: int) -> None:
+        super().__init__(f"version {version} of API key {api_key} is not served")
         self.api_key = api_key
         self.version = version
         self.correlation_id = correlation_id
 
 
-def read_header(frame: memoryview) -> RequestHeader:
+def read_header(data: bytearray, position: int, end: int) -> RequestHeader:
     """Reads the header of a request (versions 1 and 2).
 
+    Args:
+        position: where the frame begins, behind its length.
+        end: where it ends.
+
     Raises:
-        UnknownApi: the API or this version of it is not known.
+        UnknownApi: this version of the API is not served.
         MalformedMessage: it is no header.
     """
-    end = len(frame)
-    if end < _HEADER.size:
-        raise MalformedMessage(f"a request of {end} bytes has no header")
-    api_key, version, correlation_id, length = _HEADER.unpack_from(frame)
-    try:
-        lowest, highest = versions_of(api_key)
-    except KeyError:
-        raise UnknownApi(f"API key {api_key} is not known", api_key, version, correlation_id) from None
-    if not lowest <= version <= highest:
-        raise UnknownApi(f"version {version} of API key {api_key} is not known", api_key, version, correlation_id)
-    position = _HEADER.size
-    client_id = ""
-    if length >= 0:
-        if position + length > end:
+    if end - position < _HEADER.size:
+        raise MalformedMessage(f"a request of {end - position} bytes has no header")
+    api_key, version, correlation_id, length = _HEADER.unpack_from(data, position)
+    found = route(api_key, version)
+    if found is None:
+        raise UnknownApi(api_key, version, correlation_id)
+    position += _HEADER.size
+    client_id = b""
+    if length > 0:
+        behind = position + length
+        if behind > end:
             raise MalformedMessage(f"the client id claims {length} bytes, {end - position} are left")
-        client_id = str(frame[position : position + length], "utf-8", "replace")
-        position += length
-    elif length != -1:
+        client_id = bytes(data[position:behind])
+        position = behind
+    elif length < -1:
         raise MalformedMessage(f"the client id has the length {length}")
-    if header_is_flexible(api_key, version):
-        if position < end and not frame[position]:
+    if found.has_tags:
+        if position < end and not data[position]:
             position += 1
         else:
-            position = read_tags(frame, position, end, {}, {})
-    return RequestHeader(api_key, version, correlation_id, client_id, position)
+            with memoryview(data) as view:
+                position = read_tags(view, position, end, {}, {})
+    return RequestHeader(found, version, correlation_id, client_id, position)
 
 
 def looks_like(start: bytes) -> str:
