@@ -15,7 +15,7 @@ from logserver.coordinator.formats import (
     decode_key,
 )
 from logserver.coordinator.limits import GroupLimits
-from logserver.coordinator.member import AWAY, LEAVING
+from logserver.coordinator.member import AWAY, JOINING, LEAVING
 from logserver.coordinator.requests import Heartbeat, Subscription
 from logserver.errors import ErrorCode
 
@@ -405,6 +405,9 @@ def test_a_static_member_comes_back_under_its_id_or_another_and_nobody_else_move
     group = coordinator.group()
     assert group.members.keys() == {member_id, "n"} and group.targets.keys() == {member_id, "n"}
     assert (group.epoch, group.state, group.instances) == (2, "stable", {"i": member_id})
+    assert group.target(member_id) == kept.keys()
+    # Nobody has been told an epoch before the one that it joined with.
+    assert group.members[member_id].previous_epoch == JOINING
 
 
 def test_a_static_member_comes_back_with_another_subscription() -> None:
@@ -555,6 +558,10 @@ def test_a_topic_that_changes_raises_the_epoch_of_its_groups_only(change: str) -
 
 def test_nothing_is_written_where_no_topic_has_changed() -> None:
     coordinator = at_once(a=1)
+    coordinator.topics.create("b", 1)
     coordinator.join("m", "a", pattern=".*")
+    with unchanged(coordinator):
+        coordinator.topics_changed()
+    coordinator.heartbeat("m", 1, subscription=subscribe("b"))
     with unchanged(coordinator):
         coordinator.topics_changed()

@@ -286,6 +286,16 @@ def test_a_static_member_that_has_come_back_meanwhile_gets_what_its_former_self_
     assert {member_id: len(owned) for member_id, owned in large.settle().items()} == {"m2": 2, "n": 2}
 
 
+def test_an_assignment_is_not_for_a_group_that_was_made_meanwhile(large: Coordinator) -> None:
+    large.heartbeat("m", LEAVING, instance_id="i")
+    large.heartbeat("n", LEAVING)
+    large.decide(large.shard.delete_group("g", large.now))
+    large.join("n", "a")
+    with unchanged(large):
+        large.bring_back(large.tasks[0])
+    large.group().check()
+
+
 def test_an_assignment_for_a_group_that_is_gone_is_for_nobody(large: Coordinator) -> None:
     large.heartbeat("m", LEAVING, instance_id="i")
     large.heartbeat("n", LEAVING)
@@ -299,11 +309,12 @@ def test_an_assignment_is_not_for_another_group_of_the_same_name(large: Coordina
     large.decide(large.shard.delete_group("g", large.now))
     large.join("n", "a")
     large.join("o", "a")
-    with unchanged(large):
-        large.bring_back(large.tasks[0])
     large.advance(1_000)
-    assert len(large.tasks) == 1
-    large.bring_back(large.tasks[0])
+    former, present = large.tasks
+    assert former.group_epoch == present.group_epoch == 2
+    with unchanged(large):
+        large.bring_back(former)
+    large.bring_back(present)
     assert {len(owned) for owned in large.settle().values()} == {2}
 
 
@@ -425,6 +436,8 @@ def lively() -> Coordinator:
     coordinator.join("gone", "a")
     coordinator.heartbeat("gone", LEAVING)
     coordinator.heartbeat("n", AWAY, instance_id="i")
+    # Of this member the metadata is younger than what it owns.
+    coordinator.heartbeat("m", 1, rack_id="s")
     coordinator.join("x", "b", pattern="a.*", group_id="h")
     coordinator.heartbeat("x", LEAVING, group_id="h")
     coordinator.decide(coordinator.shard.delete_group("h", coordinator.now))
