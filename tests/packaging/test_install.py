@@ -55,7 +55,8 @@ class Environment:
         return self._run([str(self._bin / "logserver"), *arguments], stdin)
 
     def start_server(self) -> tuple[subprocess.Popen[str], str]:
-        command = [str(self._bin / "logserver"), "serve", "--grpc-listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0"]
+        command = [str(self._bin / "logserver"), "serve"]
+        command += ["--grpc-listen", "127.0.0.1:0", "--kafka-listen", "127.0.0.1:0"]
         process = subprocess.Popen(
             command,
             cwd=self.folder,
