@@ -22,6 +22,7 @@ from logserver.coordinator.formats import (
     ConsumerGroupRegularExpressionValue,
     ConsumerGroupTargetAssignmentMemberKey,
     ConsumerGroupTargetAssignmentMemberValue,
+    MemberState,
 )
 from logserver.coordinator.limits import GroupLimits
 from logserver.coordinator.member import AWAY, JOINING, LEAVING, Member, fields_of
@@ -58,6 +59,14 @@ class Membership:
             return self._leave(group, request, now_ms)
         entries: list[Entry] = []
         former, before = self._find(group, request, entries)
+        # Who joins owns nothing, whether it says so or not.
+        owned = frozenset() if request.member_epoch == JOINING else request.owned
+        if before.state is MemberState.UNKNOWN and (owned is None or owned):
+            raise LogServerError(
+                ErrorCode.fenced_member_epoch,
+                f"the member {before.member_id[:100]!r} is in a state that only a later release knows; it has to give "
+                "up all its partitions and join again",
+            )
         member = _updated(before, request)
         is_new = member.member_id not in group.members
         if former not in group.members and len(group.members) >= self._limits.max_members:
@@ -94,7 +103,7 @@ class Membership:
             entries += assignment_entries(group, epoch, targets.items(), now_ms)
             assignment_epoch, target = epoch, targets[member.member_id]
             wake = Wake.ALL
-        after = reconcile(member, target, assignment_epoch, group.owners, request.owned)
+        after = reconcile(member, target, assignment_epoch, group.owners, owned)
         if is_new or after is not member:
             entries.append(
                 Entry(ConsumerGroupCurrentMemberAssignmentKey(group.group_id, after.member_id), after.current())
@@ -156,6 +165,8 @@ class Membership:
         if request.subscription is not None:
             if not request.subscription.topics and not request.subscription.pattern:
                 raise _invalid("a member subscribes to at least one topic, or by a pattern")
+            for name in request.subscription.topics:
+                check_id("topic name", name)
             if request.subscription.pattern:
                 compile_pattern(request.subscription.pattern)
 

@@ -7,6 +7,7 @@ Source: KIP-848; Apache Kafka: `CurrentAssignmentBuilder`.
 | STABLE | owns what the target says, as of its epoch | the target is of a newer epoch |
 | UNREVOKED_PARTITIONS | has been asked to give up partitions | it says that it owns none of them |
 | UNRELEASED_PARTITIONS | waits for partitions that others own | those have given them up |
+| UNKNOWN | a later release has written what this one does not know | it says that it owns nothing |
 
 A partition counts as owned by a member until that has given it up, so no two members ever own one.
 """
@@ -41,6 +42,10 @@ def reconcile(
                 return member
         case MemberState.UNRELEASED_PARTITIONS:
             pass
+        case MemberState.UNKNOWN:
+            # What it has been asked for is not known here: only who owns nothing can begin anew.
+            if owned is None or owned:
+                return member
     after = _next(member, target, target_epoch, owners, owned)
     return member if after == member else after
 

@@ -342,9 +342,9 @@ class GroupShard:
         if group is None or group.assignment_epoch >= task.group_epoch or group.is_empty:
             return Decision(None)
         still = (
-            (now_id, target)
-            for member_id, target in targets.items()
-            if (now_id := _now_id(group, member_id, task.members[member_id].instance_id)) is not None
+            (now_id, targets[member_id])
+            for member_id, spec in task.members.items()
+            if (now_id := _now_id(group, member_id, spec.instance_id)) is not None
         )
         return Decision(None, assignment_entries(group, task.group_epoch, still, now_ms), task.group_id, Wake.ALL)
 

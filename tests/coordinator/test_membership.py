@@ -198,6 +198,8 @@ def test_a_full_group_takes_no_more_members_but_keeps_those_it_has() -> None:
         ({"owned": frozenset({("x", 1)})}, ErrorCode.invalid_request, "owns nothing yet"),
         ({"subscription": None}, ErrorCode.invalid_request, "has to say what it subscribes to"),
         ({"subscription": Subscription(())}, ErrorCode.invalid_request, "subscribes to at least one topic"),
+        ({"subscription": Subscription(("a", ""))}, ErrorCode.invalid_request, "the topic name is empty"),
+        ({"subscription": Subscription(("x" * 40_000,))}, ErrorCode.invalid_request, "40000 bytes, 1000 are allowed"),
         ({"subscription": Subscription((), "a(")}, ErrorCode.invalid_regular_expression, "a("),
         ({"assignor": "best"}, ErrorCode.unsupported_assignor, "'best' here, only uniform, range"),
     ],
@@ -326,6 +328,21 @@ def test_looking_again_is_no_heartbeat() -> None:
 def test_looking_again_at_a_group_that_is_not_there_is_refused() -> None:
     with refused(ErrorCode.unknown_member_id, "'g' has no member 'm'"):
         at_once().look_again("m")
+
+
+def test_who_is_in_a_state_of_a_later_release_has_to_begin_anew() -> None:
+    coordinator = at_once(a=2)
+    coordinator.join("m", "a")
+    key = ConsumerGroupCurrentMemberAssignmentKey("g", "m")
+    unknown = coordinator.member("m")._replace(state=MemberState.UNKNOWN)
+    coordinator.shard.apply(key, unknown.current(), coordinator.now)
+    for owned in (None, on(coordinator, "a", 0)):
+        with unchanged(coordinator), refused(ErrorCode.fenced_member_epoch, "later release", "join again"):
+            coordinator.heartbeat("m", 1, owned=owned)
+    assert coordinator.look_again("m") is None
+    answer = coordinator.join("m", "a")
+    assert answer.assigned is not None and answer.assigned.keys() == on(coordinator, "a", 0, 1)
+    assert coordinator.member("m").state is MemberState.STABLE
 
 
 # Leaving
@@ -475,6 +492,22 @@ def test_a_static_member_leaves_for_good_even_while_it_is_away() -> None:
     coordinator.heartbeat("m", LEAVING, instance_id="i")
     assert coordinator.settle() == {"n": on(coordinator, "a", 0, 1, 2, 3)}
     assert coordinator.group().instances == {}
+
+
+@pytest.mark.parametrize("owned", [None, NOTHING])
+def test_who_joins_owns_nothing_whether_it_says_so_or_not(owned: frozenset[tuple[str, int]] | None) -> None:
+    coordinator = at_once(a=2)
+    coordinator.join("m", "a", instance_id="i")
+    coordinator.join("n", "a")
+    coordinator.heartbeat("m", 1, instance_id="i")
+    assert coordinator.join("m", "a", instance_id="i", owned=owned).member_epoch == 2
+    coordinator.heartbeat("n", LEAVING)
+    coordinator.settle()
+    coordinator.join("o", "a")
+    coordinator.heartbeat("m", 3, instance_id="i")
+    coordinator.heartbeat("m", AWAY, instance_id="i")
+    assert coordinator.member("m").state is MemberState.UNREVOKED_PARTITIONS
+    assert coordinator.join("m2", "a", instance_id="i", owned=owned).member_epoch == 4
 
 
 def test_leaving_to_come_back_gives_up_what_was_asked_for() -> None:

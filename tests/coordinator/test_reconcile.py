@@ -167,6 +167,23 @@ def test_a_newer_target_may_end_the_wait() -> None:
     assert (after.state, after.epoch, after.assigned) == (STABLE, 6, {A: 2})
 
 
+# A state of a later release
+
+
+@pytest.mark.parametrize("owned", [None, frozenset({B})])
+def test_who_is_in_an_unknown_state_and_may_own_something_stays_there(
+    owned: frozenset[tuple[str, int]] | None,
+) -> None:
+    before = member(B, state=MemberState.UNKNOWN, revoking=(A,))
+    assert reconcile(before, frozenset({B}), 7, owners(before), owned) is before
+
+
+def test_who_is_in_an_unknown_state_begins_anew_when_it_owns_nothing() -> None:
+    before = member(B, state=MemberState.UNKNOWN, revoking=(A,))
+    after = reconcile(before, frozenset({A, B}), 7, owners(before), NOTHING)
+    assert (after.state, after.epoch, after.assigned, after.revoking) == (STABLE, 7, {A: 7, B: 2}, {})
+
+
 # Static members that come back
 
 
