@@ -15,6 +15,7 @@ from logserver_segments.partition_log import PartitionLog
 from logserver_segments.seams import Clock, Random
 
 from logserver.broker.configs import Configs, Decide
+from logserver.broker.fetch_sessions import FetchSessions
 from logserver.broker.following import Follower
 from logserver.broker.partition import Partition
 from logserver.broker.producer_ids import ProducerIds
@@ -57,12 +58,30 @@ class LogStorage(Protocol):
         """Makes the logs' start offsets durable."""
         ...
 
+    @property
+    def path(self) -> str:
+        """The directory with all logs, as a person knows it."""
+        ...
+
+    def space(self) -> tuple[int, int]:
+        """Returns (free, total) bytes of its file system."""
+        ...
+
 
 class Node(NamedTuple):
     """This node, as clients are told of it."""
 
     node_id: int
     cluster_id: str
+
+
+class LogDirectory(NamedTuple):
+    """The directory with all logs."""
+
+    path: str
+    total_bytes: int = -1
+    free_bytes: int = -1
+    error: LogServerError | None = None
 
 
 class Broker:
@@ -85,6 +104,7 @@ class Broker:
         self.configs = Configs(settings, node.node_id, store, self._reconfigure)
         self.node = node
         self.producer_ids = ProducerIds(store)
+        self.fetch_sessions = FetchSessions(settings.max_incremental_fetch_session_cache_slots, random)
         self._store = store
         self._storage = storage
         self._clock = clock
@@ -93,7 +113,8 @@ class Broker:
         self._topics: dict[str, Topic] = {}
         self._by_id: dict[str, Topic] = {}
         self._listeners: list[Callable[[], None]] = []
-        self._leader_epoch = 0
+        self.leader_epoch = 0
+        """Of all partitions that this node leads: that of its last unclean start."""
         self._following = Follower(store, TOPICS_PREFIX, self._apply, self._topics_changed, "topics")
         # What makes topics or partitions goes one after the other: each counts what the others have made.
         self._growing = asyncio.Lock()
@@ -112,7 +133,7 @@ class Broker:
         Raises:
             LogServerError: the store holds a topic that this version can't read.
         """
-        self._leader_epoch = leader_epoch
+        self.leader_epoch = leader_epoch
         self.configs.following.start()
         self._following.start()
 
@@ -174,7 +195,7 @@ class Broker:
         for number in range(len(topic.partitions), record.partitions):
             partition = Partition(record.name, number, self._clock, self._opener(topic, number))
             topic.partitions.append(partition)
-            partition.lead(self._leader_epoch)
+            partition.lead(self.leader_epoch)
             if partition.unavailable is not None:
                 _log.error("partition offline", partition=str(partition), reason=partition.unavailable.message)
             yield
@@ -210,6 +231,19 @@ class Broker:
             await removal
         except OSError as error:
             _log.error("files of a deleted topic remain", partition=str(partition), error=str(error))
+
+    @property
+    def metadata_revision(self) -> int:
+        """The revision of the metadata store that this node knows."""
+        return self._store.revision
+
+    def log_directory(self) -> LogDirectory:
+        """Returns the directory with all logs and its space, or why that can't be told."""
+        try:
+            free, total = self._storage.space()
+        except OSError as error:
+            return LogDirectory(self._storage.path, error=domain_error(error))
+        return LogDirectory(self._storage.path, total, free)
 
     # Leadership
 

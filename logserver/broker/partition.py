@@ -13,7 +13,7 @@ from logserver_segments.committer import Loss, LossReason
 from logserver_segments.config import LogConfig
 from logserver_segments.errors import StorageError
 from logserver_segments.logs import get_logger
-from logserver_segments.partition_log import Appended, PartitionLog, TimestampOffset
+from logserver_segments.partition_log import ActiveProducer, Appended, PartitionLog, TimestampOffset
 from logserver_segments.reading import Slice
 from logserver_segments.seams import Clock
 
@@ -201,6 +201,14 @@ class Partition:
             committed(None)
         else:
             self._produces.append((last_offset, committed))
+
+    def active_producers(self) -> list[ActiveProducer]:
+        """Returns the idempotent producers that the log remembers.
+
+        Raises:
+            LogServerError: the partition is unavailable.
+        """
+        return self._led().active_producers()
 
     # The log's listener
 

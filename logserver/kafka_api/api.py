@@ -33,7 +33,7 @@ class CloseConnection(Exception):
     """Nothing but the end of the connection can tell the client what happened; the message is for the log."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Client:
     """Where requests come from: what all those of a connection have in common."""
 
@@ -45,6 +45,10 @@ class Client:
     port: int
     listener: str
     """Kafka's name of the listener that the connection came through."""
+    client_port: int = 0
+    software_name: str = "unknown"
+    """As the client's ApiVersions has said, and so the version (KIP-511)."""
+    software_version: str = "unknown"
 
 
 class Call:

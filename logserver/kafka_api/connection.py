@@ -83,7 +83,8 @@ class Connection:
         self._transport = transport
         self._peer = peer
         host, port = listener.advertised(local)
-        self._client = Client(listener.services, f"/{peer.rpartition(':')[0]}", host, port, listener.name)
+        peer_host, _, peer_port = peer.rpartition(":")
+        self._client = Client(listener.services, f"/{peer_host}", host, port, listener.name, int(peer_port))
         self._clock = listener.services.clock
         # Clients hardly ever change their id.
         self._client_id_bytes = b""

@@ -16,9 +16,23 @@ async def within(timeout_ms: int, work: Callable[[], Coroutine[Any, Any, T]]) ->
     Raises:
         LogServerError: REQUEST_TIMED_OUT; at once, without any work, where the time is 0 or less.
     """
-    if timeout_ms > 0:
-        task = asyncio.ensure_future(work())
-        await asyncio.wait((task,), timeout=timeout_ms / 1000)
-        if task.done():
-            return task.result()
-    raise LogServerError(ErrorCode.request_timed_out, f"it was not done within the {timeout_ms} ms of the request")
+    check_time(timeout_ms)
+    task = asyncio.ensure_future(work())
+    await asyncio.wait((task,), timeout=timeout_ms / 1000)
+    if not task.done():
+        raise _late(timeout_ms)
+    return task.result()
+
+
+def check_time(timeout_ms: int) -> None:
+    """Refuses what there is no time for.
+
+    Raises:
+        LogServerError: REQUEST_TIMED_OUT.
+    """
+    if timeout_ms <= 0:
+        raise _late(timeout_ms)
+
+
+def _late(timeout_ms: int) -> LogServerError:
+    return LogServerError(ErrorCode.request_timed_out, f"it was not done within the {timeout_ms} ms of the request")

@@ -61,12 +61,6 @@ _BOUND_DIFFERENCES: Final = (
         "This release runs on a single server, which has one copy.",
     ),
     (
-        "`compression.type`",
-        "`producer` or a codec",
-        "only `producer`",
-        "Batches are stored as they were sent; the server never compresses them anew.",
-    ),
-    (
         "`log.dirs`",
         "one or more directories",
         "one directory",

@@ -28,6 +28,7 @@ from logserver.settings.definition import (
 Source: TypeAlias = Literal["default", "file", "environment", "command line", "metadata store"]
 CleanupPolicy: TypeAlias = Literal["delete", "compact"]
 TimestampType: TypeAlias = Literal["CreateTime", "LogAppendTime"]
+CompressionType: TypeAlias = Literal["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]
 Assignor: TypeAlias = Literal["uniform", "range"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["text", "json"]
@@ -179,9 +180,22 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, About("How far a record's own timestamp may lie in the future, in milliseconds.", minimum=0)
     ] = 3_600_000
     compression_type: Annotated[
-        Literal["producer"],
-        About("How batches are compressed on disk; `producer` keeps each as its producer sent it."),
+        CompressionType,
+        About(
+            "How batches are compressed on disk: `producer` keeps each as its producer sent it, another value has "
+            "those that come otherwise compressed anew."
+        ),
     ] = "producer"
+    compression_gzip_level: Annotated[
+        int, About("Level of gzip where `compression.type` is gzip; -1 is its default.", minimum=-1, maximum=9)
+    ] = -1
+    compression_lz4_level: Annotated[
+        int,
+        About("Level of LZ4 where `compression.type` is lz4; 9, the default, is its fast one.", minimum=1, maximum=17),
+    ] = 9
+    compression_zstd_level: Annotated[
+        int, About("Level of Zstandard where `compression.type` is zstd.", minimum=-131_072, maximum=22)
+    ] = 3
     record_batch_max_decompressed_bytes: Annotated[
         int,
         About(
@@ -438,6 +452,25 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 104_857_600
 
     # Metrics of clients.
+    client_metrics_topic: Annotated[
+        str | None,
+        About(
+            "Topic that takes the metrics which Kafka clients send (KIP-714), as they are sent; made when the first "
+            "come.",
+            example="client-metrics",
+            ours=True,
+            unset="no client is asked for metrics",
+        ),
+    ] = None
+    client_metrics_max_instances: Annotated[
+        int,
+        About(
+            "Most clients whose sending of metrics this server keeps track of.",
+            minimum=1,
+            maximum=INT32_MAX,
+            ours=True,
+        ),
+    ] = 16_384
     client_metrics_max_subscriptions: Annotated[
         int,
         About(
@@ -456,6 +489,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     fetch_max_bytes: Annotated[
         int, About("Most bytes of records in one answer to a fetch.", minimum=1024, maximum=INT32_MAX)
     ] = 57_671_680
+    max_incremental_fetch_session_cache_slots: Annotated[
+        int,
+        About(
+            "Most incremental fetch sessions of Kafka clients that are remembered; others read without one.",
+            minimum=0,
+            maximum=INT32_MAX,
+        ),
+    ] = 1_000
     max_request_partition_size_limit: Annotated[
         int,
         About(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,7 @@ from logserver.settings.server import (
     MINIMUM_SEGMENT_BYTES,
     SERVER_DEFINITIONS,
     CleanupPolicy,
+    CompressionType,
     ServerSettings,
     TimestampType,
 )
@@ -172,10 +173,38 @@ class TopicSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     compression_type: Annotated[
-        Literal["producer"],
+        CompressionType,
         About(
-            "How batches are compressed on disk; `producer` keeps each as its producer sent it.",
+            "How batches are compressed on disk: `producer` keeps each as its producer sent it, another value has "
+            "those that come otherwise compressed anew.",
             inherited=_server("compression_type"),
+        ),
+    ]
+    compression_gzip_level: Annotated[
+        int,
+        About(
+            "Level of gzip where `compression.type` is gzip; -1 is its default.",
+            minimum=-1,
+            maximum=9,
+            inherited=_server("compression_gzip_level"),
+        ),
+    ]
+    compression_lz4_level: Annotated[
+        int,
+        About(
+            "Level of LZ4 where `compression.type` is lz4; 9, the default, is its fast one.",
+            minimum=1,
+            maximum=17,
+            inherited=_server("compression_lz4_level"),
+        ),
+    ]
+    compression_zstd_level: Annotated[
+        int,
+        About(
+            "Level of Zstandard where `compression.type` is zstd.",
+            minimum=-131_072,
+            maximum=22,
+            inherited=_server("compression_zstd_level"),
         ),
     ]
     delete_retention_ms: Annotated[

@@ -28,6 +28,20 @@ class TimestampOffset(NamedTuple):
     timestamp_ms: int
 
 
+class ActiveProducer(NamedTuple):
+    """What a log remembers of an idempotent producer."""
+
+    producer_id: int
+    epoch: int
+    # Of its last batch; -1 where that is not known any more.
+    last_sequence: int
+    last_timestamp_ms: int
+    # Of the last transaction's end, -1 if there was none.
+    coordinator_epoch: int
+    # Of the open transaction, -1 if there is none.
+    transaction_first_offset: int
+
+
 class LogListener(Protocol):
     """Who is told about a log's durability; on the log's own thread."""
 
@@ -102,6 +116,10 @@ class PartitionLog(Protocol):
 
     def end_of_epoch(self, epoch: int) -> tuple[int, int] | None:
         """Returns (largest leader epoch <= `epoch`, end offset of it), exclusive; None if there is none (KIP-101)."""
+        ...
+
+    def active_producers(self) -> list[ActiveProducer]:
+        """Returns the producers that are remembered, those that wrote last at the end."""
         ...
 
     def delete_records_before(self, offset: int) -> None:

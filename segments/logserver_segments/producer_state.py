@@ -15,6 +15,7 @@ from crc32c import crc32c
 from logserver_records.batch import NO_PRODUCER_EPOCH, NO_SEQUENCE, BatchHeader
 
 from logserver_segments.errors import DuplicateSequence, OutOfOrderSequence, StaleProducerEpoch
+from logserver_segments.partition_log import ActiveProducer
 
 REMEMBERED_BATCHES: Final = 5
 
@@ -80,6 +81,23 @@ class ProducerStates:
     def items(self) -> Iterator[tuple[int, Producer]]:
         """Yields (producer id, state)."""
         return iter(self._producers.items())
+
+    def active(self) -> list[ActiveProducer]:
+        """Returns what is known of each, those that wrote last at the end."""
+        found = []
+        for producer_id, producer in self._producers.items():
+            last = producer.batches[-1] if producer.batches else None
+            found.append(
+                ActiveProducer(
+                    producer_id,
+                    producer.epoch,
+                    last.last_sequence if last is not None else NO_SEQUENCE,
+                    last.timestamp_ms if last is not None else -1,
+                    producer.coordinator_epoch,
+                    producer.transaction_first_offset,
+                )
+            )
+        return found
 
     def check(self, header: BatchHeader) -> AppendedBatch | None:
         """Decides about a batch from a client before it is appended.

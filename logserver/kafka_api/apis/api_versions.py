@@ -1,7 +1,8 @@
 """ApiVersions (key 18), versions 0 to 4.
 
 Behavior: answers which APIs are served in which versions, computed from the modules beside this one, and the features
-that clients choose protocols by: `group.version` 1 says that consumer groups of KIP-848 are served.
+that clients choose protocols by: `group.version` 1 says that consumer groups of KIP-848 are served. The APIs of
+clients' metrics (KIP-714) are named only where metrics have somewhere to go (`client.metrics.topic`).
 
 Version notes: a version above the highest is answered in version 0 with UNSUPPORTED_VERSION, which makes the client ask
 again (KIP-511). Version 3 brings tagged fields and the client's software name. Version 4 sends features whose lowest
@@ -18,13 +19,13 @@ from typing import Final
 from logserver.errors import ErrorCode
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
+from logserver.kafka_api.features import EPOCH, FEATURES
 
-FEATURES: Final = (("group.version", 0, 1), ("metadata.version", 7, 30))
-"""Name, lowest and highest level. Levels that are in force are the highest ones."""
+_OF_METRICS: Final = (71, 72)
 _NAME: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 
 
-def _api_keys() -> list[Response]:
+def _api_keys(has_metrics: bool) -> list[Response]:
     from logserver.kafka_api.registry import APIS
 
     return [
@@ -34,6 +35,7 @@ def _api_keys() -> list[Response]:
             "max_version": api.highest,
         }
         for api in APIS.values()
+        if has_metrics or api.key not in _OF_METRICS
     ]
 
 
@@ -42,17 +44,21 @@ def _handle(call: Call, request: Struct) -> Response:
         _NAME.fullmatch(request.client_software_name) and _NAME.fullmatch(request.client_software_version)
     ):
         return _failed(request, ErrorCode.invalid_request.value, "")
+    if call.version >= 3:
+        call.client.software_name = request.client_software_name
+        call.client.software_version = request.client_software_version
     return {
-        "api_keys": _api_keys(),
+        "api_keys": _api_keys(call.services.settings.client_metrics_topic is not None),
         "supported_features": [
-            {"name": name, "min_version": lowest, "max_version": highest}
-            for name, lowest, highest in FEATURES
+            {"name": name, "min_version": feature.lowest, "max_version": feature.highest}
+            for name, feature in FEATURES.items()
             # KAFKA-17011: clients before version 4 take a lowest level of 0 for an error.
-            if lowest > 0 or call.version >= 4
+            if feature.lowest > 0 or call.version >= 4
         ],
-        "finalized_features_epoch": 0,
+        "finalized_features_epoch": EPOCH,
         "finalized_features": [
-            {"name": name, "max_version_level": highest, "min_version_level": highest} for name, _, highest in FEATURES
+            {"name": name, "max_version_level": feature.in_force, "min_version_level": feature.in_force}
+            for name, feature in FEATURES.items()
         ],
     }
 

@@ -11,7 +11,7 @@ from logserver_segments.log import append, close, commit, indexes, loss, read, r
 from logserver_segments.log.segments import SegmentList
 from logserver_segments.log.snapshots import prune_snapshots, take_snapshot
 from logserver_segments.log.state import LogState
-from logserver_segments.partition_log import Appended, LogListener, TimestampOffset
+from logserver_segments.partition_log import ActiveProducer, Appended, LogListener, TimestampOffset
 from logserver_segments.producer_state import ProducerStates
 from logserver_segments.reading import Slice
 from logserver_segments.seams import Workers
@@ -177,6 +177,10 @@ class Log:
     def end_of_epoch(self, epoch: int) -> tuple[int, int] | None:
         """Returns (largest leader epoch <= `epoch`, its end offset); see `PartitionLog.end_of_epoch`."""
         return self.epochs.end_offset_of(epoch, self._state.end)
+
+    def active_producers(self) -> list[ActiveProducer]:
+        """Returns the producers that are remembered."""
+        return self.producers.active()
 
     async def rebuild_indexes(self, segment: Segment) -> None:
         """Makes the indexes of a segment again; see `indexes.rebuild`."""
