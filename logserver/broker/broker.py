@@ -20,6 +20,7 @@ from logserver.broker.following import Follower
 from logserver.broker.partition import Partition
 from logserver.broker.producer_ids import ProducerIds
 from logserver.broker.storage_errors import domain_error
+from logserver.broker.telemetry import ClientTelemetry
 from logserver.broker.topics import (
     INTERNAL_TOPICS,
     TOPICS_PREFIX,
@@ -88,7 +89,7 @@ class Broker:
     """Topics and partitions of this node.
 
     Args:
-        new_topic_id: makes a random topic id.
+        new_topic_id: makes a random id, of topics and of clients.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Broker:
         self.configs = Configs(settings, node.node_id, store, self._reconfigure)
         self.node = node
         self.producer_ids = ProducerIds(store)
+        self.telemetry = ClientTelemetry(self.configs, clock, new_topic_id)
         self.fetch_sessions = FetchSessions(settings.max_incremental_fetch_session_cache_slots, random)
         self._store = store
         self._storage = storage
