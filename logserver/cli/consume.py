@@ -68,9 +68,9 @@ def consume(
 
     With --group the members share the partitions, and the group goes on where it was: a record is printed first,
     then its offset is committed, so that none is missed. After SIGINT, SIGTERM (exit code 130), or N records all that
-    was printed is committed, and the others take over at once. A member that is killed leaves its last half second to be printed
-    again, by others once its session has ended. With --exit-at-end a member stays until the whole group has come to
-    the end. Restarts of the server are waited out.
+    was printed is committed, and the others take over at once. A member that is killed leaves its last half second to
+    be printed again, by others once its session has ended. With --exit-at-end a member stays until the whole group has
+    come to the end. Restarts of the server are waited out.
 
     \b
     Two workers, each with its own share; run it twice:
