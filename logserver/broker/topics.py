@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from logserver_records.compression import Compression
 from logserver_segments.config import NEVER_MS, LogConfig
 
 from logserver.broker.partition import Partition
@@ -20,6 +21,7 @@ METADATA_TOPIC: Final = "__logserver_metadata"
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]+")
 _MAX_NAME: Final = 249
+_FAST_LZ4: Final = 9
 
 
 class TopicRecord(NamedTuple):
@@ -95,7 +97,10 @@ def check_name(name: str) -> None:
 
 def log_config(topic: TopicSettings, server: ServerSettings) -> LogConfig:
     """Returns the settings of a topic's logs."""
+    compression, level = _compression(topic)
     return LogConfig(
+        compression=compression,
+        compression_level=level,
         segment_bytes=topic.segment_bytes,
         segment_ms=topic.segment_ms,
         segment_index_bytes=topic.segment_index_bytes,
@@ -118,3 +123,20 @@ def log_config(topic: TopicSettings, server: ServerSettings) -> LogConfig:
         producer_expiration_ms=server.producer_id_expiration_ms,
         max_decompressed_bytes=server.record_batch_max_decompressed_bytes,
     )
+
+
+def _compression(topic: TopicSettings) -> tuple[Compression | None, int | None]:
+    """Returns the codec that batches are stored with (None: the producer's), and its level (None: its default)."""
+    name = topic.compression_type
+    if name == "producer":
+        return None, None
+    if name == "uncompressed":
+        return Compression.NONE, None
+    codec = Compression.parse(name)
+    level = {
+        # Kafka's -1 is the default of zlib, its 9 the fast compressor of LZ4 and no level of the other one.
+        Compression.GZIP: topic.compression_gzip_level if topic.compression_gzip_level > 0 else None,
+        Compression.LZ4: topic.compression_lz4_level if topic.compression_lz4_level != _FAST_LZ4 else None,
+        Compression.ZSTD: topic.compression_zstd_level,
+    }.get(codec)
+    return codec, level

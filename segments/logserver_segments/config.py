@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from logserver_records.compression import Compression
+
 UNLIMITED: Final = -1
 NEVER_MS: Final = 2**63 - 1
 
@@ -33,6 +35,9 @@ class LogConfig:
     min_cleanable_dirty_ratio: float = 0.5
     min_compaction_lag_ms: int = 0
     delete_retention_ms: int = 24 * 3600 * 1000
+    # What batches are stored with; None keeps each as its producer sent it.
+    compression: Compression | None = None
+    compression_level: int | None = None
     max_producers: int = 100_000
     producer_expiration_ms: int = 24 * 3600 * 1000
     max_decompressed_bytes: int = 64 << 20

@@ -1,12 +1,31 @@
 """What can go wrong in the storage engine. The broker maps these to protocol error codes in one place."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class RefusedRecord(NamedTuple):
+    """A record for whose sake its batch was refused (KIP-467)."""
+
+    number: int
+    """In its batch, from 0."""
+    reason: str
+
 
 class StorageError(Exception):
     """Base of the storage engine's errors."""
 
 
 class InvalidRecords(StorageError):
-    """The payload is whole, but its batches may not be appended as they are."""
+    """The payload is whole, but its batches may not be appended as they are.
+
+    Args:
+        refused: the records that are why, where it is about single ones; the first of them if there are very many.
+    """
+
+    def __init__(self, message: str, refused: Sequence[RefusedRecord] = ()) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class CorruptRecords(StorageError):
@@ -21,8 +40,12 @@ class RecordListTooLarge(StorageError):
     """A payload is larger than a whole segment may be."""
 
 
-class InvalidTimestamp(StorageError):
+class InvalidTimestamp(InvalidRecords):
     """A timestamp outside `message.timestamp.before.max.ms` / `message.timestamp.after.max.ms`."""
+
+
+class NoTransaction(InvalidRecords):
+    """A transactional batch of a producer that has no transaction open."""
 
 
 class OutOfOrderSequence(StorageError):

@@ -90,7 +90,6 @@ def test_a_duplicate_is_answered_with_the_time_it_was_stored_at() -> None:
         (batch(b"a", timestamps=[NOW - 1001]), InvalidTimestamp, "message.timestamp.before.max.ms"),
         (batch(b"a", producer=(5, 0, -1)), InvalidRecords, "at least 0"),
         (batch(b"a", producer=(5, -1, 0)), InvalidRecords, "at least 0"),
-        (batch(b"a", producer=(-1, -1, 4)), InvalidRecords, "no producer id"),
         (batch(b"a", producer=(5, 0, 0)) * 2, InvalidRecords, "must hold one record batch"),
         (build_batch([(NOW, None, b"a", ())], is_control=True), InvalidRecords, "control"),
         (build_batch([(NOW, None, b"a", ())], is_transactional=True), InvalidRecords, "transactional"),
@@ -115,12 +114,6 @@ def _with_header(payload: bytes, **changes: int) -> bytes:
 @pytest.mark.parametrize(
     "payload",
     [
-        _with_header(batch(b"a", b"b"), record_count=1),
-        _with_header(batch(b"a", b"b"), last_offset_delta=5),
-        _with_header(batch(b"a", b"b"), record_count=1000, last_offset_delta=999),
-        _with_header(batch(b"a", b"b"), record_count=0, last_offset_delta=-1),
-        _with_header(batch(b"a", b"b"), record_count=-1),
-        _with_header(batch(b"a"), attributes=1, record_count=2**31 - 1, last_offset_delta=2**31 - 2),
         batch(b"a")[:16] + b"\x01" + batch(b"a")[17:],
         batch(b"a")[:16] + b"\x03" + batch(b"a")[17:],
         batch(b"a")[:8] + struct.pack(">i", 2**31 - 1) + batch(b"a")[12:],
@@ -128,11 +121,38 @@ def _with_header(payload: bytes, **changes: int) -> bytes:
         batch(b"a")[:8] + struct.pack(">i", 48) + batch(b"a")[12:],
     ],
 )
-def test_a_batch_that_claims_what_its_bytes_do_not_hold_is_corrupt(payload: bytes) -> None:
+def test_a_batch_that_is_no_batch_is_corrupt(payload: bytes) -> None:
     box = Box()
     with pytest.raises(CorruptRecords):
         box.log.append(payload, 0, NOW)
     assert box.log.log_end_offset == 0
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        _with_header(batch(b"a", b"b"), record_count=1),
+        _with_header(batch(b"a", b"b"), last_offset_delta=5),
+        _with_header(batch(b"a", b"b"), record_count=1000, last_offset_delta=999),
+        _with_header(batch(b"a", b"b"), record_count=0, last_offset_delta=-1),
+        _with_header(batch(b"a", b"b"), record_count=-1),
+        _with_header(batch(b"a"), attributes=1, record_count=2**31 - 1, last_offset_delta=2**31 - 2),
+    ],
+)
+def test_an_intact_batch_that_claims_what_its_bytes_do_not_hold_is_invalid(payload: bytes) -> None:
+    # Sent again it would be no better, so it is not told as corrupt, which clients send again.
+    box = Box()
+    with pytest.raises(InvalidRecords, match="claims"):
+        box.log.append(payload, 0, NOW)
+    assert box.log.log_end_offset == 0
+
+
+def test_a_sequence_without_a_producer_id_means_nothing() -> None:
+    # KafkaJS sends one in every batch.
+    box = Box()
+    box.append(batch(b"a", producer=(-1, 0, 0)))
+    box.append(batch(b"b", producer=(-1, 0, 0)))
+    assert values(read_all(box.log)) == [b"a", b"b"]
 
 
 def test_an_unknown_compression_codec_is_refused() -> None:

@@ -92,7 +92,7 @@ def test_a_value_is_read(name: str, raw: object, value: Value):
         ("grpc.advertised.listeners", "logs.example.com:0"),
         ("listeners", "SASL_SSL://:9092"),
         ("min.insync.replicas", "2"),
-        ("compression.type", "zstd"),
+        ("compression.type", "brotli"),
     ],
 )
 def test_a_wrong_value_is_refused_with_type_and_example(name: str, raw: object):

@@ -20,6 +20,7 @@ from logserver_segments.log.loss import go_offline
 from logserver_segments.log.roll import segment_for
 from logserver_segments.log.state import DISK_FULL, LogState
 from logserver_segments.partition_log import Appended
+from logserver_segments.recompression import recompress
 from logserver_segments.segment import Segment
 from logserver_segments.validation import check_payload
 
@@ -35,6 +36,9 @@ def append(state: LogState, payload: Buffer, leader_epoch: int, now_ms: int) -> 
         if known is not None:
             append_time = known.timestamp_ms if state.config.log_append_time else -1
             return Appended(known.first_offset, known.last_offset, append_time, True)
+    codec = state.config.compression
+    if codec is not None:
+        payload, batches = recompress(payload, batches, codec, state.config)
     return _append(state, payload, batches, leader_epoch, now_ms)
 
 
