@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from logserver_segments.seams import Clock
@@ -24,7 +24,16 @@ from logserver.grpc_api.calls import Calls
 from logserver.grpc_api.errors import Malformed
 from logserver.grpc_api.groups_service import GroupsService
 from logserver.grpc_api.log_service import LogService
+from logserver.grpc_api.produce_request import read_produce_request, read_produce_stream_request
 from logserver.grpc_api.wire import serialize
+
+_Read = Callable[[bytes], object]
+
+_READ_BY_HAND: Mapping[str, _Read] = {
+    "logserver.v1.ProduceRequest": read_produce_request,
+    "logserver.v1.ProduceStreamRequest": read_produce_stream_request,
+}
+"""What reads messages of these types; all others are read by generated code."""
 
 
 class GrpcDoor:
@@ -81,29 +90,31 @@ def _handler(method: MethodDescriptor, servicer: object) -> grpc.RpcMethodHandle
         (False, False): (grpc.unary_unary_rpc_method_handler, _read_unary),
         (True, True): (grpc.stream_stream_rpc_method_handler, _read_streamed),
     }[method.client_streaming, method.server_streaming]
-    read = partial(reader, message_factory.GetMessageClass(method.input_type))
+    name = method.input_type.full_name
+    decode = _READ_BY_HAND.get(name) or message_factory.GetMessageClass(method.input_type).FromString
+    read = partial(reader, name, decode)
     handler: grpc.RpcMethodHandler[Any, Any] = make(getattr(servicer, method.name), read, serialize)
     return handler
 
 
-def _read_streamed(message: type[Message], data: bytes) -> Message:
+def _read_streamed(name: str, decode: _Read, data: bytes) -> object:
     """Reads a message of a stream, inside of the servicer's own wait for it.
 
     Raises:
         LogServerError: INVALID_REQUEST.
     """
     try:
-        return message.FromString(data)
+        return decode(data)
     except DecodeError as error:
         raise LogServerError(
-            ErrorCode.invalid_request,
-            f"a message of {len(data)} bytes is not a {message.DESCRIPTOR.full_name}: {error}",
+            ErrorCode.invalid_request, f"a message of {len(data)} bytes is not a {name}: {error}"
         ) from None
 
 
-def _read_unary(message: type[Message], data: bytes) -> Message | Malformed:
-    """Reads the message of a call. What is raised here gRPC turns into a status of its own, so nothing is."""
+def _read_unary(name: str, decode: _Read, data: bytes) -> object:
+    """Reads the message of a call; Malformed in place of one that can't be read, because what is raised here gRPC
+    turns into a status of its own."""
     try:
-        return _read_streamed(message, data)
+        return _read_streamed(name, decode, data)
     except LogServerError as error:
         return Malformed(error)

@@ -12,6 +12,7 @@ from logserver.grpc_api.calls import Calls
 from logserver.grpc_api.convert import check_count, check_format, partition_data, resolve
 from logserver.grpc_api.errors import Context, answered, to_error
 from logserver.grpc_api.produce import ProduceStream, produce
+from logserver.grpc_api.produce_request import ProduceRequest
 from logserver.grpc_api.records import from_batches
 from logserver.grpc_api.subscribe import Subscription
 from logserver.grpc_api.wire import encode_partitions
@@ -26,7 +27,7 @@ class LogService:
         self._calls = calls
 
     @answered
-    async def Produce(self, request: log_pb2.ProduceRequest, context: Context) -> log_pb2.ProduceResponse:
+    async def Produce(self, request: ProduceRequest, context: Context) -> log_pb2.ProduceResponse:
         """Appends to one or more partitions."""
         return await produce(self._broker, self._clock, request)
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from grpc.aio import EOF
+from logserver_records.batch import Buffer
 from logserver_segments.partition_log import Appended
 from logserver_segments.seams import Clock
-from logserverpb.v1 import log_pb2
+from logserverpb.v1 import common_pb2, log_pb2
 
 from logserver.broker import Broker, Partition
 from logserver.broker.topics import INTERNAL_TOPICS
@@ -15,6 +16,7 @@ from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.calls import Calls
 from logserver.grpc_api.convert import check_count
 from logserver.grpc_api.errors import Context, to_error
+from logserver.grpc_api.produce_request import PartitionRequest, ProduceRequest
 from logserver.grpc_api.records import to_batch
 
 _ANSWER_BYTES: Final = 512
@@ -34,7 +36,7 @@ class Production:
         self,
         broker: Broker,
         clock: Clock,
-        partitions: Sequence[log_pb2.ProducePartition],
+        partitions: Sequence[PartitionRequest],
         acks: int,
         done: Callable[["Production"], None],
     ) -> None:
@@ -81,25 +83,32 @@ class Production:
             self._done(self)
 
 
-def _payload(item: log_pb2.ProducePartition, partition: Partition, clock: Clock) -> bytes:
+def _payload(item: PartitionRequest, partition: Partition, clock: Clock) -> Buffer:
     if partition.topic in INTERNAL_TOPICS:
         raise LogServerError(
             ErrorCode.invalid_topic_exception,
             f"the topic {partition.topic!r} belongs to the server, and only the server writes to it",
         )
-    kind = item.WhichOneof("data")
-    if kind == "batches":
-        return item.batches
-    if kind == "records":
-        return to_batch(item.records, clock.now_ms(), partition.max_message_bytes)
-    raise LogServerError(ErrorCode.invalid_record, "give either batches or records, this partition has neither")
+    data = item.data
+    if data is None:
+        raise LogServerError(ErrorCode.invalid_record, "give either batches or records, this partition has neither")
+    if isinstance(data, common_pb2.RecordList):
+        return to_batch(data, clock.now_ms(), partition.max_message_bytes)
+    return data
+
+
+def _size_bytes(item: PartitionRequest) -> int:
+    topic, _, data = item
+    if isinstance(data, common_pb2.RecordList):
+        return len(topic) + data.ByteSize()
+    return len(topic) + (len(data) if data is not None else 0)
 
 
 def _fill(result: log_pb2.ProduceResult, appended: Appended) -> None:
     result.base_offset, result.last_offset, result.log_append_time_ms, result.duplicate = appended
 
 
-def _check(request: log_pb2.ProduceRequest | log_pb2.ProduceStreamRequest, broker: Broker) -> None:
+def _check(request: ProduceRequest, broker: Broker) -> None:
     """Checks what concerns a request as a whole.
 
     Raises:
@@ -113,7 +122,7 @@ def _check(request: log_pb2.ProduceRequest | log_pb2.ProduceStreamRequest, broke
     check_count(len(request.partitions), broker.settings.max_request_partition_size_limit)
 
 
-async def produce(broker: Broker, clock: Clock, request: log_pb2.ProduceRequest) -> log_pb2.ProduceResponse:
+async def produce(broker: Broker, clock: Clock, request: ProduceRequest) -> log_pb2.ProduceResponse:
     """Appends one request and returns its answer; with ACKS_NONE the answer only says what was refused at once."""
     _check(request, broker)
     answer: asyncio.Future[Production] = asyncio.get_running_loop().create_future()
@@ -169,6 +178,8 @@ class ProduceStream:
         while (request := await context.read()) is not EOF:
             _check(request, self._broker)
             self._take(request)
+            # The message is stored, or held by nobody else; the next one may lie in its place.
+            del request
             while self._inflight_bytes > self._max_inflight_bytes:
                 self._room.clear()
                 await self._room.wait()
@@ -178,27 +189,26 @@ class ProduceStream:
         self._news.set()
         await writer
 
-    def _take(self, request: log_pb2.ProduceStreamRequest) -> None:
-        # What holds memory is the record bytes; asking the message for its own size would encode it.
-        size = sum(len(item.batches) if item.batches else item.ByteSize() for item in request.partitions)
-        # The answer holds memory too, until the client takes it.
-        size += _ANSWER_BYTES * (1 + len(request.partitions))
+    def _take(self, request: ProduceRequest) -> None:
+        correlation_id, acks, partitions = request
+        # What holds memory is what came, and its answer, until the client takes it.
+        size = sum(map(_size_bytes, partitions)) + _ANSWER_BYTES * (1 + len(partitions))
         self._inflight_bytes += size
         self._inflight += 1
 
         def done(production: Production) -> None:
             self._inflight -= 1
-            if request.acks != log_pb2.ACKS_NONE or production.failed:
+            if acks != log_pb2.ACKS_NONE or production.failed:
                 self._done_bytes += size
                 self._done.append(
-                    log_pb2.ProduceAcknowledgement(correlation_id=request.correlation_id, results=production.results)
+                    log_pb2.ProduceAcknowledgement(correlation_id=correlation_id, results=production.results)
                 )
             else:
                 self._inflight_bytes -= size
                 self._room.set()
             self._news.set()
 
-        Production(self._broker, self._clock, request.partitions, request.acks, done)
+        Production(self._broker, self._clock, partitions, acks, done)
 
     async def _write(self, context: Context) -> None:
         """Sends what is done, everything since the last message in one."""
