@@ -132,8 +132,6 @@ def reset(
     if (to is None) == (shift_by is None):
         raise click.UsageError("Say where to: either --to or --shift-by.")
     with admin_of(server) as admin:
-        # A mistake in the name is told at once: the coordinator's answer is one that the client tries again after.
-        admin.describe_topic(topic)
         rows = admin.reset_offsets(
             group,
             topic,

@@ -20,6 +20,8 @@ _BACKOFF_FIRST_MS: Final = 50
 _BACKOFF_MOST_MS: Final = 500
 _NONE: Final = -1
 
+_UNKNOWN_TOPIC: Final = "UNKNOWN_TOPIC_OR_PARTITION"
+
 
 OffsetsToCommit = (
     Mapping[TopicPartition, int | OffsetAndMetadata]
@@ -66,7 +68,9 @@ async def ask_coordinator(
         except LogServerError as error:
             delay_s = backoff.next_delay_s()
             is_unclear = not repeatable and isinstance(error, ConnectionFailed | RequestTimedOut)
-            if not error.retriable or is_unclear or loop.time() + delay_s >= deadline_s:
+            # Retriable by Kafka's rules, but a coordinator that answers knows all topics.
+            is_final = not error.retriable or error.name == _UNKNOWN_TOPIC
+            if is_final or is_unclear or loop.time() + delay_s >= deadline_s:
                 raise
             _log.debug("the coordinator does not answer yet error=%s", error)
             await asyncio.sleep(delay_s)
