@@ -5,10 +5,11 @@ in them joins again after a restart. Source: Apache Kafka: `ClassicGroup`, KIP-6
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from logserver.coordinator.consumer_protocol import CONSUMER, topics_of
 from logserver.coordinator.formats import ClassicMember as MemberRecord
 from logserver.coordinator.formats import GroupMetadataValue
 
@@ -47,6 +48,8 @@ class ClassicMember:
     """Its JoinGroup waits for an answer."""
     is_syncing: bool = False
     """Its SyncGroup waits for an answer."""
+    is_new: bool = False
+    """It has not been in any generation."""
 
     def metadata(self, protocol: str | None) -> bytes:
         """Returns the member's metadata for an assignor."""
@@ -74,12 +77,19 @@ class ClassicGroup:
         """Member ids of static members by instance id."""
         self.pending: set[str] = set()
         """Member ids that have been given out and have not joined yet (KIP-394)."""
-        self.is_new = False
-        """Whether members have come since the last look, while a first generation is being awaited."""
+        self.awaited_syncs: set[str] = set()
+        """Members of the generation that have not asked for their assignment yet."""
+        self.is_first = False
+        """Whether the rebalance under way is that of a group which was empty: nobody is awaited, but more may come."""
+        self.is_growing = False
+        """Whether members have come since the last look at such a rebalance."""
+        self.first_left_ms = 0
+        """How much longer such a rebalance may take at most."""
 
     @property
     def is_empty(self) -> bool:
-        return not self.members and not self.pending
+        """Whether nobody is in it; who has been given a member id and has not joined does not count."""
+        return self.state is ClassicState.EMPTY
 
     @property
     def rebalance_timeout_ms(self) -> int:
@@ -90,6 +100,24 @@ class ClassicGroup:
     def all_have_joined(self) -> bool:
         """Whether nobody is awaited any more."""
         return not self.pending and all(member.is_joining for member in self.members.values())
+
+    @property
+    def subscribed_topics(self) -> Collection[str] | None:
+        """What members are subscribed to, as far as the group is one of consumers; None if that is not known."""
+        if self.protocol_type != CONSUMER or self.protocol is None:
+            return None
+        topics: set[str] = set()
+        for member in self.members.values():
+            found = topics_of(member.metadata(self.protocol))
+            if found is None:
+                return None
+            topics.update(found)
+        return topics
+
+    def is_subscribed(self, topic: str) -> bool:
+        """Whether a member is subscribed to a topic; where that is not known, a group of consumers is."""
+        topics = self.subscribed_topics
+        return topic in topics if topics is not None else self.protocol_type == CONSUMER
 
     def move_to(self, state: ClassicState, now_ms: int) -> None:
         """Changes the state."""
@@ -106,12 +134,14 @@ class ClassicGroup:
     def remove(self, member_id: str) -> ClassicMember | None:
         """Removes a member or a pending id; returns the member."""
         self.pending.discard(member_id)
+        self.awaited_syncs.discard(member_id)
         member = self.members.pop(member_id, None)
         instance_id = member.instance_id if member is not None else None
         if instance_id is not None and self.instances.get(instance_id) == member_id:
             del self.instances[instance_id]
         if self.leader == member_id:
-            self.leader = next((key for key, found in self.members.items() if found.is_joining), None)
+            # Provisionally; if it does not join the next generation, another one that does is elected.
+            self.leader = next(iter(self.members), None)
         return member
 
     def common_protocols(self) -> set[str]:

@@ -34,6 +34,10 @@ SESSION: Final = "classic session"
 JOINING: Final = "classic joining"
 SYNCING: Final = "classic syncing"
 
+_NEW_MEMBER_MS: Final = 5 * 60_000
+"""How long a new member's first JoinGroup waits. Its client may have gone, and come again as another new one: nobody
+sees that while the request waits. Kafka's time."""
+
 
 class ClassicMembership:
     """Decides on the requests of members; groups and time come with each call."""
@@ -54,6 +58,11 @@ class ClassicMembership:
         if not request.member_id:
             return self._join_new(group, request, now_ms)
         if request.member_id in group.pending:
+            if request.instance_id is not None:
+                raise LogServerError(
+                    ErrorCode.invalid_request,
+                    f"the member id {request.member_id[:100]!r} was given to a member without an instance id",
+                )
             return self._add(group, request, request.member_id, now_ms)
         member = self._find(group, request.member_id, request.instance_id)
         return self._join_again(group, request, member, now_ms)
@@ -66,6 +75,11 @@ class ClassicMembership:
                 f"the session timeout is group.min.session.timeout.ms={low} to group.max.session.timeout.ms={high} "
                 f"milliseconds, not {request.session_timeout_ms}",
             )
+        if not self._has_room(group, request):
+            raise LogServerError(
+                ErrorCode.group_max_size_reached,
+                f"the group {group.group_id!r} has group.max.size={self._limits.classic_max_members} members already",
+            )
         names = [name for name, _ in request.protocols]
         if not group.supports(request.protocol_type, names):
             raise LogServerError(
@@ -74,13 +88,16 @@ class ClassicMembership:
                 f"{', '.join(sorted(group.common_protocols())) or 'none'}; a member of the type "
                 f"{request.protocol_type!r} with {', '.join(names[:10]) or 'none'} does not fit",
             )
-        is_known = request.member_id in group.members or request.member_id in group.pending
-        is_known = is_known or request.instance_id in group.instances
-        if not is_known and len(group.members) + len(group.pending) >= self._limits.classic_max_members:
-            raise LogServerError(
-                ErrorCode.group_max_size_reached,
-                f"the group {group.group_id!r} has group.max.size={self._limits.classic_max_members} members already",
-            )
+
+    def _has_room(self, group: ClassicGroup, request: JoinGroup) -> bool:
+        most = self._limits.classic_max_members
+        member = group.members.get(request.member_id)
+        if member is not None and group.state is ClassicState.PREPARING and not member.is_joining:
+            # Where there are too many, because the setting has changed, the last ones to join again have to go.
+            return sum(found.is_joining for found in group.members.values()) < most
+        if member is not None or request.member_id in group.pending or request.instance_id in group.instances:
+            return True
+        return len(group.members) + len(group.pending) < most
 
     def _join_new(self, group: ClassicGroup, request: JoinGroup, now_ms: int) -> Decision[JoinAnswer | Later]:
         if request.instance_id is not None:
@@ -106,14 +123,15 @@ class ClassicMembership:
             request.rebalance_timeout_ms,
             tuple(request.protocols),
             is_joining=True,
+            is_new=True,
         )
         if not group.members:
             group.protocol_type = request.protocol_type
         group.add(member)
         if group.leader is None:
             group.leader = member_id
-        group.is_new = True
-        self._live(group, member_id, member.session_timeout_ms, now_ms)
+        group.is_growing = True
+        self._live(group, member_id, _NEW_MEMBER_MS, now_ms)
         return self._rebalance(group, Later(member_id), now_ms)
 
     def _join_again(
@@ -136,7 +154,8 @@ class ClassicMembership:
     ) -> Decision[JoinAnswer | Later]:
         """A static member comes back under a new member id: the one before is fenced."""
         former = group.members[former_id]
-        was_leader = group.leader == former_id
+        leader, was_awaited = group.leader, former_id in group.awaited_syncs
+        was_leader = leader == former_id
         fenced = LogServerError(
             ErrorCode.fenced_instance_id,
             f"another member of the group {group.group_id!r} has taken the instance id {request.instance_id!r}",
@@ -153,13 +172,22 @@ class ClassicMembership:
         group.add(former)
         if was_leader:
             group.leader = former.member_id
+        if was_awaited:
+            group.awaited_syncs.add(former.member_id)
         self._live(group, former.member_id, request.session_timeout_ms, now_ms)
         protocol = group.protocol
         self._update(former, request)
         if group.state is ClassicState.STABLE and group.select_protocol() == protocol:
             # Nothing changes for the others: its place is its own.
             former.is_joining = False
-            answer: JoinAnswer | Later = self._joined(group, former)._replace(skip_assignment=was_leader)
+            answer = self._joined(group, former)
+            if was_leader:
+                # It assigns nothing; one that can't be told so takes its former self for the leader.
+                answer = (
+                    answer._replace(skip_assignment=True)
+                    if request.may_skip_assignment
+                    else answer._replace(leader=leader or "", members=())
+                )
             entry = Entry(GroupMetadataKey(group.group_id), group.record(group.assignments()))
             return Decision(answer, (entry,), group.group_id, replies=replies)
         decision = self._rebalance(group, Later(former.member_id), now_ms)
@@ -193,40 +221,55 @@ class ClassicMembership:
 
     def prepare(self, group: ClassicGroup, now_ms: int) -> tuple[list[Reply], list[Entry]]:
         """Begins a rebalance, or goes on with the one under way."""
+        if group.state is ClassicState.PREPARING:
+            return self._complete_if_all_have_joined(group, now_ms)
         replies: list[Reply] = []
-        if group.state is not ClassicState.PREPARING:
-            again = LogServerError(
-                ErrorCode.rebalance_in_progress, f"the group {group.group_id!r} is rebalancing; join again"
-            )
-            for member in group.members.values():
-                if member.is_syncing:
-                    member.is_syncing = False
-                    self._live(group, member.member_id, member.session_timeout_ms, now_ms)
-                    replies.append(Reply(group.group_id, member.member_id, SyncAnswer(again)))
-            was_empty = group.state is ClassicState.EMPTY
-            self._timers.cancel((SYNCING, group.group_id))
-            group.move_to(ClassicState.PREPARING, now_ms)
-            delay_ms = self._limits.initial_rebalance_delay_ms
-            if was_empty and delay_ms:
-                group.is_new = False
-                wait_ms = min(delay_ms, group.rebalance_timeout_ms)
-                self._timers.set((JOINING, group.group_id), now_ms + wait_ms)
-                return replies, []
+        again = LogServerError(
+            ErrorCode.rebalance_in_progress, f"the group {group.group_id!r} is rebalancing; join again"
+        )
+        for member in group.members.values():
+            if member.is_syncing:
+                member.is_syncing = False
+                self._live(group, member.member_id, member.session_timeout_ms, now_ms)
+                replies.append(Reply(group.group_id, member.member_id, SyncAnswer(again)))
+        self._timers.cancel((SYNCING, group.group_id))
+        group.awaited_syncs.clear()
+        group.is_first = group.state is ClassicState.EMPTY
+        group.move_to(ClassicState.PREPARING, now_ms)
+        if not group.is_first:
             self._timers.set((JOINING, group.group_id), now_ms + group.rebalance_timeout_ms)
-        if group.all_have_joined and not self._awaits_more(group, now_ms):
-            more, entries = self._complete(group, now_ms)
+            more, entries = self._complete_if_all_have_joined(group, now_ms)
             return [*replies, *more], entries
-        return replies, []
+        group.is_growing = False
+        group.first_left_ms = group.rebalance_timeout_ms
+        if self._waits_for_more(group, now_ms):
+            return replies, []
+        more, entries = self._complete(group, now_ms)
+        return [*replies, *more], entries
 
-    def _awaits_more(self, group: ClassicGroup, now_ms: int) -> bool:
-        """Whether a first generation waits for more members (group.initial.rebalance.delay.ms)."""
-        return group.generation == 0 and now_ms < group.state_time_ms + self._limits.initial_rebalance_delay_ms
+    def _complete_if_all_have_joined(self, group: ClassicGroup, now_ms: int) -> tuple[list[Reply], list[Entry]]:
+        if group.is_first or not group.all_have_joined:
+            return [], []
+        return self._complete(group, now_ms)
+
+    def _waits_for_more(self, group: ClassicGroup, now_ms: int) -> bool:
+        """Whether a group that was empty waits for more members (group.initial.rebalance.delay.ms), no longer than the
+        rebalance timeout altogether."""
+        delay_ms = min(self._limits.initial_rebalance_delay_ms, group.first_left_ms)
+        if delay_ms:
+            group.first_left_ms -= delay_ms
+            self._timers.set((JOINING, group.group_id), now_ms + delay_ms)
+        return delay_ms > 0
 
     def joining_is_over(self, group: ClassicGroup, now_ms: int) -> Decision[None]:
         """Ends the wait for members that have not joined again."""
         if group.state is not ClassicState.PREPARING:
             self._timers.cancel((JOINING, group.group_id))
             return Decision(None)
+        if group.is_first and group.is_growing:
+            group.is_growing = False
+            if self._waits_for_more(group, now_ms):
+                return Decision(None)
         replies, entries = self._complete(group, now_ms)
         return Decision(None, entries, group.group_id, replies=replies)
 
@@ -252,10 +295,11 @@ class ClassicMembership:
             group.leader = joined[0].member_id
         group.protocol = group.select_protocol()
         group.move_to(ClassicState.COMPLETING, now_ms)
+        group.awaited_syncs = set(group.members)
         self._timers.set((SYNCING, group.group_id), now_ms + group.rebalance_timeout_ms)
         replies = []
         for member in joined:
-            member.is_joining = False
+            member.is_joining = member.is_new = False
             replies.append(Reply(group.group_id, member.member_id, self._joined(group, member)))
             self._live(group, member.member_id, member.session_timeout_ms, now_ms)
         return replies, []
@@ -282,43 +326,53 @@ class ClassicMembership:
             case ClassicState.PREPARING:
                 raise _rebalancing(group)
             case ClassicState.STABLE:
+                self._has_synced(group, member.member_id)
                 self._live(group, member.member_id, member.session_timeout_ms, now_ms)
                 return Decision(self._synced(group, member.assignment))
             case ClassicState.COMPLETING:
                 pass
-        member.is_syncing = True
-        self._timers.cancel((SESSION, group.group_id, member.member_id))
         if member.member_id != group.leader:
+            member.is_syncing = True
+            group.awaited_syncs.discard(member.member_id)
+            self._timers.cancel((SESSION, group.group_id, member.member_id))
             return Decision(Later(member.member_id))
-        # It counts once it is in the log; until then everybody waits.
+        # It counts once it is in the log: until then everybody waits, and the leader is awaited.
         entry = Entry(GroupMetadataKey(group.group_id), group.record(request.assignments))
-        replies = []
-        for waiting in group.members.values():
-            if waiting.is_syncing:
-                answer = self._synced(group, request.assignments.get(waiting.member_id, b""))
-                replies.append(Reply(group.group_id, waiting.member_id, answer))
-        return Decision(Later(member.member_id), (entry,), group.group_id, replies=replies)
+        replies = [
+            Reply(
+                group.group_id, waiting.member_id, self._synced(group, request.assignments.get(waiting.member_id, b""))
+            )
+            for waiting in group.members.values()
+            if waiting.is_syncing
+        ]
+        own = self._synced(group, request.assignments.get(member.member_id, b""))
+        self._live(group, member.member_id, member.session_timeout_ms, now_ms)
+        return Decision(own, (entry,), group.group_id, replies=replies)
+
+    def _has_synced(self, group: ClassicGroup, member_id: str) -> None:
+        group.awaited_syncs.discard(member_id)
+        if not group.awaited_syncs:
+            self._timers.cancel((SYNCING, group.group_id))
 
     @staticmethod
     def _synced(group: ClassicGroup, assignment: bytes) -> SyncAnswer:
         return SyncAnswer(None, group.protocol_type, group.protocol, assignment)
 
     def stable(self, group: ClassicGroup, now_ms: int) -> None:
-        """Follows up a generation that has become stable: sessions count, and members that have not asked for their
-        assignment may still do so within the rebalance timeout."""
+        """Follows up a generation that has become stable: sessions of those who have waited count again, and members
+        that have not asked for their assignment may still do so within the rebalance timeout."""
         for member in group.members.values():
             if member.is_syncing:
                 member.is_syncing = False
-            self._live(group, member.member_id, member.session_timeout_ms, now_ms)
-        self._timers.cancel((SYNCING, group.group_id))
+                self._live(group, member.member_id, member.session_timeout_ms, now_ms)
+        self._has_synced(group, group.leader or "")
 
     def syncing_is_over(self, group: ClassicGroup, now_ms: int) -> Decision[None]:
         """Gives up members that have joined and never asked for their assignment."""
         self._timers.cancel((SYNCING, group.group_id))
-        if group.state is not ClassicState.COMPLETING:
+        if group.state not in (ClassicState.COMPLETING, ClassicState.STABLE) or not group.awaited_syncs:
             return Decision(None)
-        silent = [member.member_id for member in group.members.values() if not member.is_syncing]
-        for member_id in silent:
+        for member_id in tuple(group.awaited_syncs):
             group.remove(member_id)
             self._timers.cancel((SESSION, group.group_id, member_id))
         replies, entries = self.prepare(group, now_ms)
@@ -351,6 +405,7 @@ class ClassicMembership:
         """
         answers: list[LogServerError | None] = []
         replies: list[Reply] = []
+        has_changed = False
         for member_id, instance_id in members:
             try:
                 if instance_id is not None and not member_id:
@@ -369,7 +424,8 @@ class ClassicMembership:
                 continue
             answers.append(None)
             replies += self._removed(group, found)
-        return self._after_removal(group, answers, replies, now_ms)
+            has_changed = True
+        return self._after_removal(group, answers, replies, now_ms, has_changed=has_changed)
 
     def session_is_over(self, group: ClassicGroup, member_id: str, now_ms: int) -> Decision[None]:
         """Gives up a member that was silent for too long, or never came back with the id it was given."""
@@ -377,12 +433,12 @@ class ClassicMembership:
         member = group.members.get(member_id)
         if member is None:
             group.pending.discard(member_id)
-            return self._after_removal(group, None, [], now_ms)
-        if member.is_joining or member.is_syncing:
+            return self._after_removal(group, None, [], now_ms, has_changed=False)
+        if (member.is_joining or member.is_syncing) and not member.is_new:
             # It is the one who waits.
             self._live(group, member_id, member.session_timeout_ms, now_ms)
             return Decision(None)
-        return self._after_removal(group, None, self._removed(group, member), now_ms)
+        return self._after_removal(group, None, self._removed(group, member), now_ms, has_changed=True)
 
     def _removed(self, group: ClassicGroup, member: ClassicMember) -> list[Reply]:
         group.remove(member.member_id)
@@ -395,14 +451,18 @@ class ClassicMembership:
             replies.append(Reply(group.group_id, member.member_id, SyncAnswer(error)))
         return replies
 
-    def _after_removal(self, group: ClassicGroup, answer: T, replies: list[Reply], now_ms: int) -> Decision[T]:
+    def _after_removal(
+        self, group: ClassicGroup, answer: T, replies: list[Reply], now_ms: int, *, has_changed: bool
+    ) -> Decision[T]:
+        """Goes on after members, or who was about to become one, have gone.
+
+        Args:
+            has_changed: whether any of them was a member.
+        """
         more: list[Reply] = []
         entries: list[Entry] = []
-        match group.state:
-            case ClassicState.STABLE | ClassicState.COMPLETING:
-                more, entries = self.prepare(group, now_ms)
-            case ClassicState.PREPARING if group.all_have_joined:
-                more, entries = self._complete(group, now_ms)
+        if group.state is ClassicState.PREPARING or (has_changed and group.state is not ClassicState.EMPTY):
+            more, entries = self.prepare(group, now_ms)
         return Decision(answer, entries, group.group_id, replies=[*replies, *more])
 
     # Members
@@ -418,7 +478,9 @@ class ClassicMembership:
     def _find(group: ClassicGroup, member_id: str, instance_id: str | None) -> ClassicMember:
         if instance_id is not None:
             known = group.instances.get(instance_id)
-            if known is not None and known != member_id:
+            if known is None:
+                raise unknown_member(group.group_id, member_id)
+            if known != member_id:
                 raise LogServerError(
                     ErrorCode.fenced_instance_id,
                     f"another member of the group {group.group_id!r} has taken the instance id {instance_id!r}",
@@ -432,6 +494,9 @@ class ClassicMembership:
         """Starts time for a group that has been read from the log: every member gets a whole session."""
         for member in group.members.values():
             self._live(group, member.member_id, member.session_timeout_ms, now_ms)
+        if len(group.members) > self._limits.classic_max_members:
+            # The setting has changed: they join again as long as there is room.
+            self.prepare(group, now_ms)
 
 
 def check_committer(group: ClassicGroup, request: MemberOfGroup) -> None:
@@ -445,7 +510,7 @@ def check_committer(group: ClassicGroup, request: MemberOfGroup) -> None:
     if request.generation >= 0 or request.member_id or request.instance_id is not None:
         ClassicMembership._find(group, request.member_id, request.instance_id)
         _check_generation(group, request.generation)
-    elif group.members:
+    else:
         raise unknown_member(group.group_id, request.member_id)
     if group.state is ClassicState.COMPLETING:
         raise _rebalancing(group)

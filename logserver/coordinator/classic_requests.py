@@ -24,6 +24,8 @@ class JoinGroup(NamedTuple):
     """Name and metadata of the assignors that it can use, the preferred one first."""
     needs_member_id: bool
     """It joins in two steps: it is given a member id first (KIP-394)."""
+    may_skip_assignment: bool = True
+    """A leader can be told that it need not assign anew (KIP-814)."""
 
 
 class JoinedMember(NamedTuple):

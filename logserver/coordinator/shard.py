@@ -18,7 +18,7 @@ from logserver.coordinator.assignment import (
     task_for,
 )
 from logserver.coordinator.assignors import Assignment
-from logserver.coordinator.classic_group import ClassicGroup
+from logserver.coordinator.classic_group import ClassicGroup, ClassicState
 from logserver.coordinator.classic_groups import TIMERS, ClassicGroups
 from logserver.coordinator.classic_membership import SESSION, check_committer
 from logserver.coordinator.classic_requests import (
@@ -30,6 +30,7 @@ from logserver.coordinator.classic_requests import (
     SyncGroup,
 )
 from logserver.coordinator.consumer_group import ConsumerGroup
+from logserver.coordinator.consumer_protocol import CONSUMER
 from logserver.coordinator.decision import Decision, Entry, Wake
 from logserver.coordinator.formats import (
     ConsumerGroupCurrentMemberAssignmentKey,
@@ -222,7 +223,7 @@ class GroupShard:
         Raises:
             LogServerError: UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.
         """
-        if member is not None:
+        if member is not None and group_id not in self.classic:
             check_reader(self.groups.get(group_id), group_id, *member)
         return self.offsets.of(group_id)
 
@@ -230,14 +231,20 @@ class GroupShard:
         """Decides on forgetting offsets; the answer has one entry for each place, in order.
 
         Raises:
-            LogServerError: GROUP_ID_NOT_FOUND.
+            LogServerError: GROUP_ID_NOT_FOUND; NON_EMPTY_GROUP where members are not consumers.
         """
-        group = self.existing(group_id)
+        group: ConsumerGroup | ClassicGroup | None = self.existing(group_id) or self.classic.get(group_id)
+        if isinstance(group, ClassicGroup) and not group.is_empty and group.protocol_type != CONSUMER:
+            raise LogServerError(
+                ErrorCode.non_empty_group,
+                f"the group {group_id[:100]!r} has members of the type {group.protocol_type!r}, and what those read is "
+                "not known; stop them first",
+            )
         offsets = self.offsets.of(group_id)
         answers: list[LogServerError | None] = []
         gone: dict[Place, None] = {}
         for place in places:
-            if group is not None and group.is_subscribed(place[0]):
+            if group is not None and not group.is_empty and group.is_subscribed(place[0]):
                 answers.append(
                     LogServerError(
                         ErrorCode.group_subscribed_to_topic,
@@ -298,7 +305,9 @@ class GroupShard:
             if key[0] == _ASSIGNMENT:
                 yield from self._assign(key[1], now_ms)
             elif key[0] in TIMERS:
-                yield from self._classic.due(key, now_ms)
+                # Otherwise something has happened since.
+                if self.timers.deadline(key) == now_ms + _AGAIN_MS:
+                    yield from self._classic.due(key, now_ms)
             elif key[0] == _TOPICS:
                 yield from self.topics_changed(now_ms)
             elif key[0] == _RETENTION:
@@ -368,8 +377,11 @@ class GroupShard:
         if group is not None:
             return Keeping(not group.is_empty, group.epoch_time_ms if group.is_empty else 0, group.is_subscribed)
         if classic is not None:
-            # What classic members are subscribed to only their clients know: as long as there are any, all is kept.
-            return Keeping(not classic.is_empty, classic.state_time_ms if classic.is_empty else 0, lambda topic: True)
+            if classic.is_empty:
+                return Keeping(empty_since_ms=classic.state_time_ms)
+            # What they are subscribed to is known for certain only when they have agreed on it.
+            is_stable = classic.state is ClassicState.STABLE and classic.subscribed_topics is not None
+            return Keeping(True, 0, classic.is_subscribed if is_stable else lambda topic: True)
         return Keeping()
 
     def _removal(self, group_id: str) -> Iterator[Entry]:

@@ -23,6 +23,7 @@ from logserver.kafka_api.codec import Struct
 _REBALANCE_TIMEOUT: Final = 1
 _MEMBER_ID_FIRST: Final = 4
 _NULLABLE_PROTOCOL: Final = 7
+_SKIP_ASSIGNMENT: Final = 9
 
 
 async def _handle(call: Call, request: Struct) -> Response:
@@ -41,6 +42,7 @@ async def _handle(call: Call, request: Struct) -> Response:
             protocol_type=request.protocol_type,
             protocols=[(protocol.name, protocol.metadata) for protocol in request.protocols],
             needs_member_id=call.version >= _MEMBER_ID_FIRST,
+            may_skip_assignment=call.version >= _SKIP_ASSIGNMENT,
         )
     )
     no_protocol = None if call.version >= _NULLABLE_PROTOCOL else ""

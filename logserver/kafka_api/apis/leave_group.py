@@ -9,8 +9,10 @@ Source: Apache Kafka: `GroupMetadataManager.classicGroupLeave`.
 Not done: removing members of the consumer group protocol, which is answered with UNKNOWN_MEMBER_ID.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
+from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
 
@@ -22,7 +24,14 @@ async def _handle(call: Call, request: Struct) -> Response:
         (error,) = await call.services.groups.leave_group(request.group_id, [(request.member_id, None)])
         return {"error_code": error.code.value if error is not None else 0}
     members = [(member.member_id, member.group_instance_id) for member in request.members]
-    errors = await call.services.groups.leave_group(request.group_id, members)
+    errors: Sequence[LogServerError | None]
+    try:
+        errors = await call.services.groups.leave_group(request.group_id, members)
+    except LogServerError as error:
+        if error.code is not ErrorCode.unknown_member_id:
+            raise
+        # There is no such group.
+        errors = [error] * len(members)
     return {
         "members": [
             {
