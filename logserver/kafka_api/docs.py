@@ -1,0 +1,99 @@
+"""Writes docs/compatibility.md: `python -m logserver.kafka_api.docs > docs/compatibility.md`."""
+
+import importlib
+import pkgutil
+import sys
+from typing import Final
+
+from logserver.kafka_api import apis
+from logserver.kafka_api.api import Api
+
+_HEAD: Final = """\
+# Compatibility with Kafka clients
+
+The door for Kafka clients listens on `127.0.0.1:9092` (`--kafka-listen`), without encryption or authentication. What it
+serves is what Apache Kafka 4.3 serves, but for the gaps named below. This page is written by
+`python -m logserver.kafka_api.docs` from the files of the APIs themselves.
+
+## Keys and versions
+
+| Key | API | Versions | Not done |
+| --- | --- | --- | --- |
+"""
+
+_TAIL: Final = """
+Every other key of Apache Kafka is not served, and a request of it closes the connection: transactions
+(AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit, WriteTxnMarkers), share groups (KIP-932), streams groups
+(KIP-1071), and what only brokers and controllers ask each other.
+
+## Differences on purpose
+
+| What | Here | Apache Kafka | Why |
+| --- | --- | --- | --- |
+"""
+
+_DIFFERENCES: Final = (
+    (
+        "`acks=all`",
+        "answered when the records are on disk (`flush.messages=1`)",
+        "answered when all replicas have them in memory",
+        "one server has no replicas to fall back on",
+    ),
+    (
+        "the high watermark",
+        "follows what is on disk",
+        "follows the replicas",
+        "nobody reads a record that a power cut could still take back",
+    ),
+    ("settings", "some defaults differ, see the end of [settings.md](settings.md#differences-from-kafka)", "", ""),
+    (
+        "members of both group protocols in one group",
+        "refused with INCONSISTENT_GROUP_PROTOCOL until the others have left; offsets stay",
+        "converted while they run",
+        "not done yet",
+    ),
+    (
+        "assignor `uniform`",
+        "deals free partitions in turn, and balances until nothing is left to do",
+        "hands out runs, stops after 16 rounds",
+        "fewer moves",
+    ),
+    (
+        "old offsets of consumer groups",
+        "kept for `offsets.retention.minutes` after the last member has left",
+        "kept so long after the commit",
+        "a group that was idle for a week loses nothing when its last member restarts",
+    ),
+)
+
+
+def page() -> str:
+    """Returns the page."""
+    rows = []
+    for module in pkgutil.iter_modules(apis.__path__, f"{apis.__name__}."):
+        loaded = importlib.import_module(module.name)
+        rows += [
+            (value.key, value.name, _versions(value), _not_done(loaded.__doc__ or ""))
+            for value in vars(loaded).values()
+            if isinstance(value, Api)
+        ]
+    lines = [f"| {key} | {name} | {versions} | {gaps} |\n" for key, name, versions, gaps in sorted(rows)]
+    differences = [f"| {' | '.join(cells)} |\n" for cells in _DIFFERENCES]
+    return "".join([_HEAD, *lines, _TAIL, *differences])
+
+
+def _versions(api: Api) -> str:
+    served = str(api.lowest) if api.lowest == api.highest else f"{api.lowest} to {api.highest}"
+    if api.advertised_lowest is not None and api.advertised_lowest != api.lowest:
+        return f"{served} (advertised from {api.advertised_lowest})"
+    return served
+
+
+def _not_done(text: str) -> str:
+    """Returns what the "Not done" paragraph of an API's file says."""
+    gaps = " ".join(text.partition("Not done:")[2].partition("\n\n")[0].split()).rstrip(".")
+    return "" if gaps in ("nothing", "") else gaps.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
