@@ -69,6 +69,27 @@ ACTIONS: Mapping[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
         4,
         lambda chance: {"number": _number(chance), "back": chance.randint(1, 3), "topic": chance.choice(TOPICS)},
     ),
+    "return_": (2, lambda chance: {"number": _number(chance), "same_id": chance.random() < 0.3, "subscription": None}),
+    "all_leave": (
+        1,
+        lambda chance: {
+            "group_id": "g",
+            "is_deleted": chance.random() < 0.7,
+            "subscription": chance.choice(SUBSCRIPTIONS),
+        },
+    ),
+    "commit_as_nobody": (
+        1,
+        lambda chance: {
+            "group_id": chance.choice("gh"),
+            "member_id": "",
+            "epoch": -1,
+            "topic": chance.choice(TOPICS),
+        },
+    ),
+    "delete_offsets": (1, lambda chance: {"group_id": chance.choice("gh"), "topic": chance.choice(TOPICS)}),
+    "oversleep": (1, lambda chance: {"ms": chance.choice((BEAT_MS, SESSION_MS, 700_000))}),
+    "crash_before_the_answer": (1, lambda chance: {"number": _number(chance)}),
     "crash": (1, lambda chance: {}),
     "compact": (1, lambda chance: {"share": chance.random(), "kept": 0.5, "seed": 0}),
 }

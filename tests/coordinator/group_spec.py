@@ -92,6 +92,8 @@ class GroupSpec(RuleBasedStateMachine):
         for group in self.coordinator.shard.groups.values():
             group.check()
             assert group.targets.keys() <= group.members.keys()
+            # All targets are of one assignment.
+            assert sum(map(len, group.targets.values())) == len(frozenset().union(*group.targets.values()))
             assert group.patterns.keys() == {
                 member.pattern for member in group.members.values() if member.pattern is not None
             }
@@ -209,7 +211,6 @@ class GroupSpec(RuleBasedStateMachine):
             or (key in self.revocations and self.revocations[key][1] <= coordinator.now)
         }
         empty_since = {**self.emptied}
-        subscribed = self.subscribed()
         was_checked = (coordinator.shard.timers.deadline(("retention",)) or 0) <= coordinator.now
         coordinator.expire()
         lost = before - self.members()
@@ -218,12 +219,11 @@ class GroupSpec(RuleBasedStateMachine):
             return
         # What could not be written is tried again a second later.
         assert lost == due or (self.has_been_full and lost < due), (lost, due)
-        self.note_lost_offsets(empty_since, subscribed | self.subscribed(), was_checked)
+        self.note_lost_offsets({**empty_since, **self.emptied}, was_checked)
 
-    def note_lost_offsets(
-        self, empty_since: dict[str, int], subscribed: set[tuple[str, str]], was_checked: bool
-    ) -> None:
-        """Takes off what has expired; all of it had to, and nothing stays much longer."""
+    def note_lost_offsets(self, empty_since: dict[str, int], was_checked: bool) -> None:
+        """Takes off what has expired: all of it had to, and nothing else did."""
+        subscribed = self.subscribed()
         now = self.coordinator.now
         for place, value in list(self.offsets.items()):
             group_id, topic, partition = place
@@ -236,7 +236,6 @@ class GroupSpec(RuleBasedStateMachine):
                 ), (place, value)
                 del self.offsets[place]
             elif was_checked and (group_id, topic) not in subscribed:
-                since = max(value.commit_timestamp_ms, self.emptied.get(group_id, 0))
                 assert now < since + LIMITS.offsets_retention_ms, (place, value)
 
     def note_orphans(self) -> None:

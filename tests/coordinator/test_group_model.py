@@ -8,10 +8,10 @@ from .group_model import GroupModel
 
 
 def test_groups_keep_their_promises() -> None:
-    run_state_machine_as_test(GroupModel, settings=quick(1000, 50))
+    run_state_machine_as_test(GroupModel, settings=quick(600, 30))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_groups_keep_their_promises_for_long() -> None:
-    run_state_machine_as_test(GroupModel, settings=long(6000, 80))
+    run_state_machine_as_test(GroupModel, settings=long(15_000, 40))
