@@ -35,21 +35,18 @@ class ProduceRequest(NamedTuple):
 
 
 def read_produce(data: memoryview, version: int) -> ProduceRequest:
-    """Reads a request of any version from 3 on.
+    """Reads a request of any version from 3 on. Bytes behind it are ignored, as in every request.
 
     Raises:
         MalformedMessage: the bytes are not one such request.
     """
     try:
-        request, position = (_flexible if version >= _FLEXIBLE else _plain)(data, version)
+        return (_flexible if version >= _FLEXIBLE else _plain)(data, version)
     except (TooShort, UnicodeDecodeError) as error:
         raise MalformedMessage(f"Produce: {error}") from None
-    if position != len(data):
-        raise MalformedMessage(f"{len(data) - position} bytes are left behind the message")
-    return request
 
 
-def _plain(data: memoryview, version: int) -> tuple[ProduceRequest, int]:
+def _plain(data: memoryview, version: int) -> ProduceRequest:
     transactional_id, position = _string(data, 0)
     acks, timeout_ms = _ACKS_AND_TIMEOUT.unpack_from(data, position)
     position += _ACKS_AND_TIMEOUT.size
@@ -65,10 +62,10 @@ def _plain(data: memoryview, version: int) -> tuple[ProduceRequest, int]:
             position += _PARTITION.size
             records, position = _slice(data, position, max(length, 0))
             partitions.append(ProducePartition(topic, None, number, records))
-    return ProduceRequest(transactional_id, acks, timeout_ms, partitions), position
+    return ProduceRequest(transactional_id, acks, timeout_ms, partitions)
 
 
-def _flexible(data: memoryview, version: int) -> tuple[ProduceRequest, int]:
+def _flexible(data: memoryview, version: int) -> ProduceRequest:
     end = len(data)
     transactional_id, position = _compact_string(data, 0, end)
     acks, timeout_ms = _ACKS_AND_TIMEOUT.unpack_from(data, position)
@@ -94,8 +91,8 @@ def _flexible(data: memoryview, version: int) -> tuple[ProduceRequest, int]:
             partitions.append(ProducePartition(topic, topic_id, number, records))
             position = _skip_tags(data, position, end)
         position = _skip_tags(data, position, end)
-    position = _skip_tags(data, position, end)
-    return ProduceRequest(transactional_id, acks, timeout_ms, partitions), position
+    _skip_tags(data, position, end)
+    return ProduceRequest(transactional_id, acks, timeout_ms, partitions)
 
 
 def _count(data: memoryview, position: int) -> tuple[int, int]:

@@ -1,154 +1,176 @@
 """Produce (key 0), versions 3 to 13.
 
 Behavior: appends each partition's record batch as it is received, and answers at once with acks=1, when all is durable
-with acks=all, and not at all with acks=0. A partition's error is its own; records that are refused one by one are named
-(KIP-467). Batches that an idempotent producer sends again are answered with the offsets of the first time.
+with acks=all, and not at all with acks=0; where that fails, the connection is closed, as the only way to say so. A
+partition's error is its own; records that are refused one by one are named, a thousand at most (KIP-467). Batches that
+an idempotent producer sends again are answered with the offsets of the first time. What is not durable when timeout_ms
+is over, a second at least, is answered with REQUEST_TIMED_OUT, and may become so later: only a disk that hangs is that
+slow.
 
-Version notes: 3 brought transactions and headers, 5 log_start_offset, 8 the errors of single records, 9 tagged fields,
-10 the current leader beside NOT_LEADER_OR_FOLLOWER (KIP-951), 13 topic ids (KIP-516). ApiVersions advertises version 0,
-as Apache Kafka does: librdkafka takes a broker without it for one of before 0.10 (KAFKA-18659).
+Version notes: 3 brought transactions and headers, 5 log_start_offset, 7 zstd, 8 the errors of single records, 9 tagged
+fields, 10 the current leader beside NOT_LEADER_OR_FOLLOWER (KIP-951), 13 topic ids (KIP-516). ApiVersions advertises
+version 0, as Apache Kafka does: librdkafka takes a broker without it for one of before 0.10 (KAFKA-18659).
 
-Source: KIP-98, KIP-467, KIP-516, KIP-951; Apache Kafka: `KafkaApis.handleProduceRequest`.
+Source: KIP-98, KIP-467, KIP-516, KIP-951; Apache Kafka: `KafkaApis.handleProduceRequest`, `ReplicaManager`,
+`DelayedProduce`, `LogValidator`.
 
-Not done: transactions (an id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED only once there are any).
+Not done: transactions. A transactional batch without a transactional id is refused as in Kafka
+(TRANSACTIONAL_ID_AUTHORIZATION_FAILED, for all of the request), one with an id belongs to no transaction
+(INVALID_TXN_STATE). Records are not decoded unless a setting of the topic is about each: their count and timestamps are
+taken from the batch's header.
 """
 
-from collections.abc import Callable, Sequence
-from struct import Struct as Packed
-from typing import Any, Final
-
-from logserver_segments.partition_log import Appended
+import asyncio
+from typing import Final
 
 from logserver.broker import Broker, Partition
-from logserver.broker.topics import INTERNAL_TOPICS
-from logserver.errors import ErrorCode, LogServerError, unknown_topic
-from logserver.kafka_api.api import Answer, Api, Call
-from logserver.kafka_api.codec import write_response
-from logserver.kafka_api.errors import leader_of
-from logserver.kafka_api.produce_request import ProducePartition, read_produce
+from logserver.broker.topics import INTERNAL_TOPICS, Topic
+from logserver.errors import ErrorCode, LogServerError, unknown_partition, unknown_topic
+from logserver.kafka_api.api import Answer, Api, Call, CloseConnection
+from logserver.kafka_api.produce_batch import is_transactional, one_batch
+from logserver.kafka_api.produce_request import ProducePartition, ProduceRequest, read_produce
+from logserver.kafka_api.produce_response import Endpoint, ProducedPartition, write_produce
 
 _ALL: Final = -1
 _LEADER: Final = 1
 _NONE: Final = 0
-_RESULT: Final = Packed(">ihqqq")
+_LEAST_TIMEOUT_MS: Final = 1000
+"""Clients that leave the time at 0 work with a Kafka that has nobody to wait for, so they do here."""
 
 
-class _Result:
-    """The answer for one partition."""
+class _Result(ProducedPartition):
+    """What becomes of the records for a partition; waits until they are durable."""
 
-    __slots__ = ("append_time_ms", "base_offset", "error", "log_start_offset", "partition")
+    __slots__ = ("_production", "is_waiting")
 
-    def __init__(self, partition: ProducePartition) -> None:
-        self.partition = partition
-        self.error: LogServerError | None = None
-        self.base_offset = -1
-        self.append_time_ms = -1
-        self.log_start_offset = -1
+    def __init__(self, item: ProducePartition, production: "_Production") -> None:
+        super().__init__(item)
+        self._production = production
+        self.is_waiting = False
+
+    def committed(self, error: LogServerError | None) -> None:
+        """Takes the report that the records are durable, or won't be."""
+        self.is_waiting = False
+        if error is not None:
+            self.error = error
+            self.base_offset = self.append_time_ms = -1
+        self._production.one_done()
 
 
 class _Production:
     """The appends of one request, and what is still to come of their answers."""
 
-    __slots__ = ("_acks", "_answer", "_call", "_results", "_waiting")
+    __slots__ = ("_answer", "_call", "_is_answered", "_results", "_timer", "_waiting")
 
-    def __init__(self, call: Call, answer: Answer, acks: int) -> None:
+    def __init__(self, call: Call, answer: Answer) -> None:
         self._call = call
         self._answer = answer
-        self._acks = acks
         self._results: list[_Result] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_answered = False
         # One more than there are, so that nothing is answered before all have been appended.
         self._waiting = 1
 
-    def append(self, items: Sequence[ProducePartition]) -> None:
+    def append(self, request: ProduceRequest) -> None:
         """Appends everything, and answers when that is due."""
         broker = self._call.services.broker
-        for item in items:
-            result = _Result(item)
+        version, acks = self._call.version, request.acks
+        refusal = _refusal(request)
+        for item in request.partitions:
+            result = _Result(item, self)
             self._results.append(result)
             try:
-                if self._acks not in (_ALL, _LEADER, _NONE):
-                    raise LogServerError(
-                        ErrorCode.invalid_required_acks, f"acks={self._acks} is not known; it is 0, 1 or -1 (all)"
-                    )
-                partition = _partition(broker, item)
-                appended = partition.append(item.records)
+                if refusal is not None:
+                    raise refusal
+                partition = _partition(broker, item, version, acks)
+                result.log_start_offset = partition.log_start_offset
+                appended = partition.append(one_batch(item.records, version))
             except LogServerError as error:
                 result.error = error
                 continue
-            result.log_start_offset = partition.log_start_offset
-            if self._acks == _ALL:
+            result.base_offset, result.append_time_ms = appended.base_offset, appended.append_time_ms
+            if acks == _ALL:
                 self._waiting += 1
-                partition.when_committed(appended.last_offset, self._committed(result, appended))
-            else:
-                _fill(result, appended)
-        self._one_done()
+                result.is_waiting = True
+                partition.when_committed(appended.last_offset, result.committed)
+        if acks == _NONE:
+            self._end_without_answer()
+            return
+        self.one_done()
+        if not self._is_answered:
+            wait_ms = max(request.timeout_ms, _LEAST_TIMEOUT_MS)
+            self._timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self._late, wait_ms)
 
-    def _committed(self, result: _Result, appended: Appended) -> Callable[[LogServerError | None], None]:
-        def committed(error: LogServerError | None) -> None:
-            if error is None:
-                _fill(result, appended)
-            else:
-                result.error = error
-            self._one_done()
+    def _end_without_answer(self) -> None:
+        for result in self._results:
+            if result.error is not None:
+                item = result.item
+                raise CloseConnection(
+                    f"records for {item.topic or item.topic_id}-{item.number} with acks=0 were refused: {result.error}"
+                )
+        self._answer(None)
 
-        return committed
-
-    def _one_done(self) -> None:
+    def one_done(self) -> None:
+        """Counts; answers behind the last one."""
         self._waiting -= 1
-        if not self._waiting:
-            self._answer(None if self._acks == _NONE else (_response(self._call, self._results),))
+        if not self._waiting and not self._is_answered:
+            self._send()
+
+    def _late(self, wait_ms: int) -> None:
+        for result in self._results:
+            if result.is_waiting:
+                result.error = LogServerError(
+                    ErrorCode.request_timed_out, f"the records are stored, but not durable after {wait_ms} ms"
+                )
+        self._send()
+
+    def _send(self) -> None:
+        self._is_answered = True
+        if self._timer is not None:
+            self._timer.cancel()
+        call = self._call
+        here = Endpoint(call.services.broker.node.node_id, call.host, call.port)
+        self._answer((write_produce(self._results, call.version, here),))
 
 
-def _partition(broker: Broker, item: ProducePartition) -> Partition:
-    topic = broker.find_topic_by_id(item.topic_id) if item.topic_id is not None else broker.find_topic(item.topic)
-    if topic is None:
-        if item.topic_id is not None:
-            raise LogServerError(ErrorCode.unknown_topic_id, f"there is no topic with the id {item.topic_id}")
-        raise unknown_topic(item.topic)
+def _refusal(request: ProduceRequest) -> LogServerError | None:
+    """Returns why the whole request is refused, or None."""
+    if request.transactional_id is None and any(is_transactional(item.records) for item in request.partitions):
+        return LogServerError(
+            ErrorCode.transactional_id_authorization_failed, "a transactional record batch comes without an id"
+        )
+    return None
+
+
+def _partition(broker: Broker, item: ProducePartition, version: int, acks: int) -> Partition:
+    topic = _topic(broker, item)
+    if not 0 <= item.number < len(topic.partitions):
+        raise unknown_partition(topic.name, item.number, len(topic.partitions))
+    if acks != _ALL and acks != _LEADER and acks != _NONE:
+        # Records that are wrong are told first.
+        one_batch(item.records, version)
+        raise LogServerError(ErrorCode.invalid_required_acks, f"acks={acks} is not known; it is 0, 1 or -1 (all)")
     if topic.name in INTERNAL_TOPICS:
         raise LogServerError(
             ErrorCode.invalid_topic_exception, f"only the server itself writes to its topic {topic.name!r}"
         )
-    return broker.partition(topic.name, item.number)
+    return topic.partitions[item.number]
 
 
-def _fill(result: _Result, appended: Appended) -> None:
-    result.base_offset, result.append_time_ms = appended.base_offset, appended.append_time_ms
-
-
-def _response(call: Call, results: Sequence[_Result]) -> bytes:
-    by_topic: dict[tuple[str, str | None], list[_Result]] = {}
-    for result in results:
-        by_topic.setdefault((result.partition.topic, result.partition.topic_id), []).append(result)
-    return write_response(
-        call.api_key,
-        call.version,
-        {
-            "responses": [
-                {"name": topic, "topic_id": topic_id, "partition_responses": [_partition_response(r) for r in found]}
-                for (topic, topic_id), found in by_topic.items()
-            ]
-        },
-    )
-
-
-def _partition_response(result: _Result) -> dict[str, Any]:
-    response: dict[str, Any] = {
-        "index": result.partition.number,
-        "base_offset": result.base_offset,
-        "log_append_time_ms": result.append_time_ms,
-        "log_start_offset": result.log_start_offset,
-    }
-    error = result.error
-    if error is not None:
-        response.update(error_code=error.code.value, base_offset=-1, error_message=error.message)
-        response.update(leader_of(error))
-    return response
+def _topic(broker: Broker, item: ProducePartition) -> Topic:
+    if item.topic_id is not None:
+        topic = broker.find_topic_by_id(item.topic_id)
+        if topic is None:
+            raise LogServerError(ErrorCode.unknown_topic_id, f"there is no topic with the id {item.topic_id}")
+        return topic
+    topic = broker.find_topic(item.topic)
+    if topic is None:
+        raise unknown_topic(item.topic)
+    return topic
 
 
 def _handle(call: Call, body: memoryview, answer: Answer) -> None:
-    request = read_produce(body, call.version)
-    _Production(call, answer, request.acks).append(request.partitions)
+    _Production(call, answer).append(read_produce(body, call.version))
 
 
 API: Final = Api(0, "Produce", 3, 13, raw=_handle, advertised_lowest=0)
