@@ -169,5 +169,7 @@ def test_a_record_that_is_too_large_is_the_producer_s_error(server: LogServer) -
 
 def test_transactions_are_refused_at_once(server: LogServer) -> None:
     client = producer(server, transactional_id="me")
-    with pytest.raises(KafkaException):
+    with pytest.raises(KafkaException) as caught:
         client.init_transactions(30)
+    error = caught.value.args[0]
+    assert error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED and error.fatal()

@@ -33,6 +33,5 @@ def test_id_and_epoch_come_together(client: RawClient, half: dict[str, int]) -> 
 
 
 def test_transactions_are_refused_for_good(client: RawClient) -> None:
-    assert init(client, transactional_id="t") == (ErrorCode.unsupported_version.value, -1, -1)
-    assert not ErrorCode.unsupported_version.retriable
+    assert init(client, transactional_id="t") == (ErrorCode.transactional_id_authorization_failed.value, -1, -1)
     assert init(client, transactional_id="") == (ErrorCode.invalid_request.value, -1, -1)
