@@ -1,5 +1,7 @@
 """Where the metrics that clients send go: into a topic, as they are sent."""
 
+import asyncio
+
 from crc32c import crc32c
 from logserver_records.codec import build_batch
 from logserver_records.compression import Compression
@@ -13,7 +15,7 @@ async def keep_metrics(
     broker: Broker, client: TelemetryClient, metrics: bytes, compression: int, *, terminating: bool, now_ms: int
 ) -> None:
     """Appends metrics to `client.metrics.topic`, which is made if it is not there; without that setting they are
-    dropped.
+    dropped. Returns when they are durable.
 
     The record's key is the client's instance id, its value what the client sent: OpenTelemetry's MetricsData of
     protobuf, compressed as the header `compression` says. The other headers say who the client is.
@@ -38,4 +40,17 @@ async def keep_metrics(
     }
     headers = tuple((header, value.encode()) for header, value in said.items())
     number = crc32c(key) % len(broker.topic(name).partitions)
-    broker.partition(name, number).append_own(build_batch([(now_ms, key, metrics, headers)]))
+    partition = broker.partition(name, number)
+    appended = partition.append_own(build_batch([(now_ms, key, metrics, headers)]))
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def committed(error: LogServerError | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    partition.when_committed(appended.last_offset, committed)
+    await done
