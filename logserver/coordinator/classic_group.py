@@ -5,7 +5,7 @@ in them joins again after a restart. Source: Apache Kafka: `ClassicGroup`, KIP-6
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -79,6 +79,9 @@ class ClassicGroup:
         """Member ids that have been given out and have not joined yet (KIP-394)."""
         self.awaited_syncs: set[str] = set()
         """Members of the generation that have not asked for their assignment yet."""
+        self.successors: dict[str, ClassicMember] = {}
+        """Static members that have come back to a stable generation, by member id: each takes the place of its former
+        self when the log says so."""
         self.is_first = False
         """Whether the rebalance under way is that of a group which was empty: nobody is awaited, but more may come."""
         self.is_growing = False
@@ -114,10 +117,13 @@ class ClassicGroup:
             topics.update(found)
         return topics
 
-    def is_subscribed(self, topic: str) -> bool:
-        """Whether a member is subscribed to a topic; where that is not known, a group of consumers is."""
+    def subscription(self) -> Callable[[str], bool]:
+        """Returns what tells whether a member is subscribed to a topic; where that is not known, consumers are."""
         topics = self.subscribed_topics
-        return topic in topics if topics is not None else self.protocol_type == CONSUMER
+        if topics is None:
+            is_subscribed = self.protocol_type == CONSUMER and not self.is_empty
+            return lambda topic: is_subscribed
+        return topics.__contains__
 
     def move_to(self, state: ClassicState, now_ms: int) -> None:
         """Changes the state."""
@@ -144,10 +150,11 @@ class ClassicGroup:
             self.leader = next(iter(self.members), None)
         return member
 
-    def common_protocols(self) -> set[str]:
+    def common_protocols(self, members: Collection[ClassicMember] | None = None) -> set[str]:
         """Returns the assignors that every member can use."""
-        counts = Counter(name for member in self.members.values() for name in set(member.names))
-        return {name for name, count in counts.items() if count == len(self.members)}
+        members = self.members.values() if members is None else members
+        counts = Counter(name for member in members for name in set(member.names))
+        return {name for name, count in counts.items() if count == len(members)}
 
     def supports(self, protocol_type: str, names: Sequence[str]) -> bool:
         """Whether a member with these assignors fits in."""
@@ -155,19 +162,28 @@ class ClassicGroup:
             return bool(protocol_type) and bool(names)
         return protocol_type == self.protocol_type and not self.common_protocols().isdisjoint(names)
 
-    def select_protocol(self) -> str | None:
+    def select_protocol(self, members: Collection[ClassicMember] | None = None) -> str | None:
         """Returns the assignor that most members prefer among those that all can use."""
-        common = self.common_protocols()
-        votes = Counter(next(name for name in member.names if name in common) for member in self.members.values())
+        members = self.members.values() if members is None else members
+        common = self.common_protocols(members)
+        votes = Counter(next(name for name in member.names if name in common) for member in members)
         return votes.most_common(1)[0][0] if votes else None
 
-    def record(self, assignments: Mapping[str, bytes]) -> GroupMetadataValue:
-        """Returns the record of the generation with these assignments."""
+    def record(self, assignments: Mapping[str, bytes], successor: ClassicMember | None = None) -> GroupMetadataValue:
+        """Returns the record of the generation with these assignments; with a static member in place of its former
+        self, if one comes back."""
+        former_id = self.instances.get(successor.instance_id or "") if successor is not None else None
+        members = self.members
+        leader = self.leader
+        if successor is not None:
+            members = {key: member for key, member in members.items() if key != former_id}
+            members[successor.member_id] = successor
+            leader = successor.member_id if leader == former_id else leader
         return GroupMetadataValue(
             protocol_type=self.protocol_type or "",
             generation=self.generation,
             protocol=self.protocol,
-            leader=self.leader,
+            leader=leader,
             current_state_timestamp_ms=self.state_time_ms,
             members=tuple(
                 MemberRecord(
@@ -180,7 +196,7 @@ class ClassicGroup:
                     member.metadata(self.protocol),
                     assignments.get(member.member_id, b""),
                 )
-                for member in self.members.values()
+                for member in members.values()
             ),
         )
 
@@ -196,7 +212,8 @@ class ClassicGroup:
         self.state_time_ms = max(value.current_state_timestamp_ms, 0)
         members, self.members, self.instances = self.members, {}, {}
         for record in value.members:
-            member = members.get(record.member_id) or ClassicMember(
+            member = members.get(record.member_id) or self.successors.get(record.member_id)
+            member = member or ClassicMember(
                 record.member_id,
                 record.group_instance_id,
                 record.client_id,
@@ -207,4 +224,6 @@ class ClassicGroup:
             )
             member.assignment = record.assignment
             self.add(member)
+        self.successors.clear()
+        self.awaited_syncs &= self.members.keys()
         self.state = ClassicState.STABLE if self.members else ClassicState.EMPTY

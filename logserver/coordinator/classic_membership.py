@@ -7,7 +7,7 @@ Unlike consumer groups, a classic group changes while decisions are made, becaus
 written; a generation counts once its record is applied.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -154,8 +154,13 @@ class ClassicMembership:
     ) -> Decision[JoinAnswer | Later]:
         """A static member comes back under a new member id: the one before is fenced."""
         former = group.members[former_id]
-        leader, was_awaited = group.leader, former_id in group.awaited_syncs
-        was_leader = leader == former_id
+        if group.state is ClassicState.STABLE:
+            successor = replace(former, member_id=request.new_member_id)
+            self._update(successor, request)
+            successor.is_joining = False
+            others = [member for member in group.members.values() if member is not former]
+            if group.select_protocol((*others, successor)) == group.protocol:
+                return self._succeed(group, request, former, successor)
         fenced = LogServerError(
             ErrorCode.fenced_instance_id,
             f"another member of the group {group.group_id!r} has taken the instance id {request.instance_id!r}",
@@ -165,33 +170,44 @@ class ClassicMembership:
             replies.append(Reply(group.group_id, former_id, JoinAnswer(former_id, fenced)))
         if former.is_syncing:
             replies.append(Reply(group.group_id, former_id, SyncAnswer(fenced)))
+        was_leader = group.leader == former_id
         group.remove(former_id)
         self._timers.cancel((SESSION, group.group_id, former_id))
         former.member_id = request.new_member_id
-        former.is_joining = former.is_syncing = False
+        former.is_syncing = False
+        self._update(former, request)
         group.add(former)
         if was_leader:
             group.leader = former.member_id
-        if was_awaited:
-            group.awaited_syncs.add(former.member_id)
         self._live(group, former.member_id, request.session_timeout_ms, now_ms)
-        protocol = group.protocol
-        self._update(former, request)
-        if group.state is ClassicState.STABLE and group.select_protocol() == protocol:
-            # Nothing changes for the others: its place is its own.
-            former.is_joining = False
-            answer = self._joined(group, former)
-            if was_leader:
-                # It assigns nothing; one that can't be told so takes its former self for the leader.
-                answer = (
-                    answer._replace(skip_assignment=True)
-                    if request.may_skip_assignment
-                    else answer._replace(leader=leader or "", members=())
-                )
-            entry = Entry(GroupMetadataKey(group.group_id), group.record(group.assignments()))
-            return Decision(answer, (entry,), group.group_id, replies=replies)
         decision = self._rebalance(group, Later(former.member_id), now_ms)
         return replace(decision, replies=[*replies, *decision.replies])
+
+    def _succeed(
+        self, group: ClassicGroup, request: JoinGroup, former: ClassicMember, successor: ClassicMember
+    ) -> Decision[JoinAnswer | Later]:
+        """A static member comes back to a stable generation: nothing changes for the others."""
+        assignments = {**group.assignments(), successor.member_id: successor.assignment}
+        entry = Entry(GroupMetadataKey(group.group_id), group.record(assignments, successor))
+        group.successors[successor.member_id] = successor
+        leader = group.leader or ""
+        members: Sequence[JoinedMember] = ()
+        if former.member_id == leader and request.may_skip_assignment:
+            # One that can't be told to assign nothing takes its former self for the leader.
+            leader = successor.member_id
+            found = [member for member in group.members.values() if member is not former]
+            members = _seen(group, (*found, successor))
+        answer = JoinAnswer(
+            successor.member_id,
+            None,
+            group.generation,
+            group.protocol_type,
+            group.protocol,
+            leader,
+            members,
+            skip_assignment=bool(members),
+        )
+        return Decision(answer, (entry,), group.group_id)
 
     @staticmethod
     def _update(member: ClassicMember, request: JoinGroup) -> None:
@@ -203,12 +219,7 @@ class ClassicMembership:
 
     def _joined(self, group: ClassicGroup, member: ClassicMember) -> JoinAnswer:
         """Returns what a member is told about the generation."""
-        members: Sequence[JoinedMember] = ()
-        if member.member_id == group.leader:
-            members = [
-                JoinedMember(found.member_id, found.instance_id, found.metadata(group.protocol))
-                for found in group.members.values()
-            ]
+        members = _seen(group, group.members.values()) if member.member_id == group.leader else ()
         return JoinAnswer(
             member.member_id, None, group.generation, group.protocol_type, group.protocol, group.leader or "", members
         )
@@ -365,6 +376,9 @@ class ClassicMembership:
             if member.is_syncing:
                 member.is_syncing = False
                 self._live(group, member.member_id, member.session_timeout_ms, now_ms)
+            elif self._timers.deadline((SESSION, group.group_id, member.member_id)) is None:
+                # It has come in the place of its former self.
+                self._live(group, member.member_id, member.session_timeout_ms, now_ms)
         self._has_synced(group, group.leader or "")
 
     def syncing_is_over(self, group: ClassicGroup, now_ms: int) -> Decision[None]:
@@ -497,6 +511,11 @@ class ClassicMembership:
         if len(group.members) > self._limits.classic_max_members:
             # The setting has changed: they join again as long as there is room.
             self.prepare(group, now_ms)
+
+
+def _seen(group: ClassicGroup, members: Iterable[ClassicMember]) -> Sequence[JoinedMember]:
+    """Returns members as the leader sees them."""
+    return [JoinedMember(member.member_id, member.instance_id, member.metadata(group.protocol)) for member in members]
 
 
 def check_committer(group: ClassicGroup, request: MemberOfGroup) -> None:

@@ -5,7 +5,7 @@ log, applies it by `apply` and `follow_up`, and gives the answer once the log ha
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Final
@@ -240,11 +240,12 @@ class GroupShard:
                 f"the group {group_id[:100]!r} has members of the type {group.protocol_type!r}, and what those read is "
                 "not known; stop them first",
             )
+        is_subscribed = group.subscription() if isinstance(group, ClassicGroup) else _subscription(group)
         offsets = self.offsets.of(group_id)
         answers: list[LogServerError | None] = []
         gone: dict[Place, None] = {}
         for place in places:
-            if group is not None and not group.is_empty and group.is_subscribed(place[0]):
+            if is_subscribed(place[0]):
                 answers.append(
                     LogServerError(
                         ErrorCode.group_subscribed_to_topic,
@@ -380,8 +381,8 @@ class GroupShard:
             if classic.is_empty:
                 return Keeping(empty_since_ms=classic.state_time_ms)
             # What they are subscribed to is known for certain only when they have agreed on it.
-            is_stable = classic.state is ClassicState.STABLE and classic.subscribed_topics is not None
-            return Keeping(True, 0, classic.is_subscribed if is_stable else lambda topic: True)
+            is_known = classic.state is ClassicState.STABLE and classic.protocol_type == CONSUMER
+            return Keeping(True, 0, classic.subscription() if is_known else lambda topic: True)
         return Keeping()
 
     def _removal(self, group_id: str) -> Iterator[Entry]:
@@ -531,6 +532,11 @@ class GroupShard:
             return group.state
         classic = self.classic.get(group_id)
         return str(classic.state) if classic is not None else "empty"
+
+
+def _subscription(group: ConsumerGroup | None) -> Callable[[str], bool]:
+    """Returns what tells whether a member of a group is subscribed to a topic."""
+    return group.is_subscribed if group is not None else lambda topic: False
 
 
 def _now_id(group: ConsumerGroup, member_id: str, instance_id: str | None) -> str | None:

@@ -272,9 +272,12 @@ class ShardRuntime:
         try:
             self._last_offset = self.partition.append_own(batch).last_offset
         except LogServerError as error:
-            raise LogServerError(
+            refusal = LogServerError(
                 ErrorCode.coordinator_not_available, f"{self.partition} can't be written: {error.message}"
-            ) from error
+            )
+            # Nobody else would tell those who have waited for it.
+            answer(self._waiters.take(decision.replies), refusal)
+            raise refusal from error
         try:
             for key, value in entries:
                 shard.apply(key, value, now_ms)

@@ -38,7 +38,13 @@ class ClassicCoordinator(Coordinator):
         self._numbers = count(1)
 
     def decide(self, decision: Decision[T]) -> T:
-        answer = super().decide(decision)
+        try:
+            answer = super().decide(decision)
+        except LogServerError as error:
+            for reply in decision.replies:
+                refusal = JoinAnswer("", error) if isinstance(reply.answer, JoinAnswer) else SyncAnswer(error)
+                self.inbox[reply.member_id] = refusal
+            raise
         self.inbox.update((reply.member_id, reply.answer) for reply in decision.replies)
         return answer
 
@@ -86,10 +92,16 @@ class ClassicCoordinator(Coordinator):
         return member_id not in self.inbox
 
     def sync(
-        self, member_id: str, generation: int, assignments: Mapping[str, bytes] | None = None, group_id: str = "g"
+        self,
+        member_id: str,
+        generation: int,
+        assignments: Mapping[str, bytes] | None = None,
+        *,
+        instance_id: str | None = None,
+        group_id: str = "g",
     ) -> SyncAnswer | None:
         """Sends a SyncGroup; returns its answer, None if it waits."""
-        request = SyncGroup(group_id, generation, member_id, None, None, None, assignments or {})
+        request = SyncGroup(group_id, generation, member_id, instance_id, None, None, assignments or {})
         answer = self.decide(self.shard.sync(request, self.now))
         return None if isinstance(answer, Later) else answer
 

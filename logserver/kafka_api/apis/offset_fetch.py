@@ -52,7 +52,7 @@ async def _group(
             "topics": [
                 {
                     "name": name or "",
-                    "topic_id": topic.topic_id,
+                    "topic_id": _topic_id(call, topic),
                     "partitions": [_partition(number, None, code) for number in topic.partition_indexes],
                 }
                 for topic, name in names
@@ -64,7 +64,7 @@ async def _group(
         "topics": [
             {
                 "name": name or "",
-                "topic_id": topic.topic_id,
+                "topic_id": _topic_id(call, topic),
                 "partitions": [
                     _partition(number, found.get((name, number)))
                     if name is not None
@@ -83,6 +83,11 @@ def _name(call: Call, topic: Struct) -> str | None:
         return name
     found = call.services.groups.topics.by_id(topic.topic_id)
     return found.name if found is not None else None
+
+
+def _topic_id(call: Call, topic: Struct) -> str | None:
+    # The topics of a request of one group have no field for it at all.
+    return topic.topic_id if call.version >= _TOPIC_IDS else None
 
 
 def _all(call: Call, offsets: dict[Place, OffsetCommitValue]) -> list[dict[str, Any]]:
