@@ -1,11 +1,13 @@
 """The group coordinator: everything that doors ask about groups, over all shards."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from logserver_segments.seams import Clock, Workers
 
 from logserver.broker import Broker
+from logserver.broker.configs import ConfigKind
 from logserver.broker.peers import Peers
 from logserver.coordinator.assignment import assignor_of
 from logserver.coordinator.broker_topics import BrokerTopics
@@ -41,7 +43,7 @@ class GroupCoordinator:
     """
 
     def __init__(self, broker: Broker, peers: Peers, clock: Clock, workers: Workers) -> None:
-        self.limits = GroupLimits.of(broker.settings)
+        self.limits = GroupLimits.of(broker.settings, partial(broker.configs.get, ConfigKind.GROUP))
         self.topics = BrokerTopics(broker, workers)
         self._broker = broker
         self._peers = peers

@@ -1,12 +1,21 @@
 """The settings that group state machines go by."""
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from logserver.settings import ServerSettings
 
+OwnSettings = Callable[[str], Mapping[str, str]]
+"""Returns the settings that a group has of its own, by name."""
+
+
+def _none(group_id: str) -> Mapping[str, str]:
+    return {}
+
 
 class GroupLimits(NamedTuple):
-    """Times are in milliseconds."""
+    """Times are in milliseconds. Those of sessions, heartbeats and assignments are for groups that have none of their
+    own; ask `session_timeout_of` and the like."""
 
     session_timeout_ms: int = 45_000
     heartbeat_interval_ms: int = 5_000
@@ -23,10 +32,25 @@ class GroupLimits(NamedTuple):
     classic_max_members: int = 10_000
     initial_rebalance_delay_ms: int = 0
 
+    own: OwnSettings = _none
+
+    def session_timeout_of(self, group_id: str) -> int:
+        """Returns how long a member of a group may be silent, in milliseconds."""
+        return int(self.own(group_id).get("consumer.session.timeout.ms", self.session_timeout_ms))
+
+    def heartbeat_interval_of(self, group_id: str) -> int:
+        """Returns how often members of a group are asked for a heartbeat, in milliseconds."""
+        return int(self.own(group_id).get("consumer.heartbeat.interval.ms", self.heartbeat_interval_ms))
+
+    def assignment_interval_of(self, group_id: str) -> int:
+        """Returns the shortest time between two assignments of a group, in milliseconds."""
+        return int(self.own(group_id).get("consumer.assignment.interval.ms", self.assignment_interval_ms))
+
     @staticmethod
-    def of(settings: ServerSettings) -> "GroupLimits":
-        """Returns the limits that a server's settings ask for."""
+    def of(settings: ServerSettings, own: OwnSettings = _none) -> "GroupLimits":
+        """Returns the limits that a server's settings ask for, and those that groups have of their own."""
         return GroupLimits(
+            own=own,
             session_timeout_ms=settings.group_consumer_session_timeout_ms,
             heartbeat_interval_ms=settings.group_consumer_heartbeat_interval_ms,
             assignment_interval_ms=settings.group_consumer_assignment_interval_ms,

@@ -280,7 +280,8 @@ class Membership:
         # A group without any assignment has at most a few members; its first one would be told epoch 0 otherwise.
         if not group.assignment_epoch:
             return True
-        return not is_large(group) and now_ms >= assignment_due_ms(group, self._limits.assignment_interval_ms, now_ms)
+        interval_ms = self._limits.assignment_interval_of(group.group_id)
+        return not is_large(group) and now_ms >= assignment_due_ms(group, interval_ms, now_ms)
 
     def topics_changed(self, group: ConsumerGroup, now_ms: int) -> list[Entry]:
         """Returns what has to be written because topics have come, gone or grown; nothing if it is none of the

@@ -139,7 +139,7 @@ class GroupShard:
             decision = replace(decision, entries=(classic_ends, *decision.entries))
         if request.member_epoch not in (LEAVING, AWAY):
             session = (_SESSION, request.group_id, decision.answer.member_id)
-            self.timers.set(session, now_ms + self._limits.session_timeout_ms)
+            self.timers.set(session, now_ms + self._limits.session_timeout_of(request.group_id))
         return decision
 
     def look_again(self, group_id: str, member_id: str) -> Decision[HeartbeatAnswer | None]:
@@ -484,7 +484,7 @@ class GroupShard:
             if found is None or found.is_empty or found.epoch <= found.assignment_epoch:
                 self.timers.cancel(timer)
             elif self.timers.deadline(timer) is None:
-                due = assignment_due_ms(found, self._limits.assignment_interval_ms, now_ms)
+                due = assignment_due_ms(found, self._limits.assignment_interval_of(group_id), now_ms)
                 self.timers.set(timer, max(due, now_ms))
 
     def _watch_revocation(self, group_id: str, member_id: str, now_ms: int) -> None:
@@ -506,8 +506,9 @@ class GroupShard:
                 # Nothing but tombstones was left of it.
                 del self.groups[group_id]
                 continue
+            session_ends_ms = now_ms + self._limits.session_timeout_of(group_id)
             for member in group.members.values():
-                self.timers.set((_SESSION, group_id, member.member_id), now_ms + self._limits.session_timeout_ms)
+                self.timers.set((_SESSION, group_id, member.member_id), session_ends_ms)
                 self._watch_revocation(group_id, member.member_id, now_ms)
             if not group.is_empty and group.epoch > group.assignment_epoch:
                 self.timers.set((_ASSIGNMENT, group_id), now_ms)

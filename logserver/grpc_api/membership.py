@@ -205,8 +205,8 @@ class MembershipStream:
             sequence=self._sequence,
             member_id=self._member_id,
             member_epoch=answer.member_epoch,
-            heartbeat_interval_ms=self._groups.limits.heartbeat_interval_ms,
-            session_timeout_ms=self._groups.limits.session_timeout_ms,
+            heartbeat_interval_ms=self._groups.limits.heartbeat_interval_of(self._group_id),
+            session_timeout_ms=self._groups.limits.session_timeout_of(self._group_id),
         )
         by_topic: dict[str, groups_pb2.TopicPartitions] = {}
         for topic_id, number in self._assigned:

@@ -52,7 +52,7 @@ async def _handle(call: Call, request: Struct) -> Response:
     return {
         "member_id": answer.member_id,
         "member_epoch": answer.member_epoch,
-        "heartbeat_interval_ms": call.services.groups.limits.heartbeat_interval_ms,
+        "heartbeat_interval_ms": call.services.groups.limits.heartbeat_interval_of(request.group_id),
         "assignment": None if answer.assigned is None else {"topic_partitions": topic_partitions(answer.assigned)},
     }
 
