@@ -82,7 +82,7 @@ class ClientTelemetry:
             client = client._replace(client_instance_id=self._new_id())
         now_ms = self._clock.monotonic_ms()
         instance = self._instance(client)
-        last_ms = max(filter(None, (instance.asked_ms, instance.pushed_ms)), default=None)
+        last_ms = max((at for at in (instance.asked_ms, instance.pushed_ms) if at is not None), default=None)
         if instance.is_early(last_ms, now_ms) and not instance.has_to_ask_again:
             raise _too_early(instance)
         instance.asked_ms = now_ms
