@@ -1,7 +1,7 @@
 """Produce, unary and as a stream: append at once, answer when the acks asked for are reached."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from grpc.aio import EOF
@@ -36,7 +36,7 @@ class Production:
         self,
         broker: Broker,
         clock: Clock,
-        partitions: Sequence[PartitionRequest],
+        partitions: Iterable[PartitionRequest],
         acks: int,
         done: Callable[["Production"], None],
     ) -> None:

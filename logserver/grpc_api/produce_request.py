@@ -6,6 +6,7 @@ left to the generated code, so there is one opinion of what a message means. Fie
 field is a tag (number and wire type), then its value (protocol buffers' encoding guide).
 """
 
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from logserver_records.batch import Buffer
@@ -38,7 +39,26 @@ class ProduceRequest(NamedTuple):
 
     correlation_id: int
     acks: int
-    partitions: list[PartitionRequest]
+    partitions: Collection[PartitionRequest]
+
+
+class _Generated(Collection[PartitionRequest]):
+    """Partitions that the generated code has read, each taken over when it is looked at: a message has room for
+    millions of empty ones, and whoever counts them first is spared that."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Sequence[log_pb2.ProducePartition]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[PartitionRequest]:
+        return map(_convert, self._items)
+
+    def __contains__(self, item: object) -> bool:
+        return any(item == mine for mine in self)
 
 
 class _Tags(NamedTuple):
@@ -90,7 +110,9 @@ def _read(
         return _walk(message, tags)
     # A UnicodeDecodeError is a name that is not UTF-8, an IndexError a message that ends inside a field.
     except (_Unusual, IndexError, UnicodeDecodeError):
-        return _convert(generated.FromString(message))
+        request = generated.FromString(message)
+        correlation_id = request.correlation_id if isinstance(request, log_pb2.ProduceStreamRequest) else 0
+        return ProduceRequest(correlation_id, request.acks, _Generated(request.partitions))
 
 
 def _walk(message: bytes, tags: _Tags) -> ProduceRequest:
@@ -174,12 +196,7 @@ def _varint(message: bytes, position: int) -> tuple[int, int]:
     raise _Unusual
 
 
-def _convert(request: log_pb2.ProduceRequest | log_pb2.ProduceStreamRequest) -> ProduceRequest:
-    correlation_id = request.correlation_id if isinstance(request, log_pb2.ProduceStreamRequest) else 0
-    return ProduceRequest(correlation_id, request.acks, [_convert_partition(item) for item in request.partitions])
-
-
-def _convert_partition(item: log_pb2.ProducePartition) -> PartitionRequest:
+def _convert(item: log_pb2.ProducePartition) -> PartitionRequest:
     kind = item.WhichOneof("data")
     data = None if kind is None else item.batches if kind == "batches" else item.records
     return PartitionRequest(item.topic, item.partition, data)
