@@ -181,11 +181,7 @@ class Membership:
                 if request.member_epoch != JOINING:
                     raise _unknown(group, request.member_id)
                 return request.member_id, Member(request.member_id)
-            if member.instance_id is not None:
-                raise _invalid(
-                    f"the member {request.member_id!r} of the group {group.group_id!r} is a static one; its heartbeat "
-                    "has to name its instance id"
-                )
+            # A static one, too, names its instance id only where that is new, as it does everything else: librdkafka's.
         else:
             static = group.static_member(request.instance_id)
             if static is None or static.member_id != request.member_id:

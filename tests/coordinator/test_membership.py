@@ -469,10 +469,10 @@ def test_a_static_member_that_is_away_comes_back_by_joining_only() -> None:
                 coordinator.heartbeat("m", epoch, instance_id="i", owned=owned)
 
 
-def test_a_static_members_heartbeats_name_its_instance_id() -> None:
+def test_a_static_member_names_its_instance_id_once_or_always_its_own() -> None:
     coordinator = static(a=4)
-    with unchanged(coordinator), refused(ErrorCode.invalid_request, "has to name its instance id"):
-        coordinator.heartbeat("m", 2)
+    assert coordinator.heartbeat("m", 2).member_epoch == 2
+    assert coordinator.member("m").instance_id == "i"
     with unchanged(coordinator), refused(ErrorCode.unknown_member_id, "the instance id 'j' and the id 'm'"):
         coordinator.heartbeat("m", 2, instance_id="j")
     with unchanged(coordinator), refused(ErrorCode.unknown_member_id, "the instance id 'j' and the id 'n'"):
