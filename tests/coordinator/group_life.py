@@ -67,7 +67,11 @@ ACTIONS: Mapping[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
     "commit": (8, lambda chance: {"number": _number(chance), "done": chance.randrange(6), "others": False}),
     "commit_too_late": (
         4,
-        lambda chance: {"number": _number(chance), "back": chance.randint(1, 3), "topic": chance.choice(TOPICS)},
+        lambda chance: {
+            "number": _number(chance),
+            "back": chance.choice((1, 2, 3, -1)),
+            "topic": chance.choice(TOPICS),
+        },
     ),
     "return_": (2, lambda chance: {"number": _number(chance), "same_id": chance.random() < 0.3, "subscription": None}),
     "all_leave": (

@@ -145,8 +145,12 @@ class MemberRules(GroupSpec):
         client = self.pick(number)
         if client is not None and client.epoch > 0 and client.instance_id is not None:
             self.clients.remove(client)
+            was_member = self.is_member(client) and not client.is_declared_dead
             client.leave(AWAY, fate)
             self.gone.append(client)
+            if was_member and fate != "request lost" and not self.coordinator.is_full:
+                member = self.coordinator.shard.groups[client.group_id].members[client.member_id]
+                assert member.is_away and not member.revoking
 
     @precondition(lambda self: self.gone)
     @rule(number=which, same_id=st.booleans(), subscription=st.none() | subscriptions)
@@ -187,7 +191,15 @@ class MemberRules(GroupSpec):
         group = self.coordinator.shard.groups[client.group_id]
         member = group.members[client.member_id]
         group_id, member_id, epoch, instance_id = group.group_id, member.member_id, member.epoch, member.instance_id
+        owned_as: tuple[frozenset[tuple[str, int]] | None, ...] = (None, frozenset(), client.owned)
+        if member.is_away:
+            with unchanged(self.coordinator):
+                assert self.coordinator.decide(self.coordinator.shard.look_again(group_id, member_id)) is None
         match kind:
+            case "previous":
+                epoch, owned_as = member.previous_epoch, (None, frozenset({("others", 0)}))
+                if epoch <= 0 or epoch == member.epoch:
+                    return
             case "ahead":
                 epoch = max(epoch, 0) + 1
             case "behind":
@@ -204,7 +216,7 @@ class MemberRules(GroupSpec):
                 epoch, instance_id = max(epoch, 1), "nobody"
             case "no group":
                 group_id, epoch = "nowhere", max(epoch, 1)
-        for owned in (None, frozenset(), client.owned):
+        for owned in owned_as:
             request = Heartbeat(group_id, member_id, epoch, instance_id, owned=owned)
             with unchanged(self.coordinator):
                 try:
@@ -256,6 +268,9 @@ class MemberRules(GroupSpec):
         """What has been begun is carried on with."""
         self.coordinator.finish(steps)
         self.note_orphans()
+        if not self.coordinator.carrying_out and not self.has_been_full:
+            # No offset outlives its topic.
+            assert not any(map(self.is_orphaned, self.offsets))
 
     @precondition(lambda self: self.coordinator.tasks)
     @rule(number=which)

@@ -85,11 +85,11 @@ class OffsetRules(MemberRules):
             # Who owns a partition and was told so commits for it.
             assert stored[: len(places)] == [True] * len(places), (client, request, stored)
 
-    @rule(number=which, back=st.integers(1, 3), topic=topics)
+    @rule(number=which, back=st.sampled_from([1, 2, 3, -1]), topic=topics)
     def commit_too_late(self, number: int, back: int, topic: str) -> None:
-        """A commit of an older epoch arrives."""
+        """A commit of an older epoch arrives, or one of an epoch that the client can't have."""
         client = self.pick(number)
-        if client is None or client.epoch - back <= 0:
+        if client is None or client.epoch <= 0 or client.epoch - back <= 0:
             return
         offsets = [OffsetToCommit(topic, partition, 3) for partition in range(3)]
         expected = self.commit_as(

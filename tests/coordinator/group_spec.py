@@ -220,6 +220,9 @@ class GroupSpec(RuleBasedStateMachine):
         # What could not be written is tried again a second later.
         assert lost == due or (self.has_been_full and lost < due), (lost, due)
         self.note_lost_offsets({**empty_since, **self.emptied}, was_checked)
+        for group_id, since in empty_since.items():
+            if coordinator.now < since + LIMITS.offsets_retention_ms or coordinator.shard.offsets.of(group_id):
+                assert group_id in coordinator.shard.groups
 
     def note_lost_offsets(self, empty_since: dict[str, int], was_checked: bool) -> None:
         """Takes off what has expired: all of it had to, and nothing else did."""

@@ -19,7 +19,7 @@ groups = st.sampled_from(GROUPS)
 topics = st.sampled_from(TOPICS)
 which = st.integers(0, 5)
 FATES: tuple[Fate, ...] = ("answered", "request lost", "answer lost")
-NONSENSE = ("ahead", "behind", "away", "unknown", "instance", "no group")
+NONSENSE = ("ahead", "behind", "previous", "away", "unknown", "instance", "no group")
 SUBSCRIPTIONS = (
     Subscription(("apples",)),
     Subscription(("apples",)),
