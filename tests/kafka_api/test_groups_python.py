@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 from threading import Condition, Event, Thread
 from typing import Any
 
@@ -15,6 +16,13 @@ from logserver.testing import LogServer
 from .test_groups_confluent import CLASSIC, KIP_848, PARTITIONS, PER_PARTITION, fill, member, read
 
 ALL = PARTITIONS * PER_PARTITION
+
+
+@pytest.fixture
+def server() -> Iterator[LogServer]:
+    """A server whose consumer groups (KIP-848) take in changes sooner than with the default of 5 seconds."""
+    with LogServer(settings={"group.consumer.heartbeat.interval.ms": "500"}) as server:
+        yield server
 
 
 class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
