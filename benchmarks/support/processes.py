@@ -106,16 +106,21 @@ class Server(_Process):
             """From the start of the process to the line."""
             if word != "ready":
                 raise ProcessFailed(f"the server said {word!r} instead of ready")
-            self.address = dict(field.split("=", 1) for field in fields)["grpc"]
+            addresses = dict(field.split("=", 1) for field in fields)
+            self.address = addresses["grpc"]
+            self.kafka = addresses.get("kafka", "")
+            """Empty if that door is closed."""
         except BaseException:
             self.kill()
             raise
 
 
-def log_server(data_dir: Path, log: Path, settings: Mapping[str, str] | None = None) -> Server:
-    """Starts a log server on a free port and returns when it is ready."""
+def log_server(
+    data_dir: Path, log: Path, settings: Mapping[str, str] | None = None, *, with_kafka: bool = False
+) -> Server:
+    """Starts a log server on free ports, with or without its Kafka door, and returns when it is ready."""
     arguments = ["-m", "logserver", "serve", "--data-dir", str(data_dir), "--grpc-listen", "127.0.0.1:0"]
-    arguments += ["--kafka-listen", "off"]
+    arguments += ["--kafka-listen", "127.0.0.1:0" if with_kafka else "off"]
     for name, value in (settings or {}).items():
         arguments += ["--set", f"{name}={value}"]
     return Server(arguments, log)
