@@ -282,6 +282,18 @@ class GroupCoordinator:
 
     # Groups
 
+    async def exists(self, group_id: str) -> bool:
+        """Whether there is a group.
+
+        Raises:
+            LogServerError: the coordinator is not here.
+        """
+        shard = self.find_shard(group_id)
+        if shard is None:
+            return False
+        await shard.loaded()
+        return await shard.look(lambda state: state.has(group_id))
+
     async def list_groups(self) -> list[GroupSummary]:
         """Returns all groups, by id.
 

@@ -208,10 +208,7 @@ class Membership:
                 )
             return request.member_id, Member(request.member_id)
         if request.member_epoch != JOINING:
-            raise LogServerError(
-                ErrorCode.fenced_instance_id,
-                f"another member of the group {group.group_id!r} has taken the instance id {request.instance_id!r}",
-            )
+            raise _fenced(group, request.instance_id)
         if not static.is_away:
             raise LogServerError(
                 ErrorCode.unreleased_instance_id,
@@ -240,10 +237,7 @@ class Membership:
         if request.instance_id is not None:
             static = group.static_member(request.instance_id)
             if static is not None and static.member_id != request.member_id:
-                raise LogServerError(
-                    ErrorCode.fenced_instance_id,
-                    f"another member of the group {group.group_id!r} has taken the instance id {request.instance_id!r}",
-                )
+                raise _fenced(group, request.instance_id)
             member = static
         if member is None:
             raise _unknown(group, request.member_id)
@@ -252,6 +246,28 @@ class Membership:
             entry = Entry(ConsumerGroupCurrentMemberAssignmentKey(group.group_id, member.member_id), away.current())
             return Decision(answer, (entry,), group.group_id, Wake.WAITING if member.revoking else Wake.NOBODY)
         return Decision(answer, self.removal(group, (member.member_id,), now_ms), group.group_id, Wake.WAITING)
+
+    def remove(
+        self, group: ConsumerGroup, members: Iterable[tuple[str, str | None]], now_ms: int
+    ) -> Decision[list[LogServerError | None]]:
+        """Decides on members that somebody removes; the answer has one entry for each, in order.
+
+        Args:
+            members: member id (may be empty for a static member) and instance id.
+        """
+        answers: list[LogServerError | None] = []
+        found: dict[str, None] = {}
+        for member_id, instance_id in members:
+            member = group.members.get(member_id) if instance_id is None else group.static_member(instance_id)
+            if member is None:
+                answers.append(_unknown(group, member_id))
+            elif member_id and member.member_id != member_id:
+                answers.append(_fenced(group, instance_id))
+            else:
+                answers.append(None)
+                found[member.member_id] = None
+        entries = self.removal(group, found, now_ms) if found else ()
+        return Decision(answers, entries, group.group_id, Wake.WAITING)
 
     def removal(self, group: ConsumerGroup, member_ids: Collection[str], now_ms: int) -> list[Entry]:
         """Returns what has to be written when members leave or are given up."""
@@ -410,6 +426,13 @@ def _unknown(group: ConsumerGroup, member_id: str) -> LogServerError:
         ErrorCode.unknown_member_id,
         f"the group {group.group_id!r} has no member {member_id[:100]!r}: it has left, was silent for longer than its "
         "session timeout, or did not give up partitions in time; join again",
+    )
+
+
+def _fenced(group: ConsumerGroup, instance_id: str | None) -> LogServerError:
+    return LogServerError(
+        ErrorCode.fenced_instance_id,
+        f"another member of the group {group.group_id!r} has taken the instance id {instance_id!r}",
     )
 
 

@@ -184,7 +184,10 @@ class GroupShard:
     def leave(
         self, group_id: str, members: Sequence[tuple[str, str | None]], now_ms: int
     ) -> Decision[list[LogServerError | None]]:
-        """Decides on a LeaveGroup; see `ClassicGroups.leave`."""
+        """Decides on a LeaveGroup, by which members of either protocol can be removed; see `ClassicGroups.leave`."""
+        group = self.groups.get(group_id)
+        if group is not None and group_id not in self.classic:
+            return self._membership.remove(group, members, now_ms)
         return self._classic.leave(group_id, members, now_ms)
 
     @staticmethod

@@ -138,6 +138,30 @@ def test_groups_without_members_are_deleted(server: LogServer, client: RawClient
     assert committed(client) == {}
 
 
+def test_members_of_consumer_groups_are_removed(server: LogServer, client: RawClient) -> None:
+    create_topic(server)
+    become_consumer(client)
+    request = {
+        "group_id": "c",
+        "member_id": "static",
+        "instance_id": "i",
+        "member_epoch": 0,
+        "rebalance_timeout_ms": 30_000,
+        "subscribed_topic_names": ["t"],
+        "topic_partitions": [],
+    }
+    assert client.call(CONSUMER_GROUP_HEARTBEAT, 1, request).error_code == 0
+    answer = leave(client, ("nobody", None), ("", "j"), ("me", "i"), group_id="c")
+    unknown, fenced = ErrorCode.unknown_member_id.value, ErrorCode.fenced_instance_id.value
+    assert [member.error_code for member in answer.members] == [unknown, unknown, fenced]
+    answer = leave(client, ("me", None), ("", "i"), group_id="c")
+    assert [member.error_code for member in answer.members] == [0, 0]
+    beat = {"group_id": "c", "member_id": "me", "member_epoch": 1, "topic_partitions": []}
+    assert client.call(CONSUMER_GROUP_HEARTBEAT, 1, beat).error_code == unknown
+    (found,) = client.call(CONSUMER_GROUP_DESCRIBE, 1, {"group_ids": ["c"]}).groups
+    assert (found.group_state, found.members) == ("Empty", [])
+
+
 def test_both_protocols_take_turns(server: LogServer, client: RawClient) -> None:
     create_topic(server)
     joined = stable(client, group_id="c")

@@ -46,6 +46,26 @@ def test_a_group_that_does_not_exist_has_committed_nothing(client: RawClient, to
     assert fetch(client, None, group_id="none").topics == []
 
 
+def test_members_of_a_group_that_does_not_exist(client: RawClient, topic_id: str) -> None:
+    place = ("t", 0)
+    for version, code in ((9, ErrorCode.group_id_not_found), (8, ErrorCode.illegal_generation)):
+        assert commit(client, {place: 1}, member_id="m", epoch=1, version=version) == {place: code.value}
+    topics = [{"name": "t", "partition_indexes": [0]}]
+    group = {"group_id": "g", "member_id": "m", "member_epoch": 1, "topics": topics}
+    request = {"groups": [group], "require_stable": False}
+    assert client.call(OFFSET_FETCH, 9, request).groups[0].error_code == 0
+    commit(client, {place: 1})
+    assert commit(client, {place: 2}, member_id="m", epoch=1) == {place: ErrorCode.unknown_member_id.value}
+
+
+def test_members_of_classic_groups_read_without_a_check(client: RawClient, topic_id: str) -> None:
+    stable(client)
+    topics = [{"name": "t", "partition_indexes": [0]}]
+    group = {"group_id": "g", "member_id": "m", "member_epoch": 9, "topics": topics}
+    answer = client.call(OFFSET_FETCH, 9, {"groups": [group], "require_stable": False}).groups[0]
+    assert (answer.error_code, answer.topics[0].partitions[0].committed_offset) == (0, -1)
+
+
 def test_topics_that_do_not_exist_are_refused_each(client: RawClient, topic_id: str) -> None:
     unknown = ErrorCode.unknown_topic_or_partition.value
     assert commit(client, {("t", 0): 1, ("u", 0): 1, ("t", 9): 1}) == {

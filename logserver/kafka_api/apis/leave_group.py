@@ -1,12 +1,13 @@
 """LeaveGroup (key 13), versions 0 to 5.
 
-Behavior: members of the classic protocol leave, or are removed by somebody who looks after the group.
+Behavior: members of the classic protocol leave, or are removed by somebody who looks after the group; so are members
+of the consumer group protocol.
 
 Version notes: 3 brought several members, by member id or by group instance id (KIP-345), 5 a reason (KIP-800).
 
 Source: Apache Kafka: `GroupMetadataManager.classicGroupLeave`.
 
-Not done: removing members of the consumer group protocol, which is answered with UNKNOWN_MEMBER_ID.
+Not done: nothing.
 """
 
 from collections.abc import Sequence

@@ -53,7 +53,12 @@ async def _handle(call: Call, request: Struct) -> Response:
     try:
         errors = await call.services.groups.commit(commit)
     except LogServerError as error:
-        code = _for_version(error.code, call.version)
+        refusal = error.code
+        is_member = refusal is ErrorCode.unknown_member_id and commit.member_epoch >= 0
+        if is_member and not await call.services.groups.exists(commit.group_id):
+            # To Kafka that is another matter than a group without this member.
+            refusal = ErrorCode.group_id_not_found
+        code = _for_version(refusal, call.version)
         codes = {(offset.topic, offset.partition): code for offset in offsets}
     else:
         for offset, error_of_one in zip(offsets, errors, strict=True):
@@ -65,6 +70,8 @@ def _for_version(code: ErrorCode, version: int) -> int:
     # Clients of older versions do not know of member epochs (as Kafka answers them).
     if code is ErrorCode.stale_member_epoch and version < _MEMBER_EPOCHS:
         return ErrorCode.unsupported_version.value
+    if code is ErrorCode.group_id_not_found and version < _MEMBER_EPOCHS:
+        return ErrorCode.illegal_generation.value
     return code.value
 
 

@@ -44,6 +44,9 @@ async def _group(
         names = [(topic, _name(call, topic)) for topic in topics]
         places = [(name, number) for topic, name in names if name is not None for number in topic.partition_indexes]
     try:
+        if member is not None and not await call.services.groups.exists(group_id):
+            # As if nobody in particular had asked.
+            member = None
         found = await call.services.groups.committed(group_id, places, member)
     except LogServerError as error:
         code = error.code.value
