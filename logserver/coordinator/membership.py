@@ -54,7 +54,7 @@ class Membership:
         Raises:
             LogServerError: the request makes no sense, or the member can't be one (any more).
         """
-        self._check(request)
+        self.check(request)
         if request.member_epoch in (LEAVING, AWAY):
             return self._leave(group, request, now_ms)
         entries: list[Entry] = []
@@ -134,7 +134,12 @@ class Membership:
         answer = HeartbeatAnswer(member_id, after.epoch, after.assigned) if is_told else None
         return Decision(answer, (entry,), group.group_id, Wake.NOBODY)
 
-    def _check(self, request: Heartbeat) -> None:
+    def check(self, request: Heartbeat) -> None:
+        """Checks whether a heartbeat makes sense, whatever the group.
+
+        Raises:
+            LogServerError: it does not.
+        """
         check_id("group id", request.group_id)
         check_id("member id", request.member_id)
         if request.instance_id is not None:

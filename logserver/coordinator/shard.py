@@ -121,7 +121,7 @@ class GroupShard:
         """
         group = self.groups.get(request.group_id)
         if group is None:
-            check_id("group id", request.group_id)
+            self._membership.check(request)
             if request.member_epoch != 0:
                 raise LogServerError(
                     ErrorCode.unknown_member_id,
