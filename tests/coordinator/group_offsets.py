@@ -95,9 +95,11 @@ class OffsetRules(MemberRules):
         expected = self.commit_as(
             Commit(client.group_id, client.member_id, client.epoch - back, offsets, client.instance_id)
         )
-        if any(expected):
+        if not any(expected):
+            return
+        member = self.coordinator.shard.groups[client.group_id].members[client.member_id]
+        if member.epoch != client.epoch - back:
             # Only for what the client, or who it was before, still has.
-            member = self.coordinator.shard.groups[client.group_id].members[client.member_id]
             view = self.topics.by_name(topic)
             assert view is not None
             for offset, stored in zip(offsets, expected, strict=True):
