@@ -64,6 +64,62 @@ _DIFFERENCES: Final = (
         "kept so long after the commit",
         "a group that was idle for a week loses nothing when its last member restarts",
     ),
+    (
+        "a topic that comes into being by being asked for",
+        "is told in the same answer",
+        "UNKNOWN_TOPIC_OR_PARTITION first",
+        "clients that ask once have it at once",
+    ),
+    (
+        "names of settings",
+        "those that this server does not have are refused, for brokers with INVALID_REQUEST, for topics and groups "
+        "with INVALID_CONFIG; `min.insync.replicas` can only be 1, `cleanup.policy` can't be empty",
+        "brokers take any name",
+        "a typing error is told and not kept",
+    ),
+    (
+        "which of a broker's settings can be changed while it runs",
+        "those that topics take their defaults from, `max.connections`, `producer.id.expiration.ms`; others are "
+        "refused with INVALID_REQUEST",
+        "more, such as threads and listeners",
+        "there are none of these here",
+    ),
+    (
+        "settings of a group",
+        "`consumer.*`; the session has to be longer than the time between two heartbeats",
+        "between `group.consumer.min.*` and `group.consumer.max.*`",
+        "short sessions make examples and tests quick",
+    ),
+    (
+        "a changed setting",
+        "is in force, and described so, when its change is answered",
+        "a little later",
+        "there is one node",
+    ),
+    (
+        "UnregisterBroker of the running broker",
+        "refused with INVALID_REQUEST",
+        "the broker is fenced, its partitions are offline",
+        "there is no other",
+    ),
+    (
+        "features",
+        "`group.version` and `metadata.version` stay at their levels as long as this version runs",
+        "can be raised and lowered",
+        "they say what this version serves",
+    ),
+    (
+        "metrics of clients",
+        "go into the topic `client.metrics.topic`; without it clients are not asked",
+        "go to a plugin of the operator's; without it clients are not asked",
+        "a topic is what a log server has",
+    ),
+    (
+        "client quotas, SCRAM credentials",
+        "can't be set: UNSUPPORTED_VERSION, UNSUPPORTED_SASL_MECHANISM",
+        "are kept",
+        "not done yet; nothing would come of them",
+    ),
 )
 
 

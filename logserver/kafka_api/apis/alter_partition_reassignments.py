@@ -6,7 +6,7 @@ Version notes: 1 can forbid another number of replicas (KIP-860).
 
 Source: KIP-455, KIP-860; Apache Kafka: `ReplicationControlManager.alterPartitionReassignments`.
 
-Not done: nothing that one node could do.
+Not done: nothing.
 """
 
 from typing import Any, Final

@@ -3,13 +3,14 @@
 Behavior: tells settings of topics, of this broker (those that can't be changed at run time as read-only), of all
 brokers (the empty name: only what they have been given at run time), of groups, of subscriptions to clients' metrics,
 and the levels of the server's loggers; with the places that could have given each value, and its meaning, if asked for.
-Groups and subscriptions that have no settings of their own are told their defaults.
+Groups and subscriptions that have no settings of their own are told their defaults. No setting is a secret so far, so
+none is kept back as sensitive.
 
 Version notes: 1 brought synonyms (KIP-226), 3 types and documentation (KIP-569), 4 is the first flexible one.
 
 Source: KIP-133, KIP-226, KIP-569, KIP-714, KIP-848; Apache Kafka: `ConfigHelper`.
 
-Not done: nothing. No setting is a secret so far, so none is kept back as sensitive.
+Not done: nothing.
 """
 
 from typing import Any, Final

@@ -7,7 +7,7 @@ Version notes: 1 brought the times of the last fetch (KIP-836), 2 the nodes and 
 
 Source: KIP-595, KIP-836, KIP-853; Apache Kafka: `KafkaRaftClient.handleDescribeQuorumRequest`.
 
-Not done: nothing; a cluster of several nodes will not have Raft.
+Not done: nothing.
 """
 
 from typing import Any, Final

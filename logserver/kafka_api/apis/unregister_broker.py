@@ -6,7 +6,7 @@ Version notes: there is one version.
 
 Source: KIP-500; Apache Kafka: `ControllerApis.handleUnregisterBroker`, which would fence a running broker.
 
-Not done: nothing that one node could do.
+Not done: nothing.
 """
 
 from typing import Final

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-COORDINATES = ("org.apache.kafka", "kafka-tools", "4.3.1")
+GROUP = "org.apache.kafka"
+RELEASE = "4.3.1"
 FETCH_SECONDS = 400
 RUN_SECONDS = 120
 
@@ -20,18 +21,19 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <groupId>local</groupId>
   <artifactId>classpath</artifactId>
   <version>1</version>
-  <dependencies>
+  <dependencies>{dependencies}</dependencies>
+</project>
+"""
+_DEPENDENCY = """
     <dependency>
-      <groupId>{0}</groupId>
-      <artifactId>{1}</artifactId>
-      <version>{2}</version>
+      <groupId>{group}</groupId>
+      <artifactId>{artifact}</artifactId>
+      <version>{release}</version>
       <exclusions>
-        <!-- A web server and more, that DumpLogSegments has no use for. -->
+        <!-- A web server and more, that the tools used here have no use for. -->
         <exclusion><groupId>org.apache.kafka</groupId><artifactId>connect-runtime</artifactId></exclusion>
       </exclusions>
     </dependency>
-  </dependencies>
-</project>
 """
 
 
@@ -52,46 +54,44 @@ class KafkaTools:
             AssertionError: it failed.
         """
         names = ",".join(str(file) for file in files)
+        done = self.run("org.apache.kafka.tools.DumpLogSegments", *options, "--files", names)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return done.stdout + done.stderr
+
+    def run(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs a tool by the name of its class; returns when it has ended, with what it printed."""
         # Three names for one thing: Java 17 knows the first, 18 the second, some vendors the third.
         encodings = [f"-D{name}=UTF-8" for name in ("file.encoding", "stdout.encoding", "sun.stdout.encoding")]
         done = subprocess.run(
-            [
-                "java",
-                "-Xmx256m",
-                *encodings,
-                "-cp",
-                self._classpath,
-                "org.apache.kafka.tools.DumpLogSegments",
-                *options,
-                "--files",
-                names,
-            ],
+            ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", *encodings, "-cp", self._classpath, program, *arguments],
             capture_output=True,
             encoding="utf-8",
             timeout=RUN_SECONDS,
         )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         complaints = [line for line in done.stderr.splitlines(keepends=True) if not line.startswith("SLF4J: ")]
-        return done.stdout + "".join(complaints)
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, "".join(complaints))
 
 
-def find(folder: Path) -> KafkaTools:
+def find(folder: Path, *artifacts: str) -> KafkaTools:
     """Returns the tools; skips the test, with a sentence, where they can't be had.
 
     Args:
         folder: an empty one, for the files that Maven wants.
+        artifacts: of Apache Kafka's, besides kafka-tools.
     """
+    wanted = ("kafka-tools", *artifacts)
     missing = [program for program in ("java", "mvn") if shutil.which(program) is None]
     if missing:
         pytest.skip(f"Apache Kafka's tools need {' and '.join(missing)}, and this machine has none")
-    (folder / "pom.xml").write_text(_POM.format(*COORDINATES))
+    dependencies = [_DEPENDENCY.format(group=GROUP, artifact=artifact, release=RELEASE) for artifact in wanted]
+    (folder / "pom.xml").write_text(_POM.format(dependencies="".join(dependencies)))
     command = ["mvn", "-q", "-B", "dependency:build-classpath", "-Dmdep.outputFile=classpath"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=FETCH_SECONDS)
     except subprocess.TimeoutExpired:
-        pytest.skip(f"Maven did not fetch {':'.join(COORDINATES)} in {FETCH_SECONDS} s")
+        pytest.skip(f"Maven did not fetch {' and '.join(wanted)} {RELEASE} in {FETCH_SECONDS} s")
     classpath = folder / "classpath"
     if done.returncode != 0 or not classpath.exists():
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line] or ["no reason given"]
-        pytest.skip(f"Maven can't fetch {':'.join(COORDINATES)}: {lines[0][:300]}")
+        pytest.skip(f"Maven can't fetch {' and '.join(wanted)} {RELEASE}: {lines[0][:300]}")
     return KafkaTools(classpath.read_text().strip().replace(":", os.pathsep))
