@@ -55,6 +55,19 @@ class ClassicMember:
         """Returns the member's metadata for an assignor."""
         return next((metadata for name, metadata in self.protocols if name == protocol), b"")
 
+    def record(self, protocol: str | None, assignment: bytes) -> MemberRecord:
+        """Returns what a generation's record says about the member."""
+        return MemberRecord(
+            self.member_id,
+            self.instance_id,
+            self.client_id,
+            self.client_host,
+            self.rebalance_timeout_ms,
+            self.session_timeout_ms,
+            self.metadata(protocol),
+            assignment,
+        )
+
     @property
     def names(self) -> list[str]:
         """The names of its assignors, the preferred one first."""
@@ -186,17 +199,7 @@ class ClassicGroup:
             leader=leader,
             current_state_timestamp_ms=self.state_time_ms,
             members=tuple(
-                MemberRecord(
-                    member.member_id,
-                    member.instance_id,
-                    member.client_id,
-                    member.client_host,
-                    member.rebalance_timeout_ms,
-                    member.session_timeout_ms,
-                    member.metadata(self.protocol),
-                    assignments.get(member.member_id, b""),
-                )
-                for member in members.values()
+                member.record(self.protocol, assignments.get(member.member_id, b"")) for member in members.values()
             ),
         )
 
@@ -213,15 +216,17 @@ class ClassicGroup:
         members, self.members, self.instances = self.members, {}, {}
         for record in value.members:
             member = members.get(record.member_id) or self.successors.get(record.member_id)
-            member = member or ClassicMember(
-                record.member_id,
-                record.group_instance_id,
-                record.client_id,
-                record.client_host,
-                record.session_timeout_ms,
-                record.rebalance_timeout_ms if record.rebalance_timeout_ms >= 0 else record.session_timeout_ms,
-                ((value.protocol or "", record.subscription),),
-            )
+            if member is None or member.record(value.protocol, record.assignment) != record:
+                # Only what is in the record is known of it.
+                member = ClassicMember(
+                    record.member_id,
+                    record.group_instance_id,
+                    record.client_id,
+                    record.client_host,
+                    record.session_timeout_ms,
+                    record.rebalance_timeout_ms if record.rebalance_timeout_ms >= 0 else record.session_timeout_ms,
+                    ((value.protocol or "", record.subscription),),
+                )
             member.assignment = record.assignment
             self.add(member)
         self.successors.clear()

@@ -638,3 +638,17 @@ def test_a_rebalance_does_not_outlive_a_restart(it: ClassicCoordinator) -> None:
     assert it.beat(first, generation + 1) is ErrorCode.illegal_generation
     assert it.beat(new, generation + 1) is ErrorCode.unknown_member_id
     assert it.beat(first, generation) is None
+
+
+def test_only_what_the_last_generation_says_of_a_member_outlives_a_restart(it: ClassicCoordinator) -> None:
+    first = str(it.ask_to_join(protocols=(("sticky", b"s"), ("range", b"r"))))
+    it.joined(first)
+    it.sync(first, 1)
+    second = str(it.ask_to_join(protocols=(("range", b"r"),)))
+    it.ask_to_join(first, protocols=(("sticky", b"s"), ("range", b"r")))
+    assert it.joined(first).protocol == "range"
+    it.inbox.clear()
+    it.sync(first, 2)
+    it.restart()
+    assert it.classic().common_protocols() == {"range"}
+    assert it.classic().members.keys() == {first, second}
