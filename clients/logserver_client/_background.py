@@ -23,7 +23,7 @@ _EXIT_TIMEOUT_S: Final = 2.0
 
 
 class BackgroundLoop:
-    """An event loop on a daemon thread of its own, started for its first user and ended after its last."""
+    """An event loop whose daemon thread is started for its first user and ended after its last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,6 +31,9 @@ class BackgroundLoop:
         self._next_user = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        # Kept between users and never closed before the interpreter ends: what is left of calls that were cancelled
+        # comes a little later, and gRPC would put it into a closed loop.
+        self._kept: asyncio.AbstractEventLoop | None = None
 
     def acquire(self, close: Close) -> int:
         """Makes sure the loop runs and returns a number for `release`.
@@ -90,6 +93,7 @@ class BackgroundLoop:
             users = list(self._users.values())
             self._users.clear()
             if self._loop is None:
+                self._close_kept()
                 return
             for close in users:
                 try:
@@ -97,9 +101,16 @@ class BackgroundLoop:
                 except Exception as error:
                     _log.warning("a client did not close at exit error=%r", error)
             self._stop()
+            self._close_kept()
+
+    def _close_kept(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def _start(self) -> None:
-        loop = asyncio.new_event_loop()
+        loop = self._kept or asyncio.new_event_loop()
+        self._kept = loop
         started = threading.Event()
         loop.call_soon(started.set)
         thread = threading.Thread(target=_run_loop, args=(loop,), name="logserver-client", daemon=True)
@@ -125,7 +136,6 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
     finally:
         asyncio.set_event_loop(None)
-        loop.close()
 
 
 BACKGROUND: Final = BackgroundLoop()
