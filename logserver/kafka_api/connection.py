@@ -25,8 +25,11 @@ from logserver.kafka_api.transport import Transport
 _log = get_logger("logserver.kafka")
 
 _START_BYTES: Final = 2048
-_MOST_FREE_BYTES: Final = 256 * 1024
-"""A buffer beyond this is given back once it is empty."""
+_STREAM_BYTES: Final = 64 * 1024
+"""So large a buffer becomes for a client that sends more at a time than its frames would need."""
+_KEPT_MS: Final = 1000
+"""A buffer that has grown is given back when nothing has come for so long: to a client that goes on sending large
+frames a new one each time costs more than the frames themselves."""
 _LEAST_ROOM_BYTES: Final = 1024
 """With less room than this behind them, the bytes of a frame's beginning are moved to the front."""
 _MOST_UNANSWERED: Final = 1_000
@@ -67,6 +70,8 @@ class _Request(Call):
         assert not self.is_done
         self.is_done = True
         self.chunks = chunks
+        # It may hold this request and large buffers, which must not wait for the garbage collector.
+        self.cancel = None
         self._connection.answered()
 
 
@@ -100,19 +105,23 @@ class Connection:
         self._is_parsing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_spoken = False
+        # Whether the last read left no room, so that there may be more to read.
+        self._is_crowded = False
+        self._keeping: asyncio.TimerHandle | None = None
         self.last_used_ms = self._clock.monotonic_ms()
 
     # From the transport
 
     def get_buffer(self) -> memoryview:
         """Returns where the next bytes are to go; never empty."""
-        if len(self._buffer) - self._end < _LEAST_ROOM_BYTES:
+        if self._is_crowded or len(self._buffer) - self._end < _LEAST_ROOM_BYTES:
             self._make_room()
         return memoryview(self._buffer)[self._end :]
 
     def received(self, count: int) -> None:
         """Takes in that so many bytes are there."""
         self._end += count
+        self._is_crowded = self._end == len(self._buffer) < _STREAM_BYTES
         self.last_used_ms = self._clock.monotonic_ms()
         self._parse()
 
@@ -130,12 +139,15 @@ class Connection:
     def closed(self) -> None:
         """The connection is gone."""
         self._is_closed = True
+        if self._keeping is not None:
+            self._keeping.cancel()
         for task in self._tasks:
             task.cancel()
         requests, self._requests = self._requests, deque()
         for request in requests:
-            if request.cancel is not None and not request.is_done:
+            if request.cancel is not None:
                 request.cancel()
+                request.cancel = None
 
     # From the door
 
@@ -159,14 +171,32 @@ class Connection:
         """Makes room behind the bytes that are there: by moving them to the front, by doubling where that is not
         enough."""
         held = self._end - self._start
-        if self._start and held <= len(self._buffer) // 2:
+        if self._start and held <= len(self._buffer) // 2 and not self._is_crowded:
             self._buffer[:held] = self._buffer[self._start : self._end]
         else:
             # Never resized in place: views of it may be about.
             grown = bytearray(len(self._buffer) * 2)
             grown[:held] = memoryview(self._buffer)[self._start : self._end]
             self._buffer = grown
+            self._is_crowded = False
+            if self._keeping is None:
+                self._keep()
         self._start, self._end = 0, held
+
+    def _keep(self) -> None:
+        """Keeps the buffer as large as it is for a while."""
+        self._keeping = asyncio.get_running_loop().call_later(_KEPT_MS / 1000, self._give_back)
+
+    def _give_back(self) -> None:
+        """Takes a small buffer again if the large one is not used."""
+        self._keeping = None
+        if self._is_closed:
+            return
+        if self._start == self._end and self.last_used_ms <= self._clock.monotonic_ms() - _KEPT_MS / 2:
+            self._start = self._end = 0
+            self._buffer = bytearray(_START_BYTES)
+        else:
+            self._keep()
 
     def _parse(self) -> None:
         """Serves the whole frames that are there, as long as the client may have more under way."""
@@ -185,8 +215,6 @@ class Connection:
         self._flush()
         if self._start == self._end:
             self._start = self._end = 0
-            if len(self._buffer) > _MOST_FREE_BYTES:
-                self._buffer = bytearray(_START_BYTES)
 
     def _serve_next(self) -> bool:
         """Serves the next frame; returns whether there was a whole one to serve."""
@@ -233,7 +261,9 @@ class Connection:
             self._has_spoken = True
             message = memoryview(data)[body:end]
             if api.raw is not None:
-                call.cancel = api.raw(call, message, call.answer)
+                cancel = api.raw(call, message, call.answer)
+                if not call.is_done:
+                    call.cancel = cancel
                 return
             request = read_request(api.key, version, message)
         except UnknownApi as error:

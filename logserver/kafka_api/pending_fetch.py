@@ -17,6 +17,7 @@ from logserver.broker import Partition
 from logserver.broker.fetch_sessions import FetchPartition
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.epochs import UNDEFINED_EPOCH, end_of_epoch, known_epoch
+from logserver.kafka_api.errors import without_trace
 
 _log = get_logger("logserver.kafka")
 
@@ -227,6 +228,6 @@ class PendingFetch:
             self._is_enough = True
 
     def _fail(self, result: FetchedPartition, error: LogServerError) -> None:
-        result.error = error
+        result.error = without_trace(error)
         result.chunks.clear()
         self._is_enough = True

@@ -69,9 +69,8 @@ def _flexible(data: memoryview, version: int) -> ProduceRequest:
     end = len(data)
     transactional_id, position = _compact_string(data, 0, end)
     acks, timeout_ms = _ACKS_AND_TIMEOUT.unpack_from(data, position)
-    position += _ACKS_AND_TIMEOUT.size
+    topics, position = read_varint(data, position + _ACKS_AND_TIMEOUT.size, end)
     partitions: list[ProducePartition] = []
-    topics, position = read_varint(data, position, end)
     for _ in range(_checked(topics - 1, end - position)):
         topic_id = None
         topic = ""
@@ -85,11 +84,14 @@ def _flexible(data: memoryview, version: int) -> ProduceRequest:
             topic = name
         count, position = read_varint(data, position, end)
         for _ in range(_checked(count - 1, end - position)):
-            number = _INT32.unpack_from(data, position)[0]
+            (number,) = _INT32.unpack_from(data, position)
             length, position = read_varint(data, position + 4, end)
-            records, position = _slice(data, position, max(length - 1, 0))
-            partitions.append(ProducePartition(topic, topic_id, number, records))
-            position = _skip_tags(data, position, end)
+            # Of null as well as of none.
+            behind = position + length - 1 if length else position
+            if behind > end:
+                raise MalformedMessage(f"{length - 1} bytes are claimed, {end - position} are left")
+            partitions.append(ProducePartition(topic, topic_id, number, data[position:behind]))
+            position = _skip_tags(data, behind, end)
         position = _skip_tags(data, position, end)
     _skip_tags(data, position, end)
     return ProduceRequest(transactional_id, acks, timeout_ms, partitions)
@@ -125,8 +127,10 @@ def _compact_string(data: memoryview, position: int, end: int) -> tuple[str | No
     length, position = read_varint(data, position, end)
     if not length:
         return None, position
-    raw, position = _slice(data, position, length - 1)
-    return str(raw, "utf-8"), position
+    behind = position + length - 1
+    if behind > end:
+        raise MalformedMessage(f"{length - 1} bytes are claimed, {end - position} are left")
+    return str(data[position:behind], "utf-8"), behind
 
 
 def _skip_tags(data: memoryview, position: int, end: int) -> int:

@@ -43,10 +43,12 @@ _NO_THROTTLE: Final = b"\x00\x00\x00\x00"
 class ProducedPartition:
     """What became of the records for a partition."""
 
-    __slots__ = ("append_time_ms", "base_offset", "error", "item", "log_start_offset")
+    __slots__ = ("append_time_ms", "base_offset", "error", "log_start_offset", "number", "topic", "topic_id")
 
     def __init__(self, item: ProducePartition) -> None:
-        self.item = item
+        self.topic = item.topic
+        self.topic_id = item.topic_id
+        self.number = item.number
         self.error: LogServerError | None = None
         self.base_offset = -1
         self.append_time_ms = -1
@@ -74,7 +76,7 @@ def write_produce(results: Sequence[ProducedPartition], version: int, here: Endp
 
 
 def _topic_of(result: ProducedPartition) -> tuple[str, str | None]:
-    return result.item.topic, result.item.topic_id
+    return result.topic, result.topic_id
 
 
 def _by_topic(results: Sequence[ProducedPartition]) -> list[tuple[tuple[str, str | None], list[ProducedPartition]]]:
@@ -96,9 +98,7 @@ def _flexible(results: Sequence[ProducedPartition], version: int) -> bytes:
         out.append(varint(len(found) + 1))
         for one in found:
             out.append(
-                _PARTITION_9.pack(
-                    one.item.number, 0, one.base_offset, one.append_time_ms, one.log_start_offset, 1, 0, 0
-                )
+                _PARTITION_9.pack(one.number, 0, one.base_offset, one.append_time_ms, one.log_start_offset, 1, 0, 0)
             )
         out.append(b"\x00")
     out += (_NO_THROTTLE, b"\x00")
@@ -113,7 +113,7 @@ def _plain(results: Sequence[ProducedPartition], version: int) -> bytes:
         out += (len(name).to_bytes(2), name, _INT32.pack(len(found)))
         for one in found:
             number, offset, time_ms, start = (
-                one.item.number,
+                one.number,
                 one.base_offset,
                 one.append_time_ms,
                 one.log_start_offset,
@@ -141,7 +141,7 @@ def _by_schema(results: Iterable[ProducedPartition], version: int, here: Endpoin
 
 def _partition(result: ProducedPartition) -> dict[str, Any]:
     response: dict[str, Any] = {
-        "index": result.item.number,
+        "index": result.number,
         "base_offset": result.base_offset,
         "log_append_time_ms": result.append_time_ms,
         "log_start_offset": result.log_start_offset,

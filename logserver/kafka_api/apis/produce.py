@@ -21,12 +21,14 @@ taken from the batch's header.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from logserver.broker import Broker, Partition
 from logserver.broker.topics import INTERNAL_TOPICS, Topic
 from logserver.errors import ErrorCode, LogServerError, unknown_partition, unknown_topic
 from logserver.kafka_api.api import Answer, Api, Call, CloseConnection
+from logserver.kafka_api.errors import without_trace
 from logserver.kafka_api.produce_batch import is_transactional, one_batch
 from logserver.kafka_api.produce_request import ProducePartition, ProduceRequest, read_produce
 from logserver.kafka_api.produce_response import Endpoint, ProducedPartition, write_produce
@@ -39,13 +41,13 @@ _LEAST_TIMEOUT_MS: Final = 1000
 
 
 class _Result(ProducedPartition):
-    """What becomes of the records for a partition; waits until they are durable."""
+    """What becomes of the records for a partition; with acks=all, of which a report is due."""
 
-    __slots__ = ("_production", "is_waiting")
+    __slots__ = ("is_waiting", "production")
 
-    def __init__(self, item: ProducePartition, production: "_Production") -> None:
+    def __init__(self, item: ProducePartition) -> None:
         super().__init__(item)
-        self._production = production
+        self.production: _Production | None = None
         self.is_waiting = False
 
     def committed(self, error: LogServerError | None) -> None:
@@ -54,61 +56,31 @@ class _Result(ProducedPartition):
         if error is not None:
             self.error = error
             self.base_offset = self.append_time_ms = -1
-        self._production.one_done()
+        if self.production is not None:
+            self.production.one_done()
 
 
 class _Production:
-    """The appends of one request, and what is still to come of their answers."""
+    """What is still to come of the answers of a request."""
 
     __slots__ = ("_answer", "_call", "_is_answered", "_results", "_timer", "_waiting")
 
-    def __init__(self, call: Call, answer: Answer) -> None:
+    def __init__(self, call: Call, answer: Answer, results: Sequence[_Result]) -> None:
         self._call = call
         self._answer = answer
-        self._results: list[_Result] = []
+        self._results = results
         self._timer: asyncio.TimerHandle | None = None
         self._is_answered = False
-        # One more than there are, so that nothing is answered before all have been appended.
-        self._waiting = 1
+        self._waiting = 0
 
-    def append(self, request: ProduceRequest) -> None:
-        """Appends everything, and answers when that is due."""
-        broker = self._call.services.broker
-        version, acks = self._call.version, request.acks
-        refusal = _refusal(request)
-        for item in request.partitions:
-            result = _Result(item, self)
-            self._results.append(result)
-            try:
-                if refusal is not None:
-                    raise refusal
-                partition = _partition(broker, item, version, acks)
-                result.log_start_offset = partition.log_start_offset
-                appended = partition.append(one_batch(item.records, version))
-            except LogServerError as error:
-                result.error = error
-                continue
-            result.base_offset, result.append_time_ms = appended.base_offset, appended.append_time_ms
-            if acks == _ALL:
-                self._waiting += 1
-                result.is_waiting = True
-                partition.when_committed(appended.last_offset, result.committed)
-        if acks == _NONE:
-            self._end_without_answer()
-            return
-        self.one_done()
-        if not self._is_answered:
-            wait_ms = max(request.timeout_ms, _LEAST_TIMEOUT_MS)
-            self._timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self._late, wait_ms)
-
-    def _end_without_answer(self) -> None:
+    def wait(self, timeout_ms: int) -> None:
+        """Answers once everything that was stored is durable, or the time is over."""
         for result in self._results:
-            if result.error is not None:
-                item = result.item
-                raise CloseConnection(
-                    f"records for {item.topic or item.topic_id}-{item.number} with acks=0 were refused: {result.error}"
-                )
-        self._answer(None)
+            if result.is_waiting:
+                result.production = self
+                self._waiting += 1
+        wait_ms = max(timeout_ms, _LEAST_TIMEOUT_MS)
+        self._timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self._late, wait_ms)
 
     def one_done(self) -> None:
         """Counts; answers behind the last one."""
@@ -128,17 +100,69 @@ class _Production:
         self._is_answered = True
         if self._timer is not None:
             self._timer.cancel()
-        call = self._call
-        here = Endpoint(call.services.broker.node.node_id, call.host, call.port)
-        self._answer((write_produce(self._results, call.version, here),))
+        response = _response(self._call, self._results)
+        for result in self._results:
+            # Nothing is left for the garbage collector.
+            result.production = None
+        self._answer((response,))
+
+
+def _handle(call: Call, body: memoryview, answer: Answer) -> None:
+    version = call.version
+    request = read_produce(body, version)
+    results: list[_Result] = []
+    refusal = _refusal(request)
+    broker = call.services.broker
+    for item in request.partitions:
+        result = _Result(item)
+        results.append(result)
+        try:
+            if refusal is not None:
+                raise refusal
+            _append(broker, item, result, version, request.acks)
+        except LogServerError as error:
+            result.error = without_trace(error)
+    if request.acks == _NONE:
+        _end_without_answer(results, answer)
+    elif any(result.is_waiting for result in results):
+        _Production(call, answer, results).wait(request.timeout_ms)
+    else:
+        answer((_response(call, results),))
+
+
+def _append(broker: Broker, item: ProducePartition, result: _Result, version: int, acks: int) -> None:
+    """Appends the records for one partition; with acks=all, a report is due unless they are durable already."""
+    partition = _partition(broker, item, version, acks)
+    result.log_start_offset = partition.log_start_offset
+    appended = partition.append(one_batch(item.records, version))
+    result.base_offset, result.append_time_ms = appended.base_offset, appended.append_time_ms
+    if acks == _ALL:
+        result.is_waiting = True
+        partition.when_committed(appended.last_offset, result.committed)
+
+
+def _response(call: Call, results: Sequence[_Result]) -> bytes:
+    client = call.client
+    here = Endpoint(client.services.broker.node.node_id, client.host, client.port)
+    return write_produce(results, call.version, here)
+
+
+def _end_without_answer(results: Sequence[_Result], answer: Answer) -> None:
+    for result in results:
+        if result.error is not None:
+            topic = result.topic or result.topic_id
+            raise CloseConnection(f"records for {topic}-{result.number} with acks=0 were refused: {result.error}")
+    answer(None)
 
 
 def _refusal(request: ProduceRequest) -> LogServerError | None:
     """Returns why the whole request is refused, or None."""
-    if request.transactional_id is None and any(is_transactional(item.records) for item in request.partitions):
-        return LogServerError(
-            ErrorCode.transactional_id_authorization_failed, "a transactional record batch comes without an id"
-        )
+    if request.transactional_id is None:
+        for item in request.partitions:
+            if is_transactional(item.records):
+                return LogServerError(
+                    ErrorCode.transactional_id_authorization_failed, "a transactional record batch comes without an id"
+                )
     return None
 
 
@@ -167,10 +191,6 @@ def _topic(broker: Broker, item: ProducePartition) -> Topic:
     if topic is None:
         raise unknown_topic(item.topic)
     return topic
-
-
-def _handle(call: Call, body: memoryview, answer: Answer) -> None:
-    _Production(call, answer).append(read_produce(body, call.version))
 
 
 API: Final = Api(0, "Produce", 3, 13, raw=_handle, advertised_lowest=0)

@@ -38,6 +38,8 @@ def read_varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
     Raises:
         MalformedMessage: there is none.
     """
+    if position < end and (byte := data[position]) < 0x80:
+        return byte, position + 1
     value = shift = 0
     while True:
         if position >= end:

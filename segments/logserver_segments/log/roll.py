@@ -22,7 +22,9 @@ def segment_for(state: LogState, size: int, batches: list[tuple[int, BatchHeader
     if not active.size:
         return active
     check_now(state, active)
-    last_offset = state.end + sum(header.last_offset_delta + 1 for _, header in batches) - 1
+    last_offset = state.end - 1
+    for _, header in batches:
+        last_offset += header.last_offset_delta + 1
     full = (
         active.size + size > config.segment_bytes
         or active.index.size_bytes + 8 > config.segment_index_bytes
