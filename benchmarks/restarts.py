@@ -240,9 +240,10 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--members", type=int, default=5, help="of the group (5)")
     made.add_argument("--partitions", type=int, default=20, help="of the topic (20)")
+    made.add_argument("--heartbeat-ms", type=int, help="between heartbeats (the clients' and the server's defaults)")
     chosen = made.parse_args(arguments)
     if chosen.quick:
-        chosen.members, chosen.partitions = 2, 4
+        chosen.members, chosen.partitions, chosen.heartbeat_ms = 2, 4, chosen.heartbeat_ms or 200
     return chosen
 
 
@@ -255,10 +256,17 @@ def main() -> None:
         for number, (name, settings) in enumerate(_PROTOCOLS.items()):
             progress(name)
             data: Path = directory / str(number)
-            with log_server(data, directory / "server.log", with_kafka=True) as server:
+            of_server: dict[str, str] = {}
+            if chosen.heartbeat_ms:
+                of_server["group.consumer.heartbeat.interval.ms"] = str(chosen.heartbeat_ms)
+                if settings.get("group.protocol") != "consumer":
+                    settings = {**settings, "heartbeat.interval.ms": chosen.heartbeat_ms}
+            with log_server(data, directory / "server.log", of_server, with_kafka=True) as server:
                 with Topics(server.address) as topics:
                     topics.create(_TOPIC, chosen.partitions)
-                table.rows.append({"protocol": name, **restart_all(server.kafka, chosen, settings)})
+                row = {"protocol": name, **restart_all(server.kafka, chosen, settings)}
+                table.rows.append(row)
+                report.runs.append(row)
     report.emit(as_json=chosen.json)
 
 
