@@ -159,7 +159,8 @@ def check_committer(group: ConsumerGroup | None, request: Commit) -> Callable[[T
     if member is None:
         raise _unknown(request)
     if request.member_epoch == member.epoch:
-        return _anybody
+        owners = group.owners
+        return lambda partition: _check_owner(owners.get(partition), member, request)
     if request.member_epoch > member.epoch:
         raise _stale(member, request)
     return lambda partition: _check_since(member, request, partition)
@@ -181,6 +182,20 @@ def check_reader(group: ConsumerGroup | None, group_id: str, member_id: str, mem
 
 def _anybody(partition: TopicPartition) -> None:
     """The committer may commit for any partition, as in Kafka."""
+
+
+def _check_owner(owner: str | None, member: Member, request: Commit) -> None:
+    """Checks a commit under the member's own epoch: fine unless the partition is another member's.
+
+    Apache Kafka takes it even then. A member that gives up partitions one after another stays in its epoch, and what it
+    has sent before the first were gone could come after their new owner's commit and take it back.
+    """
+    if owner is not None and owner != member.member_id:
+        raise LogServerError(
+            ErrorCode.stale_member_epoch,
+            f"the member {request.member_id[:100]!r} commits for a partition that another member owns now; what it has "
+            "not committed others will read again",
+        )
 
 
 def _check_since(member: Member, request: Commit, partition: TopicPartition) -> None:

@@ -59,6 +59,12 @@ _DIFFERENCES: Final = (
         "fewer moves",
     ),
     (
+        "a member's commit for a partition that another member owns now",
+        "refused with STALE_MEMBER_EPOCH",
+        "taken while the member's epoch has not changed",
+        "it could take back what the new owner has committed",
+    ),
+    (
         "old offsets of consumer groups",
         "kept for `offsets.retention.minutes` after the last member has left",
         "kept so long after the commit",

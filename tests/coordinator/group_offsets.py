@@ -85,9 +85,9 @@ class OffsetRules(MemberRules):
             # Who owns a partition and was told so commits for it.
             assert stored[: len(places)] == [True] * len(places), (client, request, stored)
 
-    @rule(number=which, back=st.sampled_from([1, 2, 3, -1]), topic=topics)
+    @rule(number=which, back=st.sampled_from([0, 1, 2, 3, -1]), topic=topics)
     def commit_too_late(self, number: int, back: int, topic: str) -> None:
-        """A commit of an older epoch arrives, or one of an epoch that the client can't have."""
+        """A commit comes late, for what the client may have given up since; or under an epoch that it can't have."""
         client = self.pick(number)
         if client is None or client.epoch <= 0 or client.epoch - back <= 0:
             return

@@ -259,10 +259,16 @@ class GroupSpec(RuleBasedStateMachine):
         member = group.members.get(request.member_id)
         if member is None or request.member_epoch > member.epoch:
             return False
-        if request.member_epoch == member.epoch:
-            return True
         place = self.places[request.group_id, request.member_id]
-        since = self.since[request.group_id, place].get((view.topic_id, offset.partition))
+        partition = (view.topic_id, offset.partition)
+        if request.member_epoch == member.epoch:
+            # What another one owns it could only take back.
+            return not any(
+                partition in owned
+                for (group_id, other), owned in self.since.items()
+                if group_id == request.group_id and other != place
+            )
+        since = self.since[request.group_id, place].get(partition)
         return since is not None and since[0] <= request.member_epoch
 
     # What holds at rest
