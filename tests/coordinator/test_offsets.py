@@ -132,6 +132,15 @@ def test_a_member_commits_under_its_epoch() -> None:
     assert coordinator.commit("m", 2, ("a", 0, 1)) == [None]
 
 
+def test_what_another_member_owns_is_not_taken_back() -> None:
+    coordinator = pair(a=4)
+    assert coordinator.group().owners[coordinator.topics.id("a"), 3] == "n"
+    coordinator.commit("n", 2, ("a", 3, 50))
+    (late, own) = coordinator.commit("m", 2, ("a", 3, 10), ("a", 0, 1))
+    assert late is not None and late.code is ErrorCode.stale_member_epoch and own is None
+    assert coordinator.committed() == {("a", 3): 50, ("a", 0): 1}
+
+
 def test_an_epoch_ahead_is_stale() -> None:
     coordinator = pair(a=2)
     with unchanged(coordinator), refused(ErrorCode.stale_member_epoch, "the epoch 3, its epoch is 2"):
