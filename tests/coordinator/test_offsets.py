@@ -136,8 +136,8 @@ def test_what_another_member_owns_is_not_taken_back() -> None:
     coordinator = pair(a=4)
     assert coordinator.group().owners[coordinator.topics.id("a"), 3] == "n"
     coordinator.commit("n", 2, ("a", 3, 50))
-    (late, own) = coordinator.commit("m", 2, ("a", 3, 10), ("a", 0, 1))
-    assert late is not None and late.code is ErrorCode.stale_member_epoch and own is None
+    late_and_own = coordinator.commit("m", 2, ("a", 3, 10), ("a", 0, 1))
+    assert late_and_own == [ErrorCode.stale_member_epoch, None]
     assert coordinator.committed() == {("a", 3): 50, ("a", 0): 1}
 
 
