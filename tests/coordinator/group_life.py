@@ -69,7 +69,7 @@ ACTIONS: Mapping[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
         4,
         lambda chance: {
             "number": _number(chance),
-            "back": chance.choice((1, 2, 3, -1)),
+            "back": chance.choice((0, 1, 2, 3, -1)),
             "topic": chance.choice(TOPICS),
         },
     ),
