@@ -1,0 +1,61 @@
+"""Sends orders as JSON, each under its customer as the key, and says which of them were not stored.
+
+What to watch out for:
+- `send` only puts the record into the producer's memory. Whether it was stored is told by its future; a program that
+  neither looks at the future nor has an errback never hears of a record that was refused.
+- Waiting after each record (`flush()` or `future.get()` in the loop) makes each record a request of its own. Send
+  them all, then flush once.
+- The key decides the partition, and order is kept within a partition. So the key is what has to stay in order, here
+  the customer; with the order's own number as the key, two orders of one customer may overtake each other.
+- `json.dumps(...).encode()` in a serializer: Kafka stores bytes, and the reader has to undo the same.
+
+Needs: pip install "kafka-python>=3"
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from kafka import KafkaProducer
+
+
+def orders(count: int) -> Iterator[dict[str, Any]]:
+    for number in range(1, count + 1):
+        yield {"order": number, "customer": f"customer-{number % 7}", "amount_cents": 500 + number * 37 % 9_000}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--bootstrap-server", default="127.0.0.1:9092", metavar="HOST:PORT")
+    options.add_argument("--topic", default="orders")
+    options.add_argument("--count", type=int, default=10, help="how many orders")
+    chosen = options.parse_args()
+    stored = 0
+    lost: list[str] = []
+
+    def note_stored(metadata: Any) -> None:
+        nonlocal stored
+        stored += 1
+
+    def note_lost(order: dict[str, Any], error: Exception) -> None:
+        lost.append(f"order {order['order']} was not stored: {error}")
+
+    with KafkaProducer(
+        bootstrap_servers=chosen.bootstrap_server,
+        key_serializer=str.encode,
+        value_serializer=lambda value: json.dumps(value).encode(),
+    ) as producer:
+        for order in orders(chosen.count):
+            future = producer.send(chosen.topic, key=order["customer"], value=order)
+            future.add_callback(note_stored).add_errback(note_lost, order)
+        producer.flush()
+
+    print(f"{stored} orders stored in {chosen.topic}")
+    if lost:
+        sys.exit("\n".join(lost))
+
+
+if __name__ == "__main__":
+    main()
