@@ -102,7 +102,7 @@ class GroupCoordinator:
         if found is None:
             raise LogServerError(ErrorCode.coordinator_not_available, f"the topic {CONSUMER_OFFSETS} is not there yet")
         await found.loaded()
-        if not found.shard.has(group_id):
+        if not found.machine.has(group_id):
             self._check_growth()
         return found
 
@@ -121,7 +121,7 @@ class GroupCoordinator:
     def _loaded_shards(self) -> Iterable[GroupShard]:
         for runtime in self._shards:
             try:
-                yield runtime.shard
+                yield runtime.machine
             except LogServerError:
                 # It counts when it is here.
                 continue

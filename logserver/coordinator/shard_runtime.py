@@ -1,46 +1,25 @@
-"""Runs one shard: reads it from its partition, writes its decisions there, and answers once they are committed.
-
-A decision is appended first and applied then, so the state is never ahead of the log; and whatever is answered,
-refusals included, is answered when everything that it was decided on is durable. When the partition is resigned or
-lost, the state is dropped; leading it anew reads it again.
-"""
+"""Runs the groups of one partition of `__consumer_offsets`: as every machine, and with members that wait for others."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from logserver_records.codec import build_batch
-from logserver_segments.logs import get_logger
 from logserver_segments.seams import Clock, Workers
 
 from logserver.broker.partition import Partition
 from logserver.coordinator.assignment import AssignmentTask
 from logserver.coordinator.classic_requests import Later, Reply
 from logserver.coordinator.decision import Decision, Entry, Wake
-from logserver.coordinator.formats import ConsumerGroupMemberMetadataKey, encode_key, encode_value
-from logserver.coordinator.loading import load
+from logserver.coordinator.formats import ConsumerGroupMemberMetadataKey, decode, encode_key, encode_value
+from logserver.coordinator.loading import replay
+from logserver.coordinator.runtime import DECISIONS_AT_A_TIME, MachineRuntime
 from logserver.coordinator.shard import GroupShard
 from logserver.coordinator.turns import Turns
 from logserver.coordinator.waiters import Answer, Waiters, answer
-from logserver.errors import ErrorCode, LogServerError
-
-_log = get_logger("logserver.coordinator")
+from logserver.errors import LogServerError
 
 T = TypeVar("T")
-
-_DECISIONS_AT_A_TIME: Final = 50
-"""Carried out between two turns of the event loop when many are due at once."""
-
-_AGAIN_S: Final = 5.0
-"""When to read a shard again that a fault has ended."""
-
-_CLOCK_SET_MS: Final = 500
-"""From this difference on the clock was set, rather than looked at twice."""
-
-_READ_AGAIN_S: Final = 30.0
-"""When to read a shard again that the disk did not give."""
-
-_NONE: Final = -1
 
 Watcher = Callable[[], None]
 """Told that a member has to look at its assignment again, or that the shard is not here any more."""
@@ -54,8 +33,8 @@ class Prepares(Protocol):
         ...
 
 
-class ShardRuntime:
-    """One shard on its partition.
+class ShardRuntime(MachineRuntime[GroupShard]):
+    """One shard of groups on its partition.
 
     Args:
         new_shard: makes an empty shard.
@@ -72,122 +51,44 @@ class ShardRuntime:
         workers: Workers,
         turns: Turns,
     ) -> None:
-        self.partition = partition
+        super().__init__(partition, "groups", clock, turns)
         self._new_shard = new_shard
         self._topics = topics
-        self._clock = clock
         self._workers = workers
-        self._turns = turns
-        self._shard: GroupShard | None = None
-        self._refusal = _not_here(partition, "it is not led by this node yet")
-        self._epoch = _NONE
-        self._last_offset = -1
         self._waiters = Waiters()
         self._watchers: dict[tuple[str, str], Watcher] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_ms = 0
-        # The time of day less the time since the machine started, which nobody sets.
-        self._set_ms = clock.now_ms() - clock.monotonic_ms()
-        # Of this leadership; those of earlier ones have been cancelled.
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._read = asyncio.Event()
-        self._read.set()
         # Topics have changed since the groups have begun to take that in.
         self._topics_changed = False
         self._takes_in_topics = False
 
-    # Leadership
+    # As a machine
 
-    def start(self) -> None:
-        """Follows the partition from here on, and reads it if it is led here."""
-        self.partition.add_waiter(self)
-        self.data_available(self.partition)
+    def _new_machine(self) -> GroupShard:
+        return self._new_shard()
 
-    def stop(self) -> None:
-        """Ends following the partition; everybody who waits is answered."""
-        self.partition.remove_waiter(self)
-        self._unload(_not_here(self.partition, "the server is stopping"))
+    async def _replay(self, machine: GroupShard) -> int:
+        return await replay(self.partition, "groups", decode, machine.apply)
 
-    def data_available(self, partition: Partition) -> None:
-        """Called when the partition is led, lost or resigned (and at every commit)."""
-        if partition.unavailable is not None:
-            if self._epoch != _NONE:
-                self._unload(_not_here(partition, partition.unavailable.message))
-        elif self._epoch != partition.leader_epoch:
-            self._begin()
-
-    def _begin(self) -> None:
-        """Begins to read the partition."""
-        self._unload(
-            LogServerError(ErrorCode.coordinator_load_in_progress, f"{self.partition} is being read; try again")
-        )
-        self._read.clear()
-        self._epoch = self.partition.leader_epoch
-        self._start(self._load())
-
-    async def _load(self) -> None:
-        started_ms = self._clock.monotonic_ms()
-        shard = self._new_shard()
-        self._last_offset = self.partition.log_end_offset - 1
-        try:
-            # What an earlier leadership has appended counts once it is durable.
-            await self._settled()
-            loaded = await load(shard, self.partition)
-        except LogServerError as error:
-            self._refusal = LogServerError(ErrorCode.coordinator_not_available, error.message)
-            _log.error("groups are not available", partition=str(self.partition), reason=error.message)
-            self._read.set()
-            if error.code is not ErrorCode.coordinator_not_available:
-                # Not what is stored is at fault, but the disk, and that may pass.
-                self._begin_after(_READ_AGAIN_S)
-            return
-        now_ms = self._now_ms()
-        shard.loaded(now_ms)
-        self._shard = shard
-        if loaded.records:
-            took_ms = round(self._clock.monotonic_ms() - started_ms)
-            _log.info(
-                "groups read",
-                partition=str(self.partition),
-                groups=len(shard.group_ids()),
-                records=loaded.records,
-                took_ms=took_ms,
-            )
-        self._read.set()
+    def _taken_up(self, machine: GroupShard) -> None:
         self.topics_changed()
-        self._set_timer()
 
-    def _unload(self, refusal: LogServerError) -> None:
-        self._refusal = refusal
-        self._shard = None
-        self._epoch = _NONE
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        tasks, self._tasks = self._tasks, set()
-        for task in tasks:
-            task.cancel()
+    def _given_up(self, refusal: LogServerError) -> None:
         self._topics_changed = self._takes_in_topics = False
-        self._read.set()
         self._waiters.fail(refusal)
         # They stay: when the shard is back, there is more to tell.
         self._wake(iter(tuple(self._watchers.values())))
 
-    async def loaded(self) -> None:
-        """Returns when the shard has been read, or can't be."""
-        while not self._read.is_set():
-            await self._read.wait()
+    def _carry_out(self, machine: GroupShard, outcome: Decision[None] | AssignmentTask, now_ms: int) -> None:
+        if isinstance(outcome, AssignmentTask):
+            self._start(self._assign(machine, outcome))
+        else:
+            self._write(machine, outcome, now_ms)
 
-    @property
-    def shard(self) -> GroupShard:
-        """The state, for looking only.
-
-        Raises:
-            LogServerError: COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE.
-        """
-        if self._shard is None:
-            raise self._refusal
-        return self._shard
+    async def _assign(self, shard: GroupShard, task: AssignmentTask) -> None:
+        targets = await self._workers.run(task.run)
+        if self._machine is shard:
+            # Written in the same step: nobody decides on anything in between.
+            await self._carry_out_all(shard, (shard.assigned(task, targets, self._now_ms()),))
 
     # Requests
 
@@ -202,7 +103,7 @@ class ShardRuntime:
             LogServerError: the refusal of `decide`, durable as well; or the shard is not here, or can't be written.
         """
         await self._turns.take(group_id)
-        shard = self.shard
+        shard = self.machine
         now_ms = self._now_ms()
         try:
             decision = decide(shard, now_ms)
@@ -218,7 +119,7 @@ class ShardRuntime:
     async def decide_later(self, group_id: str, decide: Callable[[GroupShard, int], Decision[T | Later]]) -> T | Answer:
         """As `decide`, for a request whose answer may come with a later decision."""
         await self._turns.take(group_id)
-        shard = self.shard
+        shard = self.machine
         now_ms = self._now_ms()
         waiting = None
         try:
@@ -240,24 +141,6 @@ class ShardRuntime:
         assert not isinstance(decision.answer, Later)
         return decision.answer
 
-    async def look(self, look: Callable[[GroupShard], T]) -> T:
-        """Returns what somebody reads from the shard, once all of that is durable.
-
-        Args:
-            look: what it returns must not change any more.
-
-        Raises:
-            LogServerError: the refusal of `look`, or the shard is not here.
-        """
-        shard = self.shard
-        try:
-            found = look(shard)
-        except LogServerError:
-            await self._settled()
-            raise
-        await self._settled()
-        return found
-
     def _write(self, shard: GroupShard, decision: Decision[object], now_ms: int) -> None:
         """Appends a decision's entries and applies them.
 
@@ -268,23 +151,18 @@ class ShardRuntime:
         if not entries:
             self._reply(decision.replies)
             return
-        batch = build_batch(_records(entries, now_ms))
-        try:
-            self._last_offset = self.partition.append_own(batch).last_offset
-        except LogServerError as error:
-            refusal = LogServerError(
-                ErrorCode.coordinator_not_available, f"{self.partition} can't be written: {error.message}"
-            )
-            # Nobody else would tell those who have waited for it.
-            answer(self._waiters.take(decision.replies), refusal)
-            raise refusal from error
-        try:
+
+        def apply() -> None:
             for key, value in entries:
                 shard.apply(key, value, now_ms)
             shard.follow_up(entries, now_ms)
-        except BaseException:
-            # A mistake of ours has left the state half changed: the log knows better.
-            self._fail()
+
+        batch = build_batch(_records(entries, now_ms))
+        try:
+            self._append(lambda: self.partition.append_own(batch), apply)
+        except LogServerError as error:
+            # Nobody else would tell those who have waited for it.
+            answer(self._waiters.take(decision.replies), error)
             raise
         self._reply(decision.replies)
         if decision.wake is not Wake.NOBODY:
@@ -299,62 +177,17 @@ class ShardRuntime:
 
     def _reply(self, replies: Sequence[Reply]) -> None:
         """Answers requests that have waited, once everything is durable."""
-        if not replies:
-            return
-        answers = self._waiters.take(replies)
-
-        def committed(error: LogServerError | None) -> None:
-            answer(answers, None if error is None else _not_here(self.partition, error.message))
-
-        if self._last_offset < self.partition.high_watermark:
-            committed(None)
-        else:
-            self.partition.when_committed(self._last_offset, committed)
+        if replies:
+            answers = self._waiters.take(replies)
+            self._when_settled(lambda error: answer(answers, error))
 
     def _wake(self, watchers: Iterator[Watcher]) -> None:
         """Tells watchers, a few in each turn of the event loop: each of them will decide on something."""
         for number, watcher in enumerate(watchers, 1):
             watcher()
-            if number == _DECISIONS_AT_A_TIME:
+            if number == DECISIONS_AT_A_TIME:
                 asyncio.get_running_loop().call_soon(self._wake, watchers)
                 return
-
-    def _fail(self) -> None:
-        """Ends the shard, which is no longer what its log says, and reads it again after a while."""
-        self._unload(
-            LogServerError(
-                ErrorCode.coordinator_not_available,
-                f"the groups of {self.partition} have failed and are read again soon; the server's log says more",
-            )
-        )
-        # So that nothing but time begins it.
-        self._epoch = self.partition.leader_epoch
-        self._begin_after(_AGAIN_S)
-
-    def _begin_after(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._begin)
-
-    async def _settled(self) -> None:
-        """Returns when everything that has been written is durable.
-
-        Raises:
-            LogServerError: it will not be.
-        """
-        partition = self.partition
-        if self._last_offset < partition.high_watermark:
-            return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def committed(error: LogServerError | None) -> None:
-            if done.done():
-                return
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(_not_here(partition, error.message))
-
-        partition.when_committed(self._last_offset, committed)
-        await done
 
     # Members that wait
 
@@ -367,85 +200,22 @@ class ShardRuntime:
         if self._watchers.get((group_id, member_id)) == watcher:
             del self._watchers[group_id, member_id]
 
-    # Time and topics
-
-    def _now_ms(self) -> int:
-        """Returns the time; sessions and the like do not end because somebody has set the clock."""
-        now_ms = self._clock.now_ms()
-        set_ms = now_ms - self._clock.monotonic_ms()
-        if abs(set_ms - self._set_ms) >= _CLOCK_SET_MS:
-            if self._shard is not None:
-                self._shard.timers.shift(round(set_ms - self._set_ms))
-            self._set_ms = set_ms
-        return now_ms
+    # Topics
 
     def topics_changed(self) -> None:
         """Takes in that topics came, went or grew."""
-        self._topics_changed = self._shard is not None
+        self._topics_changed = self._machine is not None
         if self._topics_changed and not self._takes_in_topics:
             self._takes_in_topics = True
             self._start(self._take_in_topics())
 
     async def _take_in_topics(self) -> None:
-        while self._shard is not None and self._topics_changed:
+        while self._machine is not None and self._topics_changed:
             self._topics_changed = False
-            shard = self._shard
+            shard = self._machine
             await self._topics.prepare(_patterns(shard))
             await self._carry_out_all(shard, shard.topics_changed(self._now_ms()))
         self._takes_in_topics = False
-
-    def _set_timer(self) -> None:
-        shard = self._shard
-        next_ms = shard.timers.next_ms if shard is not None else None
-        if next_ms is None or (self._timer is not None and self._timer_ms <= next_ms):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_ms = next_ms
-        delay_s = max(next_ms - self._now_ms(), 0) / 1000
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._time)
-
-    def _time(self) -> None:
-        self._timer = None
-        if self._shard is not None:
-            self._start(self._expire(self._shard))
-
-    async def _expire(self, shard: GroupShard) -> None:
-        await self._carry_out_all(shard, shard.expire(self._now_ms()))
-
-    async def _carry_out_all(self, shard: GroupShard, outcomes: Iterable[Decision[None] | AssignmentTask]) -> None:
-        """Writes what nobody has asked for; what can't be written now is tried again when its time comes anew."""
-        try:
-            for number, outcome in enumerate(outcomes, 1):
-                if self._shard is not shard:
-                    return
-                if isinstance(outcome, AssignmentTask):
-                    self._start(self._assign(shard, outcome))
-                else:
-                    self._write(shard, outcome, self._now_ms())
-                if number % _DECISIONS_AT_A_TIME == 0:
-                    await asyncio.sleep(0)
-        except LogServerError as error:
-            _log.warning("groups wait", partition=str(self.partition), reason=error.message)
-        self._set_timer()
-
-    async def _assign(self, shard: GroupShard, task: AssignmentTask) -> None:
-        targets = await self._workers.run(task.run)
-        if self._shard is shard:
-            # Written in the same step: nobody decides on anything in between.
-            await self._carry_out_all(shard, (shard.assigned(task, targets, self._now_ms()),))
-
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a shard of groups has failed", partition=str(self.partition), exc_info=error)
-            if task in self._tasks:
-                self._fail()
-        self._tasks.discard(task)
 
 
 def _patterns(shard: GroupShard) -> Collection[str]:
@@ -455,7 +225,3 @@ def _patterns(shard: GroupShard) -> Collection[str]:
 
 def _records(entries: Iterable[Entry], now_ms: int) -> Iterable[tuple[int, bytes, bytes | None, tuple[()]]]:
     return ((now_ms, encode_key(key), None if value is None else encode_value(value), ()) for key, value in entries)
-
-
-def _not_here(partition: Partition, reason: str) -> LogServerError:
-    return LogServerError(ErrorCode.not_coordinator, f"the groups of {partition} are not here: {reason}")

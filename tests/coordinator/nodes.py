@@ -102,7 +102,7 @@ class GroupsNode:
     def check(self) -> None:
         """Asserts what always holds of all groups."""
         for runtime in self.shards():
-            for group in runtime.shard.groups.values():
+            for group in runtime.machine.groups.values():
                 group.check()
 
     # Members

@@ -202,7 +202,7 @@ async def test_topics_that_a_pattern_matches_come_and_go(node: GroupsNode) -> No
         await told.wait()
         answer = await node.heartbeat("m", answer.member_epoch, owned=frozenset())
         assert answer.assigned is not None and len(answer.assigned) == count
-    assert node.shard("g").shard.groups["g"].patterns == {"logs-.*": ("logs-2",)}
+    assert node.shard("g").machine.groups["g"].patterns == {"logs-.*": ("logs-2",)}
 
 
 async def test_offsets_of_deleted_topics_are_forgotten(node: GroupsNode) -> None:
@@ -297,7 +297,7 @@ async def test_a_member_that_never_gives_up_a_partition_is_given_up(node: Groups
     assert answer.assigned == {}
     epoch = (await node.heartbeat("m", 1)).member_epoch
     # It is alive, and says that it still has everything.
-    owned = frozenset(node.shard("g").shard.groups["g"].owners)
+    owned = frozenset(node.shard("g").machine.groups["g"].owners)
     for _ in range(4):
         node.pass_time(1_000)
         await turns()

@@ -98,7 +98,7 @@ async def test_a_crowd_joins(tmp_path: Path, size: int) -> None:
     assert commits > 1
     with refuses(ErrorCode.group_max_size_reached, f"group.consumer.max.size={size}"):
         await node.join("one more", "crowd")
-    group = node.shard("crowd").shard.groups["crowd"]
+    group = node.shard("crowd").machine.groups["crowd"]
     assert len(group.members) == size
     while group.state != "stable":
         # Time stands still but for this.

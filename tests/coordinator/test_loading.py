@@ -161,7 +161,7 @@ async def test_reading_gives_others_their_turns(one: GroupsNode, monkeypatch: py
     turn = 0
     one.resign(one.partition("g"))
     one.lead(one.partition("g"))
-    while one.shard("g")._shard is None:
+    while one.shard("g")._machine is None:
         turn += 1
         await turns(1)
     assert len(reads) >= 4 and len(set(reads)) == len(reads), reads
@@ -184,7 +184,7 @@ async def test_a_read_that_brings_nothing_ends_the_reading(one: GroupsNode, monk
 
 async def test_a_pattern_that_this_server_can_not_read_goes_on_meaning_what_it_did(one: GroupsNode) -> None:
     await one.join("m", "g", topics=(), pattern="t")
-    group = one.shard("g").shard.groups["g"]
+    group = one.shard("g").machine.groups["g"]
     # As a log of Apache Kafka may have it.
     bad = "(?=t)t"
     group.patterns[bad] = group.patterns.pop("t")

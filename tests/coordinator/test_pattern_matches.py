@@ -159,4 +159,4 @@ async def test_a_coordinator_matches_only_new_names_and_elsewhere(one: GroupsNod
     await one.stop()
     await one.start()
     await one.groups.loaded()
-    assert one.shard("g").shard.groups["g"].patterns == {"t.*": ("t", "t2")}
+    assert one.shard("g").machine.groups["g"].patterns == {"t.*": ("t", "t2")}

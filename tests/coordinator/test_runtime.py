@@ -96,7 +96,7 @@ async def test_reading_waits_for_what_an_earlier_leadership_has_appended(held: G
     await turns()
     assert not asked.done()
     with refuses(ErrorCode.coordinator_load_in_progress, "is being read"):
-        _ = held.shard("g").shard
+        _ = held.shard("g").machine
     held.committer.commit()
     assert await asked == 2
 
@@ -203,7 +203,7 @@ async def test_stopping_answers_everybody(held: GroupsNode) -> None:
 async def test_a_mistake_of_ours_has_the_shard_read_again(one: GroupsNode, monkeypatch: pytest.MonkeyPatch) -> None:
     await one.commit(1)
     runtime = one.shard("g")
-    shard = runtime.shard
+    shard = runtime.machine
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a mistake")
@@ -219,7 +219,7 @@ async def test_a_mistake_of_ours_has_the_shard_read_again(one: GroupsNode, monke
     assert runtime._timer is not None
     runtime._timer._run()
     assert await one.committed() == 2
-    assert runtime.shard is not shard
+    assert runtime.machine is not shard
 
 
 async def test_a_mistake_in_what_time_brings_has_the_shard_read_again(
@@ -227,7 +227,7 @@ async def test_a_mistake_in_what_time_brings_has_the_shard_read_again(
 ) -> None:
     await one.join("m", "g")
     runtime = one.shard("g")
-    shard = runtime.shard
+    shard = runtime.machine
 
     def broken(now_ms: int) -> Iterator[None]:
         yield from ()
@@ -268,7 +268,7 @@ async def test_an_assignment_made_elsewhere_knows_who_has_left_meanwhile(
     made.set_result(held.result)
     await asyncio.ensure_future(one.leave("n", "g"))
     await turns()
-    group = runtime.shard.groups["g"]
+    group = runtime.machine.groups["g"]
     assert group.members.keys() == {"m"}
     assert group.targets.keys() == {"m"}
     group.check()
