@@ -265,7 +265,7 @@ class Connection:
                 if not call.is_done:
                     call.cancel = cancel
                 return
-            request = read_request(api.key, version, message)
+            request = read_request(api.key, version, message, self._client.services.settings.request_max_elements)
         except UnknownApi as error:
             self._refuse_api(error, end - begin)
             return

@@ -25,13 +25,16 @@ class FetchRequest(NamedTuple):
     forgotten: list[PartitionKey]
 
 
-def read_fetch(data: memoryview, version: int) -> FetchRequest:
+def read_fetch(data: memoryview, version: int, most_elements: int) -> FetchRequest:
     """Reads a request.
+
+    Args:
+        most_elements: see `codec.read_request`.
 
     Raises:
         MalformedMessage: the bytes are not one.
     """
-    request = read_request(_KEY, version, data)
+    request = read_request(_KEY, version, data, most_elements)
     has_ids = version >= _TOPIC_IDS
     partitions: dict[PartitionKey, FetchPartition] = {}
     for topic in request.topics:

@@ -4,7 +4,7 @@ from struct import Struct as Packed
 from typing import Final, NamedTuple
 
 from logserver.kafka_api.codec import MalformedMessage
-from logserver.kafka_api.codec.reading import read_tags
+from logserver.kafka_api.codec.reading import Budget, read_tags
 from logserver.kafka_api.routes import Route, route
 
 SIZE: Final = Packed(">i")
@@ -12,6 +12,8 @@ _HEADER: Final = Packed(">hhih")
 _TLS: Final = (b"\x16\x03", b"\x80\x2e")
 _VERBS: Final = (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC", b"PRI ")
 _SHOWN: Final = 16
+_MOST_TAGS: Final = 100
+"""Tagged fields that a header may have; Kafka knows of none."""
 
 
 class RequestHeader(NamedTuple):
@@ -68,7 +70,7 @@ def read_header(data: bytearray, position: int, end: int) -> RequestHeader:
             position += 1
         else:
             with memoryview(data) as view:
-                position = read_tags(view, position, end, {}, {})
+                position = read_tags(view, position, end, {}, {}, Budget(_MOST_TAGS))
     return RequestHeader(found, version, correlation_id, client_id, position)
 
 

@@ -6,7 +6,7 @@ from struct import error as TooShort
 from typing import Final, NamedTuple
 
 from logserver.kafka_api.codec import MalformedMessage
-from logserver.kafka_api.codec.reading import read_tags, read_varint
+from logserver.kafka_api.codec.reading import MOST_TEXT_BYTES, Budget, read_tags, read_varint
 
 _FLEXIBLE: Final = 9
 _TOPIC_IDS: Final = 13
@@ -34,29 +34,32 @@ class ProduceRequest(NamedTuple):
     partitions: list[ProducePartition]
 
 
-def read_produce(data: memoryview, version: int) -> ProduceRequest:
+def read_produce(data: memoryview, version: int, most_elements: int) -> ProduceRequest:
     """Reads a request of any version from 3 on. Bytes behind it are ignored, as in every request.
+
+    Args:
+        most_elements: see `codec.read_request`.
 
     Raises:
         MalformedMessage: the bytes are not one such request.
     """
     try:
-        return (_flexible if version >= _FLEXIBLE else _plain)(data, version)
+        return (_flexible if version >= _FLEXIBLE else _plain)(data, version, Budget(most_elements))
     except (TooShort, UnicodeDecodeError) as error:
         raise MalformedMessage(f"Produce: {error}") from None
 
 
-def _plain(data: memoryview, version: int) -> ProduceRequest:
+def _plain(data: memoryview, version: int, budget: Budget) -> ProduceRequest:
     transactional_id, position = _string(data, 0)
     acks, timeout_ms = _ACKS_AND_TIMEOUT.unpack_from(data, position)
     position += _ACKS_AND_TIMEOUT.size
     partitions: list[ProducePartition] = []
-    topics, position = _count(data, position)
+    topics, position = _count(data, position, budget)
     for _ in range(topics):
         topic, position = _string(data, position)
         if topic is None:
             raise MalformedMessage("a topic's name is null")
-        count, position = _count(data, position)
+        count, position = _count(data, position, budget)
         for _ in range(count):
             number, length = _PARTITION.unpack_from(data, position)
             position += _PARTITION.size
@@ -65,13 +68,13 @@ def _plain(data: memoryview, version: int) -> ProduceRequest:
     return ProduceRequest(transactional_id, acks, timeout_ms, partitions)
 
 
-def _flexible(data: memoryview, version: int) -> ProduceRequest:
+def _flexible(data: memoryview, version: int, budget: Budget) -> ProduceRequest:
     end = len(data)
     transactional_id, position = _compact_string(data, 0, end)
     acks, timeout_ms = _ACKS_AND_TIMEOUT.unpack_from(data, position)
     topics, position = read_varint(data, position + _ACKS_AND_TIMEOUT.size, end)
     partitions: list[ProducePartition] = []
-    for _ in range(_checked(topics - 1, end - position)):
+    for _ in range(_checked(topics - 1, end - position, budget)):
         topic_id = None
         topic = ""
         if version >= _TOPIC_IDS:
@@ -83,7 +86,7 @@ def _flexible(data: memoryview, version: int) -> ProduceRequest:
                 raise MalformedMessage("a topic's name is null")
             topic = name
         count, position = read_varint(data, position, end)
-        for _ in range(_checked(count - 1, end - position)):
+        for _ in range(_checked(count - 1, end - position, budget)):
             (number,) = _INT32.unpack_from(data, position)
             length, position = read_varint(data, position + 4, end)
             # Of null as well as of none.
@@ -91,20 +94,21 @@ def _flexible(data: memoryview, version: int) -> ProduceRequest:
             if behind > end:
                 raise MalformedMessage(f"{length - 1} bytes are claimed, {end - position} are left")
             partitions.append(ProducePartition(topic, topic_id, number, data[position:behind]))
-            position = _skip_tags(data, behind, end)
-        position = _skip_tags(data, position, end)
-    _skip_tags(data, position, end)
+            position = _skip_tags(data, behind, end, budget)
+        position = _skip_tags(data, position, end, budget)
+    _skip_tags(data, position, end, budget)
     return ProduceRequest(transactional_id, acks, timeout_ms, partitions)
 
 
-def _count(data: memoryview, position: int) -> tuple[int, int]:
+def _count(data: memoryview, position: int, budget: Budget) -> tuple[int, int]:
     count = _INT32.unpack_from(data, position)[0]
-    return _checked(count, len(data) - position), position + 4
+    return _checked(count, len(data) - position, budget), position + 4
 
 
-def _checked(count: int, left: int) -> int:
+def _checked(count: int, left: int, budget: Budget) -> int:
     if not 0 <= count <= left:
         raise MalformedMessage(f"{count} elements are claimed, {left} bytes are left")
+    budget.take(count)
     return count
 
 
@@ -130,10 +134,12 @@ def _compact_string(data: memoryview, position: int, end: int) -> tuple[str | No
     behind = position + length - 1
     if behind > end:
         raise MalformedMessage(f"{length - 1} bytes are claimed, {end - position} are left")
+    if length - 1 > MOST_TEXT_BYTES:
+        raise MalformedMessage(f"text of {length - 1} bytes, there may be {MOST_TEXT_BYTES} at most")
     return str(data[position:behind], "utf-8"), behind
 
 
-def _skip_tags(data: memoryview, position: int, end: int) -> int:
+def _skip_tags(data: memoryview, position: int, end: int, budget: Budget) -> int:
     if position < end and not data[position]:
         return position + 1
-    return read_tags(data, position, end, {}, {})
+    return read_tags(data, position, end, {}, {}, budget)

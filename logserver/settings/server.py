@@ -122,6 +122,16 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     socket_request_max_bytes: Annotated[
         int, About("Largest request of a Kafka client, in bytes.", minimum=1024, maximum=INT32_MAX)
     ] = 104_857_600
+    request_max_elements: Annotated[
+        int,
+        About(
+            "Most topics, partitions, groups and other elements of lists in one request of a Kafka client, all "
+            "together; each takes up to a kilobyte of memory while the request is served.",
+            minimum=1_000,
+            maximum=INT32_MAX,
+            ours=True,
+        ),
+    ] = 250_000
     connection_max_inflight_bytes: Annotated[
         int,
         About(

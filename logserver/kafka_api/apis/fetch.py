@@ -195,7 +195,8 @@ def _is_news(session: FetchSession, result: FetchedPartition) -> bool:
 
 
 def _handle(call: Call, body: memoryview, answer: Answer) -> Cancel | None:
-    return _Fetch(call, read_fetch(body, call.version), answer).begin()
+    request = read_fetch(body, call.version, call.services.settings.request_max_elements)
+    return _Fetch(call, request, answer).begin()
 
 
 API: Final = Api(1, "Fetch", 4, 18, raw=_handle)

@@ -109,7 +109,7 @@ class _Production:
 
 def _handle(call: Call, body: memoryview, answer: Answer) -> None:
     version = call.version
-    request = read_produce(body, version)
+    request = read_produce(body, version, call.services.settings.request_max_elements)
     results: list[_Result] = []
     refusal = _refusal(request)
     broker = call.services.broker

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from logserver.kafka_api.codec.errors import MalformedMessage
-from logserver.kafka_api.codec.reading import Reader, struct_reader
+from logserver.kafka_api.codec.reading import Budget, Reader, struct_reader
 from logserver.kafka_api.codec.schema import StructSchema, message_schema
 from logserver.kafka_api.codec.schema import header_is_flexible as _header_is_flexible
 from logserver.kafka_api.codec.schema import versions as versions_of
@@ -33,14 +33,17 @@ def response_header_is_flexible(api_key: int, version: int) -> bool:
     return _header_is_flexible(api_key, version, "response")
 
 
-def read_request(api_key: int, version: int, data: memoryview) -> Struct:
+def read_request(api_key: int, version: int, data: memoryview, most_elements: int) -> Struct:
     """Reads a request behind its header. Bytes behind the request are ignored, as Kafka does: librdkafka 2 sends three
     where it asks for the metadata of all topics.
+
+    Args:
+        most_elements: how many elements all its arrays may have together (request.max.elements).
 
     Raises:
         MalformedMessage: the bytes do not begin with such a request.
     """
-    message: Struct = _reader(api_key, version, "request")(data, 0, len(data))[0]
+    message: Struct = _reader(api_key, version, "request")(data, 0, len(data), Budget(most_elements))[0]
     return message
 
 
@@ -50,7 +53,8 @@ def read_response(api_key: int, version: int, data: memoryview) -> Struct:
     Raises:
         MalformedMessage: the bytes are not one such response.
     """
-    found, position = _reader(api_key, version, "response")(data, 0, len(data))
+    # An answer is as large as the server that was asked makes it.
+    found, position = _reader(api_key, version, "response")(data, 0, len(data), Budget(len(data)))
     if position != len(data):
         raise MalformedMessage(f"{len(data) - position} bytes are left behind the message")
     message: Struct = found

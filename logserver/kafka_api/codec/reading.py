@@ -1,8 +1,9 @@
 """Readers of messages, made once for each schema.
 
-A reader takes the bytes, a position and the end, and returns the value and the position behind it. Nothing is believed:
-every length and count is checked against the bytes that are left before anything is made of it, so what a message takes
-in memory is in proportion to its own size.
+A reader takes the bytes, a position, the end and the budget, and returns the value and the position behind it. Nothing
+is believed: every length and count is checked against the bytes that are left, and counts against the budget, before
+anything is made of it. The smallest struct has two bytes on the wire and some 300 in memory, so the bytes alone are no
+bound: a request of 100 MB would take 13 GB, and hold up all others for a minute and a half.
 """
 
 from base64 import urlsafe_b64encode
@@ -14,7 +15,33 @@ from logserver.kafka_api.codec.errors import MalformedMessage
 from logserver.kafka_api.codec.schema import FieldSchema, StructSchema
 from logserver.kafka_api.codec.struct import Struct
 
-Reader = Callable[[memoryview, int, int], tuple[Any, int]]
+
+class Budget:
+    """How many elements a message may still have, in all its arrays together; a tagged field counts as one.
+
+    Text beyond ASCII counts besides, because each of its characters takes up to four bytes in memory.
+    """
+
+    __slots__ = ("_left", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._left = self._most = most
+
+    def take(self, count: int) -> None:
+        """Takes elements off, before they are made.
+
+        Raises:
+            MalformedMessage: the message has too many.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise MalformedMessage(
+                f"it has more than request.max.elements={self._most} elements; send several requests, or raise the "
+                "setting"
+            )
+
+
+Reader = Callable[[memoryview, int, int, Budget], tuple[Any, int]]
 Absent = Callable[[str, str], Any]
 """Returns the default of a field that a version does not have, by the path of its struct and its name."""
 
@@ -30,6 +57,10 @@ _FIXED: Final = {
     "float64": Packed(">d"),
 }
 _MOST_VARINT_BITS: Final = 28
+MOST_TEXT_BYTES: Final = 0x7FFF
+"""As in Kafka, whose strings once had lengths of 16 bits, for all versions."""
+_WIDE_CHARACTERS: Final = 64
+"""So many characters of text beyond ASCII take as much memory as an element."""
 
 
 def read_varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
@@ -60,7 +91,7 @@ def _fixed(kind: str) -> Reader:
     packed = _FIXED[kind]
     size, unpack = packed.size, packed.unpack_from
 
-    def read(data: memoryview, position: int, end: int) -> tuple[Any, int]:
+    def read(data: memoryview, position: int, end: int, budget: Budget) -> tuple[Any, int]:
         behind = position + size
         if behind > end:
             raise MalformedMessage(f"the message ends inside of an {kind}")
@@ -69,7 +100,7 @@ def _fixed(kind: str) -> Reader:
     return read
 
 
-def _uuid(data: memoryview, position: int, end: int) -> tuple[str, int]:
+def _uuid(data: memoryview, position: int, end: int, budget: Budget) -> tuple[str, int]:
     behind = position + 16
     if behind > end:
         raise MalformedMessage("the message ends inside of a uuid")
@@ -80,7 +111,7 @@ def _length(is_flexible: bool, short: bool) -> Reader:
     """Returns a reader of lengths and counts; -1 stands for null."""
     if is_flexible:
 
-        def read_compact(data: memoryview, position: int, end: int) -> tuple[int, int]:
+        def read_compact(data: memoryview, position: int, end: int, budget: Budget) -> tuple[int, int]:
             if position < end and (byte := data[position]) < 0x80:
                 return byte - 1, position + 1
             value, position = read_varint(data, position, end)
@@ -95,8 +126,8 @@ def _sized(field: FieldSchema, is_flexible: bool) -> Reader:
     read_length = _length(is_flexible, field.kind == "string")
     name, is_nullable, is_text = field.name, field.is_nullable and not field.is_array, field.kind == "string"
 
-    def read(data: memoryview, position: int, end: int) -> tuple[Any, int]:
-        length, position = read_length(data, position, end)
+    def read(data: memoryview, position: int, end: int, budget: Budget) -> tuple[Any, int]:
+        length, position = read_length(data, position, end, budget)
         if length < 0:
             if length == -1 and is_nullable:
                 return None, position
@@ -106,10 +137,15 @@ def _sized(field: FieldSchema, is_flexible: bool) -> Reader:
             raise MalformedMessage(f"{name} claims {length} bytes, {end - position} are left")
         if not is_text:
             return bytes(data[position:behind]), behind
+        if length > MOST_TEXT_BYTES:
+            raise MalformedMessage(f"{name} has {length} bytes, text has {MOST_TEXT_BYTES} at most")
         try:
-            return str(data[position:behind], "utf-8"), behind
+            text = str(data[position:behind], "utf-8")
         except UnicodeDecodeError:
             raise MalformedMessage(f"{name} is not UTF-8") from None
+        if not text.isascii():
+            budget.take(len(text) // _WIDE_CHARACTERS)
+        return text, behind
 
     return read
 
@@ -148,17 +184,18 @@ def _array(field: FieldSchema, is_flexible: bool, absent: Absent, path: str) -> 
     least = _least_bytes(field, is_flexible)
     name, is_nullable = field.name, field.is_nullable
 
-    def read(data: memoryview, position: int, end: int) -> tuple[Any, int]:
-        count, position = read_count(data, position, end)
+    def read(data: memoryview, position: int, end: int, budget: Budget) -> tuple[Any, int]:
+        count, position = read_count(data, position, end, budget)
         if count < 0:
             if count == -1 and is_nullable:
                 return None, position
             raise MalformedMessage(f"{name} has {count} elements")
         if count * least > end - position:
             raise MalformedMessage(f"{name} claims {count} elements, {end - position} bytes are left")
+        budget.take(count)
         found = []
         for _ in range(count):
-            value, position = read_one(data, position, end)
+            value, position = read_one(data, position, end, budget)
             found.append(value)
         return found, position
 
@@ -168,10 +205,10 @@ def _array(field: FieldSchema, is_flexible: bool, absent: Absent, path: str) -> 
 def _nullable_struct(name: str, read_struct: Reader) -> Reader:
     read_marker = _fixed("int8")
 
-    def read(data: memoryview, position: int, end: int) -> tuple[Any, int]:
-        marker, position = read_marker(data, position, end)
+    def read(data: memoryview, position: int, end: int, budget: Budget) -> tuple[Any, int]:
+        marker, position = read_marker(data, position, end, budget)
         if marker == 1:
-            return read_struct(data, position, end)
+            return read_struct(data, position, end, budget)
         if marker == -1:
             return None, position
         raise MalformedMessage(f"{name} is neither there nor null: {marker}")
@@ -207,22 +244,27 @@ def struct_reader(schema: StructSchema, absent: Absent, path: str) -> Reader:
     def absent_here(name: str) -> Any:
         return absent(path, name)
 
-    def read(data: memoryview, position: int, end: int) -> tuple[Struct, int]:
+    def read(data: memoryview, position: int, end: int, budget: Budget) -> tuple[Struct, int]:
         values: dict[str, Any] = dict(defaults)
         for name, read_field in plain:
-            values[name], position = read_field(data, position, end)
+            values[name], position = read_field(data, position, end, budget)
         if is_flexible:
             if position < end and not data[position]:
                 position += 1
             else:
-                position = read_tags(data, position, end, tagged, values)
+                position = read_tags(data, position, end, tagged, values, budget)
         return Struct(values, absent_here), position
 
     return read
 
 
 def read_tags(
-    data: memoryview, position: int, end: int, tagged: dict[int, tuple[str, Reader]], values: dict[str, Any]
+    data: memoryview,
+    position: int,
+    end: int,
+    tagged: dict[int, tuple[str, Reader]],
+    values: dict[str, Any],
+    budget: Budget,
 ) -> int:
     """Reads tagged fields; unknown ones are passed by. Returns the position behind them.
 
@@ -232,6 +274,7 @@ def read_tags(
     count, position = read_varint(data, position, end)
     if count * 2 > end - position:
         raise MalformedMessage(f"{count} tagged fields are claimed, {end - position} bytes are left")
+    budget.take(count)
     before = -1
     for _ in range(count):
         tag, position = read_varint(data, position, end)
@@ -245,7 +288,7 @@ def read_tags(
         known = tagged.get(tag)
         if known is not None:
             name, read_field = known
-            values[name], after = read_field(data, position, behind)
+            values[name], after = read_field(data, position, behind, budget)
             if after != behind:
                 raise MalformedMessage(f"{name} takes {after - position} bytes of the {size} that it claims")
         position = behind
