@@ -57,6 +57,15 @@ def memory_of(pid: int) -> Memory:
     return Memory(found["RssAnon"], found["RssFile"])
 
 
+def kernel_memory() -> int:
+    """Returns the bytes that the kernel of the whole machine has in use for its own objects, sockets among them."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "Slab":
+            return int(value.split()[0]) * 1024
+    return 0
+
+
 @dataclass(slots=True)
 class Traffic:
     """Messages on the streams of one client, as encoded."""

@@ -19,6 +19,7 @@ SMALLEST = {
     "latency": ["--rounds=1", "--records=5"],
     "restarts": ["--quick", "--heartbeat-ms=100"],
     "groups": ["--rounds=1", "--seconds=0.05", "--groups=2", "--members=2", "--partitions=4", "--offsets=100"],
+    "connections": ["--connections=20", "--value-bytes=1024", "--idle-ms=200"],
 }
 
 
