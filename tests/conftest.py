@@ -1,8 +1,14 @@
-"""For all tests: hypothesis looks at the same examples every time; long proofs turn `derandomize` off themselves."""
+"""For all tests: hypothesis looks at the same examples every time; long proofs turn `derandomize` off themselves.
+
+The end of a run says which other clients the machine lacks.
+"""
 
 import signal
+from typing import Any
 
 from hypothesis import settings
+
+from .other_clients.missing import sentences
 
 settings.register_profile("same", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.load_profile("same")
@@ -10,3 +16,11 @@ settings.load_profile("same")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background by a shell, which has children ignore it; tests send it to theirs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    said = list(sentences(terminalreporter.stats.get("skipped", [])))
+    if said:
+        terminalreporter.section("left out")
+        for sentence in said:
+            terminalreporter.write_line(sentence)

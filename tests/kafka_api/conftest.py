@@ -1,4 +1,4 @@
-"""A server of the Kafka door, and a raw client of it."""
+"""A server of the Kafka door, a raw client of it, and Apache Kafka's tools against it."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,8 @@ import pytest
 
 from logserver.testing import LogServer
 
+from ..other_clients.kafka_tools import KafkaShell
+from .kafka_shell import Shell
 from .raw_client import RawClient
 
 
@@ -21,3 +23,16 @@ def client(server: LogServer) -> Iterator[RawClient]:
     """A connection to the test's server."""
     with RawClient(server.kafka) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaShell]:
+    """The process of Apache Kafka's tools."""
+    with KafkaShell() as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def shell(kafka: KafkaShell, server: LogServer) -> Shell:
+    """Runs Apache Kafka's tools against the test's server."""
+    return Shell(kafka, server.kafka)

@@ -7,39 +7,9 @@ import pytest
 
 from logserver.testing import LogServer
 
-from ..coordinator.formats.kafka_tools import KafkaTools, find
+from .kafka_shell import CONFIGS, TOPICS, Shell
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
-
-TOPICS = "org.apache.kafka.tools.TopicCommand"
-CONFIGS = "kafka.admin.ConfigCommand"
-
-
-@pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> KafkaTools:
-    """The tools, ConfigCommand among them."""
-    return find(tmp_path_factory.mktemp("tools"), "kafka_2.13")
-
-
-class Shell:
-    """Runs tools against one server."""
-
-    def __init__(self, tools: KafkaTools, server: str) -> None:
-        self._tools = tools
-        self._server = server
-
-    def __call__(self, program: str, *arguments: str, fails: bool = False) -> str:
-        """Returns what a tool prints; it has to succeed, or to fail."""
-        name = program if "." in program else f"org.apache.kafka.tools.{program}"
-        done = self._tools.run(name, "--bootstrap-server", self._server, *arguments)
-        assert bool(done.returncode) == fails, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-
-@pytest.fixture
-def shell(tools: KafkaTools, server: LogServer) -> Shell:
-    """Runs tools against the test's server."""
-    return Shell(tools, server.kafka)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_topics(shell: Shell) -> None:
@@ -108,7 +78,7 @@ def test_one_node(shell: Shell, server: LogServer, tmp_path: Path) -> None:
     shell("LeaderElectionCommand", "--election-type", "preferred", "--all-topic-partitions")
     plan = tmp_path / "plan.json"
     plan.write_text('{"version":1,"partitions":[{"topic":"t","partition":0,"replicas":[1]}]}')
-    command = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
+    command = "reassign.ReassignPartitionsCommand"
     options = ("--reassignment-json-file", str(plan))
     assert "Successfully started" in shell(command, "--execute", *options)
     assert "Reassignment of partition t-0 is completed" in shell(command, "--verify", *options)

@@ -18,9 +18,9 @@ from logserver_segments.machine import SystemClock, SystemRandom, ThreadWorkers
 
 from logserver.coordinator.formats import Key, Value, encode_key, encode_value
 
-from . import broker_vectors, class_vectors, kafka_tools
+from ...other_clients.kafka_tools import KafkaTools
+from . import broker_vectors, class_vectors
 from .dumped import expected, records_of
-from .kafka_tools import KafkaTools
 from .strategies import records
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
@@ -37,8 +37,8 @@ CODEC = re.compile(r"compresscodec: (\w+)")
 
 
 @pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> KafkaTools:
-    return kafka_tools.find(tmp_path_factory.mktemp("kafka_tools"))
+def tools() -> KafkaTools:
+    return KafkaTools()
 
 
 def write(folder: Path, topic: str, segment_bytes: int, fill: Callable[[Log], None]) -> Path:
