@@ -57,9 +57,11 @@ from logserver.coordinator.limits import GroupLimits
 from logserver.coordinator.member import AWAY, LEAVING
 from logserver.coordinator.membership import Membership, check_id
 from logserver.coordinator.offsets import Commits, CommittedOffsets, Keeping, Place, check_reader, expired
+from logserver.coordinator.pending_offsets import PendingOffsets
 from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer
 from logserver.coordinator.timers import TimerKey, Timers
 from logserver.coordinator.topics_view import TopicsView
+from logserver.coordinator.transactional_commits import commit_in_transaction
 from logserver.errors import ErrorCode, LogServerError
 
 _SESSION: Final = "session"
@@ -76,6 +78,7 @@ class GroupShard:
     def __init__(self, limits: GroupLimits, topics: TopicsView) -> None:
         self.groups: dict[str, ConsumerGroup] = {}
         self.offsets = CommittedOffsets()
+        self.pending = PendingOffsets()
         self.timers = Timers()
         self._limits = limits
         self._topics = topics
@@ -95,11 +98,16 @@ class GroupShard:
 
     def group_ids(self) -> set[str]:
         """Returns the ids of all groups."""
-        return {*self.groups, *self.offsets.groups(), *self.classic}
+        return {*self.groups, *self.offsets.groups(), *self.classic, *self.pending.groups()}
 
     def has(self, group_id: str) -> bool:
         """Whether there is a group."""
-        return group_id in self.groups or bool(self.offsets.of(group_id)) or group_id in self.classic
+        return (
+            group_id in self.groups
+            or bool(self.offsets.of(group_id))
+            or group_id in self.classic
+            or any(self.pending.of(group_id))
+        )
 
     def existing(self, group_id: str) -> ConsumerGroup | None:
         """Returns a group; None for one that only has offsets.
@@ -217,6 +225,12 @@ class GroupShard:
             self._classic.is_alive(classic, request.member_id, now_ms)
         return self._commits.commit_checked(request, now_ms)
 
+    def commit_in_transaction(self, request: Commit, now_ms: int) -> Decision[Sequence[LogServerError | None]]:
+        """Decides on a commit that counts once its transaction is committed; see `commit_in_transaction`."""
+        check_id("group id", request.group_id)
+        group, classic = self.groups.get(request.group_id), self.classic.get(request.group_id)
+        return commit_in_transaction(self._commits, group, classic, request, now_ms)
+
     def committed(self, group_id: str, member: tuple[str, int] | None = None) -> Mapping[Place, OffsetCommitValue]:
         """Returns the offsets of a group; empty if there is no such group.
 
@@ -257,7 +271,7 @@ class GroupShard:
                 )
                 continue
             answers.append(None)
-            if place in offsets:
+            if place in offsets or self.pending.is_pending(OffsetCommitKey(group_id, *place)):
                 gone[place] = None
         return Decision(answers, list(self.offsets.removal(group_id, gone)), group_id)
 
@@ -269,7 +283,9 @@ class GroupShard:
         """
         self.existing(group_id)
         self.check_empty(group_id, now_ms, "it can't be deleted")
-        entries = [*self.offsets.removal(group_id, self.offsets.of(group_id)), *self._removal(group_id)]
+        pending = ((key.topic, key.partition) for key in self.pending.of(group_id))
+        places = dict.fromkeys((*self.offsets.of(group_id), *pending))
+        entries = [*self.offsets.removal(group_id, places), *self._removal(group_id)]
         return Decision(None, entries, group_id)
 
     def check_empty(self, group_id: str, now_ms: int, consequence: str) -> None:
@@ -367,11 +383,12 @@ class GroupShard:
         for group_id in sorted(self.group_ids()):
             offsets = self.offsets.of(group_id)
             keeping = self._keeping(group_id)
-            gone = expired(offsets, keeping, retention_ms, now_ms)
+            pending = {(key.topic, key.partition) for key in self.pending.of(group_id)}
+            gone = [place for place in expired(offsets, keeping, retention_ms, now_ms) if place not in pending]
             entries = list(self.offsets.removal(group_id, gone))
             # Without any offsets it is kept as long as it would have kept them.
             is_over = bool(gone) or now_ms >= keeping.empty_since_ms + retention_ms
-            if is_over and len(gone) == len(offsets) and not keeping.has_members:
+            if is_over and len(gone) == len(offsets) and not keeping.has_members and not pending:
                 entries += self._removal(group_id)
             if entries:
                 yield Decision(None, entries, group_id)
@@ -426,6 +443,7 @@ class GroupShard:
         match key, value:
             case OffsetCommitKey(), OffsetCommitValue() | None:
                 self.offsets.apply(key, value)
+                self.pending.overtaken(key)
             case ConsumerGroupMetadataKey(group), ConsumerGroupMetadataValue():
                 self._group(group).apply_epoch(value, timestamp_ms)
             case ConsumerGroupMetadataKey(group), None:
@@ -460,6 +478,16 @@ class GroupShard:
             case _:
                 # What a group knew of its topics before Kafka 4.1: the hash in its metadata serves now.
                 pass
+
+    def apply_pending(self, producer_id: int, key: Key, value: Value, at: int) -> None:
+        """Takes in a record of an open transaction, `at` an offset of the log."""
+        assert isinstance(key, OffsetCommitKey) and isinstance(value, OffsetCommitValue), key
+        self.pending.add(producer_id, key, value, at)
+
+    def end_transaction(self, producer_id: int, is_commit: bool) -> None:
+        """Takes in the marker that ends a producer's transaction."""
+        for key, value in self.pending.end(producer_id, is_commit).items():
+            self.offsets.apply(key, value)
 
     def _group(self, group_id: str) -> ConsumerGroup:
         group = self.groups.get(group_id)

@@ -12,7 +12,7 @@ from logserver.coordinator.assignment import AssignmentTask
 from logserver.coordinator.classic_requests import Later, Reply
 from logserver.coordinator.decision import Decision, Entry, Wake
 from logserver.coordinator.formats import ConsumerGroupMemberMetadataKey, decode, encode_key, encode_value
-from logserver.coordinator.loading import replay
+from logserver.coordinator.loading import Source, replay
 from logserver.coordinator.runtime import DECISIONS_AT_A_TIME, MachineRuntime
 from logserver.coordinator.shard import GroupShard
 from logserver.coordinator.turns import Turns
@@ -67,7 +67,7 @@ class ShardRuntime(MachineRuntime[GroupShard]):
         return self._new_shard()
 
     async def _replay(self, machine: GroupShard) -> int:
-        return await replay(self.partition, "groups", decode, machine.apply)
+        return await replay(Source(self.partition, self._what, decode, machine.apply, machine.apply_pending))
 
     def _taken_up(self, machine: GroupShard) -> None:
         self.topics_changed()
