@@ -9,7 +9,7 @@ from typing import Final
 from benchmarks.support.machine import child_environment
 from benchmarks.support.output import progress
 
-BENCHMARKS: Final = ("streams", "flush", "startup", "latency", "groups", "restarts", "connections")
+BENCHMARKS: Final = ("streams", "flush", "startup", "latency", "groups", "restarts", "connections", "requests")
 
 _HEAD: Final = """\
 # Benchmarks

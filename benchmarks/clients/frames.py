@@ -11,6 +11,8 @@ FETCH: Final = 1
 METADATA: Final = 3
 API_VERSIONS: Final = 18
 
+VERSION: Final = 12
+"""Of Produce and Fetch: the last that names topics."""
 SIZE: Final = Struct(">i")
 """What stands before each frame."""
 _HEAD: Final = Struct(">hhih")
@@ -31,8 +33,32 @@ def hello() -> tuple[bytes, bytes]:
     return frame(API_VERSIONS, 3, versions), frame(METADATA, 12, {"topics": (), "allow_auto_topic_creation": False})
 
 
-def produce(topic: str, partition: int, batch: bytes, *, acks: int, version: int = 9) -> bytes:
+def produce(topic: str, partition: int, batch: bytes, *, acks: int) -> bytes:
     """Returns a request that puts one batch into one partition."""
     data = [{"name": topic, "partition_data": [{"index": partition, "records": batch}]}]
     message = {"transactional_id": None, "acks": acks, "timeout_ms": 30_000, "topic_data": data}
-    return frame(PRODUCE, version, message)
+    return frame(PRODUCE, VERSION, message)
+
+
+def fetch(topic: str, partition: int, offset: int) -> bytes:
+    """Returns a request of what one partition has from an offset on, without a session, that does not wait."""
+    asked = {
+        "partition": partition,
+        "current_leader_epoch": -1,
+        "fetch_offset": offset,
+        "last_fetched_epoch": -1,
+        "log_start_offset": -1,
+        "partition_max_bytes": 1 << 20,
+    }
+    message = {
+        "max_wait_ms": 0,
+        "min_bytes": 1,
+        "max_bytes": 50 << 20,
+        "isolation_level": 0,
+        "session_id": 0,
+        "session_epoch": -1,
+        "topics": [{"topic": topic, "partitions": [asked]}],
+        "forgotten_topics_data": (),
+        "rack_id": "",
+    }
+    return frame(FETCH, VERSION, message)
