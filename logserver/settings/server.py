@@ -461,6 +461,59 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, About("Size in bytes of the segments of __consumer_offsets.", minimum=1024, maximum=INT32_MAX)
     ] = 104_857_600
 
+    # Transactions.
+    transaction_max_timeout_ms: Annotated[
+        int,
+        About(
+            "Longest timeout in milliseconds that a transactional producer may ask for; a transaction that is open for "
+            "longer than its timeout is aborted.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 900_000
+    transactional_id_expiration_ms: Annotated[
+        int,
+        About(
+            "Milliseconds after which a transactional id is forgotten that nobody has used.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 604_800_000
+    transaction_remove_expired_transaction_cleanup_interval_ms: Annotated[
+        int,
+        About("Milliseconds between two looks for transactional ids to forget.", minimum=1, maximum=INT32_MAX),
+    ] = 3_600_000
+    transaction_partition_verification_enable: Annotated[
+        bool,
+        About(
+            "Whether records of a transaction are taken only after its coordinator has said that it is open and has "
+            "the partition (KIP-890)."
+        ),
+    ] = True
+    transaction_max_partitions: Annotated[
+        int, About("Most partitions of one transaction.", minimum=1, maximum=INT32_MAX, ours=True)
+    ] = 100_000
+    transaction_max_ids: Annotated[
+        int,
+        About(
+            "Most transactional ids that one partition of __transaction_state keeps.",
+            minimum=1,
+            maximum=INT32_MAX,
+            ours=True,
+        ),
+    ] = 100_000
+    transaction_state_log_num_partitions: Annotated[
+        int,
+        About(
+            "Partitions of the topic that keeps transactions, __transaction_state, when it is made.",
+            minimum=1,
+            maximum=10_000,
+        ),
+    ] = 50
+    transaction_state_log_segment_bytes: Annotated[
+        int, About("Size in bytes of the segments of __transaction_state.", minimum=1024, maximum=INT32_MAX)
+    ] = 104_857_600
+
     # Metrics of clients.
     client_metrics_topic: Annotated[
         str | None,
