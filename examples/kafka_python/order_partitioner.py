@@ -2,8 +2,7 @@
 
 The keys are `order-123/paid`, `order-123/shipped` and so on; what has to stay together and in order is `order-123`.
 What to watch out for:
-- A partitioner sees the key both as the program gave it and as the bytes that the serializer made. Deciding by the
-  bytes works whatever the serializer is; treating bytes as text raises.
+- Keys are bytes when a partitioner decides by them (`serialized_key`), not text: `key.split("-")` raises.
 - Not `hash()`: Python salts it, so that each process would choose other partitions. CRC-32 is the same everywhere.
 - Of all partitions, not only of those available at the moment: the place of a key must not depend on the state of
   the cluster.
@@ -51,11 +50,9 @@ def main() -> None:
     options.add_argument("--orders", type=int, default=5)
     chosen = options.parse_args()
 
-    with KafkaProducer(
-        bootstrap_servers=chosen.bootstrap_server, key_serializer=str.encode, partitioner=OrderPartitioner()
-    ) as producer:
+    with KafkaProducer(bootstrap_servers=chosen.bootstrap_server, partitioner=OrderPartitioner()) as producer:
         sent = [
-            (key, producer.send(chosen.topic, key=key, value=event.encode()))
+            (key, producer.send(chosen.topic, key=key.encode(), value=event.encode()))
             for event in EVENTS
             for order in range(1, chosen.orders + 1)
             for key in [f"order-{order}/{event}"]

@@ -83,7 +83,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
 
-    database = sqlite3.connect(chosen.database)
+    # kafka-python calls the listener on a thread of its own while `poll` waits for it.
+    database = sqlite3.connect(chosen.database, check_same_thread=False)
     database.executescript(TABLES)
     counted = 0
     with KafkaConsumer(

@@ -36,8 +36,6 @@ def main() -> None:
 
     producer = KafkaProducer(
         bootstrap_servers=chosen.bootstrap_server,
-        key_serializer=str.encode,
-        value_serializer=lambda value: json.dumps(value, separators=(",", ":")).encode(),
         acks="all",
         linger_ms=chosen.linger_ms,
         batch_size=chosen.batch_bytes,
@@ -48,7 +46,8 @@ def main() -> None:
         for number in range(chosen.count):
             user = f"user-{number % chosen.users}"
             view = {"event": "page_view", "user": user, "page": f"/product/{number % 97}", "number": number}
-            producer.send(chosen.topic, key=user, value=view).add_errback(failures.append)
+            future = producer.send(chosen.topic, key=user.encode(), value=json.dumps(view).encode())
+            future.add_errback(failures.append)
         producer.flush()
         seconds = time.monotonic() - started
         measured = producer.metrics()["producer-metrics"]
