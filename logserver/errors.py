@@ -43,6 +43,10 @@ GrpcStatus: TypeAlias = Literal[
 """Canonical names of the gRPC status codes that the server answers with (grpc.StatusCode has them as attributes)."""
 
 
+_SHOWN: Final = 249
+"""As long as a topic's name can be: one that does not exist may be as long as a client likes, and be named often."""
+
+
 @dataclass(frozen=True, slots=True)
 class LeaderHint:
     """Who leads a partition now; goes with NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH where it is known."""
@@ -95,7 +99,7 @@ def unknown_topic(topic: str) -> LogServerError:
     """The error for a topic that does not exist."""
     return LogServerError(
         ErrorCode.unknown_topic_or_partition,
-        f"Topic {topic!r} does not exist; create it first, for example with `logserver topics create`.",
+        f"Topic {topic[:_SHOWN]!r} does not exist; create it first, for example with `logserver topics create`.",
     )
 
 

@@ -41,7 +41,7 @@ def check_node(broker: Broker, name: str) -> None:
     """
     node_id = broker.node.node_id
     if name != str(node_id):
-        raise LogServerError(ErrorCode.invalid_request, f"the id of this broker is {node_id}, not {name!r}")
+        raise LogServerError(ErrorCode.invalid_request, f"the id of this broker is {node_id}, not {name[:60]!r}")
 
 
 def repeated(resources: Sequence[Struct]) -> set[tuple[int, str]]:

@@ -6,7 +6,8 @@ from struct import error as TooShort
 from typing import Final, NamedTuple
 
 from logserver.kafka_api.codec import MalformedMessage
-from logserver.kafka_api.codec.reading import MOST_TEXT_BYTES, Budget, read_tags, read_varint
+from logserver.kafka_api.codec.reading import Budget, read_tags, read_varint
+from logserver.kafka_api.codec.schema import MOST_TEXT_BYTES
 
 _FLEXIBLE: Final = 9
 _TOPIC_IDS: Final = 13

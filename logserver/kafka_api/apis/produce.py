@@ -36,6 +36,8 @@ from logserver.kafka_api.produce_response import Endpoint, ProducedPartition, wr
 _ALL: Final = -1
 _LEADER: Final = 1
 _NONE: Final = 0
+_SHOWN: Final = 300
+"""So much of a name or a reason is logged: names that do not exist may be as long as a client likes."""
 _LEAST_TIMEOUT_MS: Final = 1000
 """Clients that leave the time at 0 work with a Kafka that has nobody to wait for, so they do here."""
 
@@ -150,8 +152,9 @@ def _response(call: Call, results: Sequence[_Result]) -> bytes:
 def _end_without_answer(results: Sequence[_Result], answer: Answer) -> None:
     for result in results:
         if result.error is not None:
-            topic = result.topic or result.topic_id
-            raise CloseConnection(f"records for {topic}-{result.number} with acks=0 were refused: {result.error}")
+            topic = (result.topic or result.topic_id or "")[:_SHOWN]
+            reason = str(result.error)[:_SHOWN]
+            raise CloseConnection(f"records for {topic}-{result.number} with acks=0 were refused: {reason}")
     answer(None)
 
 

@@ -12,7 +12,7 @@ from struct import Struct as Packed
 from typing import Any, Final
 
 from logserver.kafka_api.codec.errors import MalformedMessage
-from logserver.kafka_api.codec.schema import FieldSchema, StructSchema
+from logserver.kafka_api.codec.schema import MOST_TEXT_BYTES, FieldSchema, StructSchema
 from logserver.kafka_api.codec.struct import Struct
 
 
@@ -57,8 +57,6 @@ _FIXED: Final = {
     "float64": Packed(">d"),
 }
 _MOST_VARINT_BITS: Final = 28
-MOST_TEXT_BYTES: Final = 0x7FFF
-"""As in Kafka, whose strings once had lengths of 16 bits, for all versions."""
 _WIDE_CHARACTERS: Final = 64
 """So many characters of text beyond ASCII take as much memory as an element."""
 

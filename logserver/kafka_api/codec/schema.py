@@ -32,6 +32,9 @@ KINDS: Final = {
 }
 """What travels, by kio's name for it."""
 
+MOST_TEXT_BYTES: Final = 0x7FFF
+"""As in Kafka, whose strings once had lengths of 16 bits, for all versions."""
+
 _MILLISECONDS: Final = ("timedelta_i32", "timedelta_i64", "datetime_i64")
 
 

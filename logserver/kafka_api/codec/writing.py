@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from struct import Struct as Packed
 from typing import Any, Final
 
-from logserver.kafka_api.codec.schema import FieldSchema, StructSchema
+from logserver.kafka_api.codec.schema import MOST_TEXT_BYTES, FieldSchema, StructSchema
 from logserver.kafka_api.codec.struct import Struct
 
 Writer = Callable[[list[bytes], Any], None]
@@ -71,6 +71,9 @@ def _sized(field: FieldSchema, is_flexible: bool) -> Writer:
             out.append(null)
             return
         data = value.encode("utf-8", "replace") if is_text else value
+        if is_text and len(data) > MOST_TEXT_BYTES:
+            # An error message that quotes as much as a client may say.
+            data = data[:MOST_TEXT_BYTES].decode("utf-8", "ignore").encode()
         out.append(length_of(len(data)))
         out.append(data)
 

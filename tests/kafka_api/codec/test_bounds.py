@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from logserver.kafka_api.codec import MalformedMessage, read_request, write_request
+from logserver.kafka_api.codec import MalformedMessage, read_request, read_response, write_request, write_response
 from logserver.kafka_api.codec.writing import varint
 from logserver.kafka_api.fetch_request import read_fetch
 from logserver.kafka_api.frames import read_header
@@ -12,6 +12,7 @@ from logserver.kafka_api.produce_request import read_produce
 from logserver.settings import load_settings
 
 PRODUCE, FETCH, METADATA, OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, API_VERSIONS = 0, 1, 3, 8, 9, 10, 18
+CREATE_TOPICS = 19
 MOST = load_settings(environment={}, command_line=()).request_max_elements
 
 
@@ -132,3 +133,12 @@ def test_requests_of_a_large_cluster_are_read() -> None:
     offsets = [{"partition_index": number, "committed_offset": 1, "committed_metadata": ""} for number in range(10_000)]
     commit = write_request(OFFSET_COMMIT, 9, {"group_id": "g", "topics": [{"name": "t", "partitions": offsets}]})
     assert len(read_request(OFFSET_COMMIT, 9, memoryview(commit), MOST).topics[0].partitions) == 10_000
+
+
+def test_an_answer_that_quotes_too_much_is_cut() -> None:
+    for version in (2, 5):
+        for text in ("ä" * 40_000, "a" * 32_768, "a" * 32_767):
+            answer = {"topics": [{"name": "t", "error_code": 17, "error_message": text}]}
+            body = write_response(CREATE_TOPICS, version, answer)
+            written = read_response(CREATE_TOPICS, version, memoryview(body)).topics[0].error_message
+            assert text.startswith(written) and 32_765 < len(written.encode()) <= 32_767
