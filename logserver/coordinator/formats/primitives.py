@@ -8,7 +8,7 @@ Numbers are big-endian. A string or array of a "flexible" version is compact: it
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import lru_cache
 from struct import Struct
 from typing import Final, TypeVar
@@ -116,6 +116,14 @@ def one_tag(data: bytes) -> bytes:
     return b"\x01\x00" + unsigned_varint(len(data)) + data
 
 
+def tagged_fields(fields: Mapping[int, bytes]) -> bytes:
+    """Returns a section of tagged fields, by their tags."""
+    parts = [unsigned_varint(len(fields))]
+    for tag in sorted(fields):
+        parts += (unsigned_varint(tag), unsigned_varint(len(fields[tag])), fields[tag])
+    return b"".join(parts)
+
+
 class Reader:
     """Reads fields one after the other, never beyond the end, and allocates no more than the bytes there can hold.
 
@@ -186,6 +194,17 @@ class Reader:
         """Reads an array with a 32-bit length; an element takes `element_bytes` or more."""
         return self._elements(self.int32(f"length of the {field}"), field, element, element_bytes)
 
+    def nullable_array(
+        self, field: str, element: Callable[["Reader"], _T], element_bytes: int
+    ) -> tuple[_T, ...] | None:
+        """As `array`; None for null."""
+        count = self.int32(f"length of the {field}")
+        return None if count == -1 else self._elements(count, field, element, element_bytes)
+
+    def int32_array(self, field: str) -> tuple[int, ...]:
+        """Reads an array of numbers with a 32-bit length."""
+        return self._int32s(self.int32(f"length of the {field}"), field)
+
     def compact_string(self, field: str) -> str:
         return self._text(self._compact_length(field), field)
 
@@ -199,6 +218,13 @@ class Reader:
     def compact_array(self, field: str, element: Callable[["Reader"], _T], element_bytes: int) -> tuple[_T, ...]:
         """Reads an array; an element takes `element_bytes` or more."""
         return self._elements(self._compact_length(field), field, element, element_bytes)
+
+    def compact_nullable_array(
+        self, field: str, element: Callable[["Reader"], _T], element_bytes: int
+    ) -> tuple[_T, ...] | None:
+        """As `compact_array`; None for null."""
+        count = self._compact_length(field)
+        return None if count == -1 else self._elements(count, field, element, element_bytes)
 
     def compact_int32_array(self, field: str) -> tuple[int, ...]:
         return self._int32s(self._compact_length(field), field)
@@ -215,8 +241,18 @@ class Reader:
 
         The others are a later release's, and passed by.
         """
+        if tag is None:
+            self.tagged_fields(())
+            return None
+        return self.tagged_fields((tag,)).get(tag)
+
+    def tagged_fields(self, tags: Container[int]) -> "dict[int, Reader]":
+        """Reads the tagged fields that end a struct; returns readers for those with one of these tags.
+
+        The others are a later release's, and passed by.
+        """
         count = self.unsigned_varint("count of tagged fields")
-        found = None
+        found = {}
         last = -1
         for _ in range(count):
             number = self.unsigned_varint("tag")
@@ -224,9 +260,9 @@ class Reader:
                 raise self.fault(f"tag {number} follows tag {last}")
             last = number
             size = self.unsigned_varint(f"size of tagged field {number}")
-            if number == tag:
+            if number in tags:
                 self._check(size, f"tagged field {number}")
-                found = Reader(self._data, self._what, self._position, self._position + size)
+                found[number] = Reader(self._data, self._what, self._position, self._position + size)
             self._skip(size, f"tagged field {number}")
         return found
 

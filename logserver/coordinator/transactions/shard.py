@@ -1,0 +1,449 @@
+"""The transactional ids of one partition of `__transaction_state`: their whole state, and every decision on it.
+
+Pure: time comes with each call, nothing is sent or stored here. Whoever runs it writes what a decision holds to the
+log, applies it, gives the answer once the log has committed it, and writes the markers that `markers` asks for.
+
+The last record of a transactional id is its state. Between the record that decides how a transaction ends and the one
+that says that every partition has its marker, which of them have it is in memory only: after a restart all get one
+again, which changes nothing.
+
+Source: Kafka's TransactionCoordinator and TransactionStateManager of release 4.3.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import count
+from typing import Final
+
+from logserver.coordinator.timers import Timers
+from logserver.coordinator.transactions import refusals
+from logserver.coordinator.transactions.decision import TransactionDecision, TransactionEntry
+from logserver.coordinator.transactions.ends import check_current, end_plainly, end_with_bump
+from logserver.coordinator.transactions.formats import (
+    NO_PRODUCER_EPOCH,
+    NO_PRODUCER_ID,
+    TopicPartitions,
+    TransactionLogValue,
+    TransactionState,
+)
+from logserver.coordinator.transactions.limits import TransactionLimits
+from logserver.coordinator.transactions.requests import (
+    EPOCH_BUMP,
+    EndTransaction,
+    InitProducerId,
+    MarkerTask,
+    Partition,
+    ProducerIdentity,
+    TransactionDescription,
+    TransactionList,
+    TransactionListing,
+)
+from logserver.coordinator.transactions.transitions import (
+    ENDING,
+    completed,
+    created,
+    fenced_off,
+    initialized,
+    is_exhausted,
+    with_partitions,
+)
+from logserver.errors import LogServerError
+
+_OPEN: Final = "open"
+_UNUSED: Final = "unused"
+_AGAIN_MS: Final = 1_000
+_TOMBSTONES_AT_A_TIME: Final = 500
+
+_STATE_NAMES: Final = frozenset({state.title for state in TransactionState} | {"Dead", "PrepareEpochFence"})
+"""Kafka has the last two, and never tells anybody of them."""
+
+_starts = count(1)
+"""Of all machines: what one began is nothing to the one that has been read in its place."""
+
+
+class _Ending:
+    """A transaction whose end is decided."""
+
+    __slots__ = ("remaining", "start")
+
+    def __init__(self, remaining: frozenset[Partition]) -> None:
+        self.remaining = remaining
+        self.start = next(_starts)
+
+
+class TransactionShard:
+    """State and decisions of the transactional ids of one partition."""
+
+    def __init__(self, limits: TransactionLimits) -> None:
+        self.timers = Timers()
+        self._limits = limits
+        self._values: dict[str, TransactionLogValue] = {}
+        # By topic, for those that are open.
+        self._open: dict[str, dict[str, frozenset[int]]] = {}
+        self._endings: dict[str, _Ending] = {}
+
+    def __len__(self) -> int:
+        """Returns how many transactional ids there are."""
+        return len(self._values)
+
+    # Producers
+
+    def needs_producer_id(self, transactional_id: str) -> bool:
+        """Returns whether the next `init_producer_id` or `end` needs a fresh producer id: the transactional id is new,
+        or the epochs of its producer id are used up."""
+        value = self._values.get(transactional_id)
+        return value is None or is_exhausted(value)
+
+    def init_producer_id(self, request: InitProducerId, now_ms: int) -> TransactionDecision[ProducerIdentity]:
+        """Decides on an InitProducerId.
+
+        A transaction that is open is aborted first, and the producer told to try again (CONCURRENT_TRANSACTIONS, as
+        the decision's error). Unlike Kafka, that is not done for one which says to resume with an epoch that is not
+        the current one: it would be refused after that.
+
+        Raises:
+            LogServerError: INVALID_REQUEST, INVALID_TRANSACTION_TIMEOUT, TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+                UNSUPPORTED_VERSION, PRODUCER_FENCED, CONCURRENT_TRANSACTIONS, POLICY_VIOLATION.
+        """
+        transactional_id, timeout_ms, producer_id, epoch = request[:4]
+        if not transactional_id:
+            raise refusals.no_id()
+        if request.enable_2pc:
+            raise refusals.two_phase_commit()
+        if request.keep_prepared:
+            raise refusals.keep_prepared()
+        if not 0 < timeout_ms <= self._limits.max_timeout_ms:
+            raise refusals.invalid_timeout(timeout_ms, self._limits.max_timeout_ms)
+        value = self._values.get(transactional_id)
+        resumes = (producer_id, epoch) != (NO_PRODUCER_ID, NO_PRODUCER_EPOCH)
+        if value is None:
+            if len(self) >= self._limits.max_transactional_ids:
+                raise refusals.too_many_ids(self._limits.max_transactional_ids)
+            # Also for one that resumes: it was not in use for so long that nobody remembers it.
+            value = created(_fresh(request), timeout_ms, now_ms)
+            return _began(transactional_id, value)
+        if value.state in ENDING:
+            raise refusals.concurrent(transactional_id)
+        if resumes and producer_id != value.producer_id and not _had_before(value, producer_id, epoch):
+            raise refusals.fenced(transactional_id, epoch)
+        if value.state is TransactionState.ONGOING:
+            if resumes and (producer_id, epoch) != value[:2]:
+                raise refusals.fenced(transactional_id, epoch)
+            fresh = _fresh(request) if is_exhausted(value) else NO_PRODUCER_ID
+            value = _without_wait(fenced_off(value, request.transaction_version, fresh, now_ms), now_ms)
+            aborted = (TransactionEntry(transactional_id, value),)
+            nobody = ProducerIdentity(NO_PRODUCER_ID, NO_PRODUCER_EPOCH)
+            return TransactionDecision(nobody, aborted, refusals.concurrent(transactional_id))
+        if resumes and epoch != value.producer_epoch:
+            if epoch != value.last_producer_epoch or epoch == NO_PRODUCER_EPOCH:
+                raise refusals.fenced(transactional_id, epoch)
+            # The answer did not arrive: nobody else has begun since, because that would have set the last epoch to -1.
+            producer_id, next_epoch, last_epoch = value.producer_id, value.producer_epoch, epoch
+        elif is_exhausted(value):
+            producer_id, next_epoch, last_epoch = _fresh(request), 0, value.producer_epoch
+        else:
+            producer_id, next_epoch, last_epoch = value.producer_id, value.producer_epoch + 1, value.producer_epoch
+        if not resumes:
+            last_epoch = NO_PRODUCER_EPOCH
+        return _began(transactional_id, initialized(value, producer_id, next_epoch, last_epoch, timeout_ms, now_ms))
+
+    # Transactions
+
+    def add_partitions(
+        self,
+        transactional_id: str,
+        producer_id: int,
+        producer_epoch: int,
+        partitions: Collection[Partition],
+        now_ms: int,
+        transaction_version: int = 0,
+    ) -> TransactionDecision[None]:
+        """Decides on an AddPartitionsToTxn; the first one opens the transaction.
+
+        Args:
+            transaction_version: the client's; 2 where the partitions are those of a Produce or TxnOffsetCommit of a
+                client that does not add them itself (Kafka: `transactionVersionForAddPartitionsToTxn`).
+
+        Raises:
+            LogServerError: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, CONCURRENT_TRANSACTIONS;
+                TRANSACTION_ABORTABLE if there are too many of them.
+        """
+        value = self._of(transactional_id, producer_id)
+        if value.state in ENDING:
+            # Before anything else: the producer that goes on may have another producer id then.
+            raise refusals.concurrent(transactional_id)
+        check_current(value, transactional_id, producer_id, producer_epoch)
+        known = self._open.get(transactional_id, {})
+        # In their order, each once.
+        added = dict.fromkeys(place for place in partitions if place[1] not in known.get(place[0], ()))
+        if value.state is TransactionState.ONGOING and not added:
+            return TransactionDecision(None)
+        if len(added) + sum(map(len, known.values())) > self._limits.max_partitions:
+            raise refusals.too_many_partitions(transactional_id, self._limits.max_partitions)
+        value = with_partitions(value, added, transaction_version, now_ms)
+        return TransactionDecision(None, (TransactionEntry(transactional_id, value),))
+
+    def add_offsets(
+        self, transactional_id: str, producer_id: int, producer_epoch: int, partition: Partition, now_ms: int
+    ) -> TransactionDecision[None]:
+        """Decides on an AddOffsetsToTxn, as `add_partitions`.
+
+        Args:
+            partition: of `__consumer_offsets`, where the group's offsets are.
+        """
+        return self.add_partitions(transactional_id, producer_id, producer_epoch, (partition,), now_ms)
+
+    def verify(
+        self, transactional_id: str, producer_id: int, producer_epoch: int, partitions: Collection[Partition]
+    ) -> dict[Partition, LogServerError | None]:
+        """Returns for each partition whether records of a transaction may be appended there (KIP-890); None if so.
+
+        The errors are INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED and CONCURRENT_TRANSACTIONS for all
+        of them, or TRANSACTION_ABORTABLE for those that are not in the open transaction.
+        """
+        if not self._limits.partition_verification:
+            return dict.fromkeys(partitions)
+        try:
+            value = self._of(transactional_id, producer_id)
+            check_current(value, transactional_id, producer_id, producer_epoch)
+            if value.state in ENDING:
+                raise refusals.concurrent(transactional_id)
+        except LogServerError as error:
+            return dict.fromkeys(partitions, error)
+        known = self._open.get(transactional_id, {})
+        return {
+            (topic, number): None
+            if number in known.get(topic, ())
+            else refusals.not_in_transaction(transactional_id, topic, number)
+            for topic, number in partitions
+        }
+
+    def end(self, request: EndTransaction, now_ms: int) -> TransactionDecision[ProducerIdentity]:
+        """Decides on an EndTxn; the answer is under what the producer goes on.
+
+        Raises:
+            LogServerError: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, CONCURRENT_TRANSACTIONS,
+                INVALID_TXN_STATE.
+        """
+        value = self._of(request.transactional_id, request.producer_id)
+        if request.transaction_version < EPOCH_BUMP:
+            end = end_plainly(value, request, now_ms)
+        else:
+            end = end_with_bump(value, request, lambda: _fresh(request), now_ms)
+        entries = () if end.value is None else (TransactionEntry(request.transactional_id, end.value),)
+        return TransactionDecision(end.answer, entries)
+
+    def _of(self, transactional_id: str, producer_id: int) -> TransactionLogValue:
+        if not transactional_id:
+            raise refusals.no_id()
+        value = self._values.get(transactional_id)
+        if value is None:
+            raise refusals.unknown_mapping(transactional_id, producer_id)
+        return value
+
+    # Markers
+
+    def pending(self) -> Collection[str]:
+        """Returns the transactional ids whose transaction is being ended."""
+        return self._endings.keys()
+
+    def markers(self, transactional_id: str) -> MarkerTask | None:
+        """Returns which markers have to be written; None if no transaction is being ended.
+
+        A task without partitions, which only a log that Kafka has left behind brings about, needs no marker, only
+        `partition_ended`.
+        """
+        ending = self._endings.get(transactional_id)
+        if ending is None:
+            return None
+        value = self._values[transactional_id]
+        return MarkerTask(
+            transactional_id,
+            value.producer_id,
+            value.producer_epoch,
+            value.state is TransactionState.PREPARE_COMMIT,
+            value.client_transaction_version,
+            ending.remaining,
+            ending.start,
+        )
+
+    def partition_ended(self, task: MarkerTask, partitions: Collection[Partition]) -> TransactionDecision[None]:
+        """Takes in that markers are durable in partitions, or need not be written there any more.
+
+        The last of them brings the record that says so; until that is written they count as missing.
+        """
+        ending = self._endings.get(task.transactional_id)
+        if ending is None or ending.start != task.start:
+            return TransactionDecision(None)
+        remaining = ending.remaining.difference(partitions)
+        if remaining:
+            ending.remaining = remaining
+            return TransactionDecision(None)
+        value = self._values[task.transactional_id]
+        # Kafka's time, too, is that of when the markers were about to be sent.
+        value = completed(value, value.last_update_timestamp_ms)
+        return TransactionDecision(None, (TransactionEntry(task.transactional_id, value),))
+
+    # Time
+
+    def expire(self, now_ms: int) -> Iterator[TransactionDecision[None]]:
+        """Yields what time has brought, each to be carried out before the next: transactions open for longer than their
+        timeout are aborted, transactional ids that were not in use for long are forgotten."""
+        due = self.timers.due(now_ms)
+        for key in due:
+            # Until what it brings has been written, it is due again soon: the disk may be full.
+            self.timers.set(key, now_ms + _AGAIN_MS)
+        for key in due:
+            if key[0] == _UNUSED:
+                yield from self._forget(now_ms)
+                self.timers.set(key, now_ms + self._limits.expiration_check_interval_ms)
+            elif self.timers.deadline(key) == now_ms + _AGAIN_MS:
+                # Otherwise something has happened since. There is no fresh producer id at hand; `end` and
+                # `init_producer_id` make up for that.
+                value = fenced_off(self._values[key[1]], EPOCH_BUMP, NO_PRODUCER_ID, now_ms)
+                yield TransactionDecision(None, (TransactionEntry(key[1], _without_wait(value, now_ms)),))
+
+    def _forget(self, now_ms: int) -> Iterator[TransactionDecision[None]]:
+        before_ms = now_ms - self._limits.id_expiration_ms
+        unused = [transactional_id for transactional_id in self._values if self._is_unused(transactional_id, before_ms)]
+        for start in range(0, len(unused), _TOMBSTONES_AT_A_TIME):
+            entries = [
+                TransactionEntry(transactional_id, None)
+                for transactional_id in unused[start : start + _TOMBSTONES_AT_A_TIME]
+                # Something may have happened since the last ones.
+                if self._is_unused(transactional_id, before_ms)
+            ]
+            yield TransactionDecision(None, entries)
+
+    def _is_unused(self, transactional_id: str, before_ms: int) -> bool:
+        value = self._values.get(transactional_id)
+        return (
+            value is not None
+            and value.state is not TransactionState.ONGOING
+            and value.state not in ENDING
+            and value.last_update_timestamp_ms <= before_ms
+        )
+
+    # State
+
+    def apply(self, transactional_id: str, value: TransactionLogValue | None, now_ms: int) -> None:
+        """Takes in a record of the log, when it is read at the start as well as when it has just been written.
+
+        Args:
+            now_ms: the record's time.
+        """
+        self._endings.pop(transactional_id, None)
+        if value is None:
+            self._values.pop(transactional_id, None)
+        else:
+            self._values[transactional_id] = value
+        if value is None or value.state is not TransactionState.ONGOING:
+            self._open.pop(transactional_id, None)
+            self.timers.cancel((_OPEN, transactional_id))
+        else:
+            known = self._open.setdefault(transactional_id, {})
+            for topic, numbers in value.partitions:
+                if len(known.get(topic, ())) != len(numbers):
+                    known[topic] = frozenset(numbers)
+            self._watch(transactional_id, value, now_ms)
+        if value is not None and value.state in ENDING:
+            places = frozenset((topic, number) for topic, numbers in value.partitions for number in numbers)
+            self._endings[transactional_id] = _Ending(places)
+
+    def loaded(self, now_ms: int) -> None:
+        """Starts time for a shard that has been read from its log."""
+        for transactional_id in self._open:
+            self._watch(transactional_id, self._values[transactional_id], now_ms)
+        self.timers.set((_UNUSED,), now_ms + self._limits.expiration_check_interval_ms)
+
+    def _watch(self, transactional_id: str, value: TransactionLogValue, now_ms: int) -> None:
+        """Sets when an open transaction has been open for too long."""
+        # The clock may have been set back since it began.
+        begun_ms = min(value.start_timestamp_ms, now_ms)
+        self.timers.set((_OPEN, transactional_id), begun_ms + value.timeout_ms)
+
+    # Looking
+
+    def describe(self, transactional_id: str) -> TransactionDescription:
+        """Returns the state of a transactional id.
+
+        Raises:
+            LogServerError: INVALID_REQUEST, TRANSACTIONAL_ID_NOT_FOUND.
+        """
+        if not transactional_id:
+            raise refusals.no_id()
+        value = self._values.get(transactional_id)
+        if value is None:
+            raise refusals.not_found(transactional_id)
+        partitions = value.partitions
+        ending = self._endings.get(transactional_id)
+        if ending is not None:
+            topics: dict[str, list[int]] = {}
+            for topic, number in sorted(ending.remaining):
+                topics.setdefault(topic, []).append(number)
+            partitions = tuple([TopicPartitions(topic, tuple(numbers)) for topic, numbers in topics.items()])
+        return TransactionDescription(
+            value.state.title,
+            value.timeout_ms,
+            value.start_timestamp_ms,
+            value.producer_id,
+            value.producer_epoch,
+            partitions,
+        )
+
+    def list(
+        self,
+        now_ms: int,
+        states: Collection[str] = (),
+        producer_ids: Collection[int] = (),
+        longer_than_ms: int = -1,
+        matches: Callable[[str], bool] | None = None,
+    ) -> TransactionList:
+        """Returns transactional ids.
+
+        Args:
+            states: as Kafka names them; only those in one of them. Nothing is everything, here and below.
+            producer_ids: only those with one of them.
+            longer_than_ms: only those that began a transaction longer ago (KIP-994); Kafka takes those that never did
+                for very old. -1 is no filter.
+            matches: only those for which it is true (KIP-1152).
+        """
+        found = [
+            TransactionListing(transactional_id, value.producer_id, value.state.title)
+            for transactional_id, value in self._values.items()
+            if (not producer_ids or value.producer_id in producer_ids)
+            and (not states or value.state.title in states)
+            and (longer_than_ms < 0 or now_ms - value.start_timestamp_ms > longer_than_ms)
+            and (matches is None or matches(transactional_id))
+        ]
+        return TransactionList(found, [name for name in states if name not in _STATE_NAMES])
+
+    def count_states(self) -> Mapping[str, int]:
+        """Returns how many transactional ids are in each state that any is in."""
+        counts: dict[str, int] = {}
+        for value in self._values.values():
+            counts[value.state.title] = counts.get(value.state.title, 0) + 1
+        return counts
+
+
+def _began(transactional_id: str, value: TransactionLogValue) -> TransactionDecision[ProducerIdentity]:
+    identity = ProducerIdentity(value.producer_id, value.producer_epoch)
+    return TransactionDecision(identity, (TransactionEntry(transactional_id, value),))
+
+
+def _had_before(value: TransactionLogValue, producer_id: int, epoch: int) -> bool:
+    """Whether a producer asks with the last epoch of the producer id before the current one."""
+    return (
+        producer_id == value.previous_producer_id and epoch == value.last_producer_epoch and value.producer_epoch == 0
+    )
+
+
+def _without_wait(value: TransactionLogValue, now_ms: int) -> TransactionLogValue:
+    """Completes an end for which no partition needs a marker."""
+    return value if value.partitions else completed(value, now_ms)
+
+
+def _fresh(request: InitProducerId | EndTransaction) -> int:
+    if request.fresh_producer_id is None:
+        # Whoever asked whether one is needed was told so before something else happened.
+        raise refusals.concurrent(request.transactional_id)
+    return request.fresh_producer_id
