@@ -7,29 +7,17 @@ the epoch that the coordinator told last. Nothing here changes a group: decision
 changes when that is applied.
 """
 
-import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
-from logserver.coordinator.assignment import assignment_due_ms, assignment_entries, assignment_task, is_large
 from logserver.coordinator.consumer_group import ConsumerGroup
 from logserver.coordinator.decision import Decision, Entry, Wake
-from logserver.coordinator.formats import (
-    ConsumerGroupCurrentMemberAssignmentKey,
-    ConsumerGroupMemberMetadataKey,
-    ConsumerGroupMetadataKey,
-    ConsumerGroupMetadataValue,
-    ConsumerGroupRegularExpressionKey,
-    ConsumerGroupRegularExpressionValue,
-    ConsumerGroupTargetAssignmentMemberKey,
-    ConsumerGroupTargetAssignmentMemberValue,
-    MemberState,
-)
+from logserver.coordinator.formats import ConsumerGroupCurrentMemberAssignmentKey, MemberState
+from logserver.coordinator.group_changes import GroupChanges
 from logserver.coordinator.limits import GroupLimits
-from logserver.coordinator.member import AWAY, JOINING, LEAVING, Member, fields_of
+from logserver.coordinator.member import AWAY, JOINING, LEAVING, Member
 from logserver.coordinator.reconcile import reconcile
 from logserver.coordinator.regex import compile_pattern
 from logserver.coordinator.requests import Heartbeat, HeartbeatAnswer
-from logserver.coordinator.topics_view import TopicsView
 from logserver.errors import ErrorCode, LogServerError
 
 INT32_MAX = 2**31 - 1
@@ -39,9 +27,9 @@ _MOST_ID_BYTES = 1_000
 class Membership:
     """Decides on members' requests; groups and time come with each call."""
 
-    def __init__(self, limits: GroupLimits, topics: TopicsView) -> None:
+    def __init__(self, limits: GroupLimits, changes: GroupChanges) -> None:
         self._limits = limits
-        self._topics = topics
+        self._changes = changes
 
     # Heartbeats
 
@@ -68,48 +56,8 @@ class Membership:
                 "up all its partitions and join again",
             )
         member = _updated(before, request)
-        is_new = member.member_id not in group.members
-        if former not in group.members and len(group.members) >= self._limits.max_members:
-            raise LogServerError(
-                ErrorCode.group_max_size_reached,
-                f"the group {group.group_id!r} has group.consumer.max.size={self._limits.max_members} members already",
-            )
-        if is_new or member.metadata() != before.metadata():
-            entries.append(Entry(ConsumerGroupMemberMetadataKey(group.group_id, member.member_id), member.metadata()))
-        epoch = group.epoch
-        if _wants(member) != _wants(before):
-            matched = self._match_new(group, member)
-            entries += self._pattern_entries(group, before, member, matched, now_ms)
-            epoch += 1
-            names = group.subscribed_names(without=group.members.get(former))
-            names.update(group.names_of(member), *matched.values())
-            entries.append(self._epoch_entry(group, epoch, names))
-        else:
-            matched = {}
-        assignment_epoch, target = group.assignment_epoch, group.target(former)
-        wake = Wake.NOBODY
-        if epoch > assignment_epoch and self._assigns_now(group, now_ms):
-            others = (other for key, other in group.members.items() if key not in (former, member.member_id))
-            task = assignment_task(
-                group.group_id,
-                epoch,
-                (*others, member),
-                {**group.targets, member.member_id: target},
-                {**group.patterns, **matched},
-                self._topics,
-                self._limits.assignors,
-            )
-            targets = task.run()
-            entries += assignment_entries(group, epoch, targets.items(), now_ms)
-            assignment_epoch, target = epoch, targets[member.member_id]
-            wake = Wake.ALL
-        after = reconcile(member, target, assignment_epoch, group.owners, owned)
-        if is_new or after is not member:
-            entries.append(
-                Entry(ConsumerGroupCurrentMemberAssignmentKey(group.group_id, after.member_id), after.current())
-            )
-            if wake is Wake.NOBODY and _gives_up(member, after):
-                wake = Wake.WAITING
+        after, changes, wake = self._changes.take_in(group, former, before, member, owned, now_ms)
+        entries += changes
         told = request.member_epoch == JOINING or _is_full(request) or after.assigned.keys() != before.assigned.keys()
         answer = HeartbeatAnswer(after.member_id, after.epoch, after.assigned if told else None)
         return Decision(answer, entries, group.group_id, wake)
@@ -222,16 +170,8 @@ class Membership:
             )
         if request.member_id in group.members:
             raise _invalid(f"the member id {request.member_id!r} is another member's of the group {group.group_id!r}")
-        # The new one takes over everything under its own member id.
-        member = static._replace(member_id=request.member_id, epoch=JOINING, previous_epoch=JOINING)
-        entries += group.removal_of(static.member_id)
-        entries.append(Entry(ConsumerGroupMemberMetadataKey(group.group_id, member.member_id), member.metadata()))
-        entries.append(
-            Entry(
-                ConsumerGroupTargetAssignmentMemberKey(group.group_id, member.member_id),
-                ConsumerGroupTargetAssignmentMemberValue(fields_of(group.target(static.member_id))),
-            )
-        )
+        member, changes = GroupChanges.succeed(group, static, request.member_id)
+        entries += changes
         return static.member_id, member
 
     # Leaving
@@ -250,7 +190,7 @@ class Membership:
             away = member._replace(epoch=AWAY, revoking={})
             entry = Entry(ConsumerGroupCurrentMemberAssignmentKey(group.group_id, member.member_id), away.current())
             return Decision(answer, (entry,), group.group_id, Wake.WAITING if member.revoking else Wake.NOBODY)
-        return Decision(answer, self.removal(group, (member.member_id,), now_ms), group.group_id, Wake.WAITING)
+        return Decision(answer, self._changes.removal(group, (member.member_id,), now_ms), group.group_id, Wake.WAITING)
 
     def remove(
         self, group: ConsumerGroup, members: Iterable[tuple[str, str | None]], now_ms: int
@@ -271,94 +211,8 @@ class Membership:
             else:
                 answers.append(None)
                 found[member.member_id] = None
-        entries = self.removal(group, found, now_ms) if found else ()
+        entries = self._changes.removal(group, found, now_ms) if found else ()
         return Decision(answers, entries, group.group_id, Wake.WAITING)
-
-    def removal(self, group: ConsumerGroup, member_ids: Collection[str], now_ms: int) -> list[Entry]:
-        """Returns what has to be written when members leave or are given up."""
-        entries: list[Entry] = []
-        for member_id in member_ids:
-            entries += group.removal_of(member_id)
-        rest = [member for member in group.members.values() if member.member_id not in member_ids]
-        if group.patterns:
-            used = {member.pattern for member in rest}
-            entries += (
-                Entry(ConsumerGroupRegularExpressionKey(group.group_id, pattern), None)
-                for pattern in group.patterns
-                if pattern not in used
-            )
-        names = {name for member in rest for name in group.names_of(member)}
-        entries.append(self._epoch_entry(group, group.epoch + 1, names))
-        return entries
-
-    # Assignments
-
-    def _assigns_now(self, group: ConsumerGroup, now_ms: int) -> bool:
-        # A group without any assignment has at most a few members; its first one would be told epoch 0 otherwise.
-        if not group.assignment_epoch:
-            return True
-        interval_ms = self._limits.assignment_interval_of(group.group_id)
-        return not is_large(group) and now_ms >= assignment_due_ms(group, interval_ms, now_ms)
-
-    def topics_changed(self, group: ConsumerGroup, now_ms: int) -> list[Entry]:
-        """Returns what has to be written because topics have come, gone or grown; nothing if it is none of the
-        group's."""
-        entries: list[Entry] = []
-        matched = dict(group.patterns)
-        for pattern in sorted(group.used_patterns()):
-            try:
-                topics = self._topics.matching(pattern)
-            except LogServerError:
-                # Found in the log of another version or server: it goes on meaning what it did there.
-                continue
-            if topics != group.patterns.get(pattern):
-                entries.append(_pattern_entry(group, pattern, topics, now_ms))
-                matched[pattern] = topics
-        names = {name for member in group.members.values() for name in member.topics}
-        for pattern in group.used_patterns():
-            names.update(matched.get(pattern, ()))
-        if self._hash(names) != group.metadata_hash:
-            entries.append(self._epoch_entry(group, group.epoch + 1, names))
-        return entries
-
-    def _match_new(self, group: ConsumerGroup, member: Member) -> dict[str, tuple[str, ...]]:
-        """Returns what a member's pattern matches, if it is new to the group."""
-        if member.pattern is None or member.pattern in group.patterns:
-            return {}
-        return {member.pattern: self._topics.matching(member.pattern)}
-
-    @staticmethod
-    def _pattern_entries(
-        group: ConsumerGroup, before: Member, member: Member, matched: Mapping[str, tuple[str, ...]], now_ms: int
-    ) -> list[Entry]:
-        """Returns what has to be written for patterns that a member begins or ends to use."""
-        entries = [_pattern_entry(group, pattern, names, now_ms) for pattern, names in matched.items()]
-        if (
-            before.pattern is not None
-            and before.pattern != member.pattern
-            and before.pattern not in group.used_patterns(without=before)
-        ):
-            entries.append(Entry(ConsumerGroupRegularExpressionKey(group.group_id, before.pattern), None))
-        return entries
-
-    def _epoch_entry(self, group: ConsumerGroup, epoch: int, names: Iterable[str]) -> Entry:
-        return Entry(ConsumerGroupMetadataKey(group.group_id), ConsumerGroupMetadataValue(epoch, self._hash(names)))
-
-    def _hash(self, names: Iterable[str]) -> int:
-        """Returns a digest of topics, which differs when one of them comes, goes, grows or is made anew."""
-        digest = hashlib.blake2b(digest_size=8)
-        for name in sorted(names):
-            view = self._topics.by_name(name)
-            if view is not None:
-                digest.update(f"{view.topic_id} {view.partitions}\n".encode())
-        return int.from_bytes(digest.digest(), "big", signed=True)
-
-
-def _pattern_entry(group: ConsumerGroup, pattern: str, names: tuple[str, ...], now_ms: int) -> Entry:
-    return Entry(
-        ConsumerGroupRegularExpressionKey(group.group_id, pattern),
-        ConsumerGroupRegularExpressionValue(names, 0, now_ms),
-    )
 
 
 def check_id(what: str, text: str) -> None:
@@ -386,18 +240,6 @@ def _updated(member: Member, request: Heartbeat) -> Member:
         assignor=request.assignor if request.assignor is not None else member.assignor,
         topics=tuple(sorted(set(subscription.topics))) if subscription is not None else member.topics,
         pattern=(subscription.pattern or None) if subscription is not None else member.pattern,
-    )
-
-
-def _wants(member: Member) -> tuple[Sequence[str], str | None, str | None]:
-    return member.topics, member.pattern, member.assignor
-
-
-def _gives_up(before: Member, after: Member) -> bool:
-    """Whether partitions are free for others after a step."""
-    return any(
-        partition not in after.assigned and partition not in after.revoking
-        for partition in (*before.assigned, *before.revoking)
     )
 
 

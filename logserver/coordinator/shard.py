@@ -7,16 +7,9 @@ log, applies it by `apply` and `follow_up`, and gives the answer once the log ha
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import Final
 
-from logserver.coordinator.assignment import (
-    AssignmentTask,
-    assignment_due_ms,
-    assignment_entries,
-    is_large,
-    task_for,
-)
+from logserver.coordinator.assignment import AssignmentTask
 from logserver.coordinator.assignors import Assignment
 from logserver.coordinator.classic_group import ClassicGroup, ClassicState
 from logserver.coordinator.classic_groups import TIMERS, ClassicGroups
@@ -30,43 +23,28 @@ from logserver.coordinator.classic_requests import (
     SyncGroup,
 )
 from logserver.coordinator.consumer_group import ConsumerGroup
+from logserver.coordinator.consumer_groups import SESSION as CONSUMER_SESSION
+from logserver.coordinator.consumer_groups import ConsumerGroups
 from logserver.coordinator.consumer_protocol import CONSUMER
 from logserver.coordinator.decision import Decision, Entry, Wake
 from logserver.coordinator.formats import (
-    ConsumerGroupCurrentMemberAssignmentKey,
-    ConsumerGroupCurrentMemberAssignmentValue,
-    ConsumerGroupMemberMetadataKey,
-    ConsumerGroupMemberMetadataValue,
-    ConsumerGroupMetadataKey,
-    ConsumerGroupMetadataValue,
-    ConsumerGroupRegularExpressionKey,
-    ConsumerGroupRegularExpressionValue,
-    ConsumerGroupTargetAssignmentMemberKey,
-    ConsumerGroupTargetAssignmentMemberValue,
-    ConsumerGroupTargetAssignmentMetadataKey,
-    ConsumerGroupTargetAssignmentMetadataValue,
     GroupMetadataKey,
     GroupMetadataValue,
     Key,
-    MemberState,
     OffsetCommitKey,
     OffsetCommitValue,
     Value,
 )
 from logserver.coordinator.limits import GroupLimits
-from logserver.coordinator.member import AWAY, LEAVING
-from logserver.coordinator.membership import Membership, check_id
+from logserver.coordinator.membership import check_id
 from logserver.coordinator.offsets import Commits, CommittedOffsets, Keeping, Place, check_reader, expired
 from logserver.coordinator.pending_offsets import PendingOffsets
 from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer
-from logserver.coordinator.timers import TimerKey, Timers
+from logserver.coordinator.timers import Timers
 from logserver.coordinator.topics_view import TopicsView
 from logserver.coordinator.transactional_commits import commit_in_transaction
 from logserver.errors import ErrorCode, LogServerError
 
-_SESSION: Final = "session"
-_REBALANCE: Final = "rebalance"
-_ASSIGNMENT: Final = "assignment"
 _RETENTION: Final = "retention"
 _TOPICS: Final = "topics"
 _AGAIN_MS: Final = 1_000
@@ -76,18 +54,16 @@ class GroupShard:
     """State and decisions of the groups of one partition."""
 
     def __init__(self, limits: GroupLimits, topics: TopicsView) -> None:
-        self.groups: dict[str, ConsumerGroup] = {}
         self.offsets = CommittedOffsets()
         self.pending = PendingOffsets()
         self.timers = Timers()
         self._limits = limits
         self._topics = topics
-        self._membership = Membership(limits, topics)
         self._commits = Commits(limits, topics)
+        self._consumer = ConsumerGroups(limits, topics, self.timers, _AGAIN_MS)
         self._classic = ClassicGroups(limits, self.timers)
+        self.groups: Mapping[str, ConsumerGroup] = self._consumer.groups
         self.classic: Mapping[str, ClassicGroup] = self._classic.groups
-        # Assignments that are being made, by group.
-        self._assigning: dict[str, AssignmentTask] = {}
 
     # Looking
 
@@ -125,29 +101,16 @@ class GroupShard:
         """Decides on a member's heartbeat.
 
         Raises:
-            LogServerError: as `Membership.heartbeat`; GROUP_ID_NOT_FOUND unless it joins.
+            LogServerError: as `ConsumerGroups.heartbeat`.
         """
-        group = self.groups.get(request.group_id)
-        if group is None:
-            self._membership.check(request)
-            if request.member_epoch != 0:
-                raise LogServerError(
-                    ErrorCode.unknown_member_id,
-                    f"there is no group {request.group_id[:100]!r} with a member {request.member_id[:100]!r}; join "
-                    "again",
-                )
-            group = ConsumerGroup(request.group_id)
         former = self.classic.get(request.group_id)
         if former is not None:
             self._check_protocol(former, "classic protocol")
-        decision = self._membership.heartbeat(group, request, now_ms)
+        decision = self._consumer.heartbeat(request, now_ms)
         if former is not None:
             # It is a consumer group from here on, and keeps its offsets.
             classic_ends = Entry(GroupMetadataKey(request.group_id), None)
             decision = replace(decision, entries=(classic_ends, *decision.entries))
-        if request.member_epoch not in (LEAVING, AWAY):
-            session = (_SESSION, request.group_id, decision.answer.member_id)
-            self.timers.set(session, now_ms + self._limits.session_timeout_of(request.group_id))
         return decision
 
     def look_again(self, group_id: str, member_id: str) -> Decision[HeartbeatAnswer | None]:
@@ -156,12 +119,11 @@ class GroupShard:
         Raises:
             LogServerError: UNKNOWN_MEMBER_ID.
         """
-        group = self.groups.get(group_id) or ConsumerGroup(group_id)
-        return self._membership.look_again(group, member_id)
+        return self._consumer.look_again(group_id, member_id)
 
     def session_left_ms(self, group_id: str, member_id: str, now_ms: int) -> int:
         """Returns how long a member may still be silent."""
-        name = SESSION if group_id in self.classic else _SESSION
+        name = SESSION if group_id in self.classic else CONSUMER_SESSION
         deadline = self.timers.deadline((name, group_id, member_id))
         return max(deadline - now_ms, 0) if deadline is not None else 0
 
@@ -195,7 +157,7 @@ class GroupShard:
         """Decides on a LeaveGroup, by which members of either protocol can be removed; see `ClassicGroups.leave`."""
         group = self.groups.get(group_id)
         if group is not None and group_id not in self.classic:
-            return self._membership.remove(group, members, now_ms)
+            return self._consumer.remove(group, members, now_ms)
         return self._classic.leave(group_id, members, now_ms)
 
     @staticmethod
@@ -318,13 +280,10 @@ class GroupShard:
         for key in due:
             # Until what it brings has been written, it is due again soon: the disk may be full.
             self.timers.set(key, now_ms + _AGAIN_MS)
-        gone = [key for key in due if key[0] in (_SESSION, _REBALANCE)]
-        for group_id, keys in groupby(sorted(gone, key=lambda key: key[1]), lambda key: key[1]):
-            yield from self._give_up(group_id, keys, now_ms)
+        yield from self._consumer.members_due(due, now_ms)
         for key in due:
-            if key[0] == _ASSIGNMENT:
-                yield from self._assign(key[1], now_ms)
-            elif key[0] in TIMERS:
+            yield from self._consumer.assignment_due(key, now_ms)
+            if key[0] in TIMERS:
                 # Otherwise something has happened since.
                 if self.timers.deadline(key) == now_ms + _AGAIN_MS:
                     yield from self._classic.due(key, now_ms)
@@ -334,48 +293,9 @@ class GroupShard:
                 yield from self._forget(now_ms)
                 self.timers.set(key, now_ms + self._limits.retention_check_interval_ms)
 
-    def _give_up(self, group_id: str, keys: Iterable[TimerKey], now_ms: int) -> Iterator[Decision[None]]:
-        """Yields the end of members that were silent, or kept partitions, for too long."""
-        group = self.groups.get(group_id)
-        members: set[str] = set()
-        for key in keys:
-            if group is None or key[2] not in group.members:
-                self.timers.cancel(key)
-            elif self.timers.deadline(key) == now_ms + _AGAIN_MS:
-                # Otherwise it has been heard of since.
-                members.add(key[2])
-        if group is not None and members:
-            entries = self._membership.removal(group, members, now_ms)
-            yield Decision(None, entries, group_id, Wake.ALL)
-
-    def _assign(self, group_id: str, now_ms: int) -> Iterator[Decision[None] | AssignmentTask]:
-        group = self.groups.get(group_id)
-        if group is None or group.is_empty or group.epoch <= group.assignment_epoch:
-            self.timers.cancel((_ASSIGNMENT, group_id))
-            return
-        if group_id in self._assigning:
-            return
-        task = self._assigning[group_id] = task_for(group, self._topics, self._limits.assignors)
-        if is_large(group):
-            yield task
-        else:
-            yield self.assigned(task, task.run(), now_ms)
-
     def assigned(self, task: AssignmentTask, targets: Mapping[str, Assignment], now_ms: int) -> Decision[None]:
         """Decides on an assignment that has been made; members that have left since do not get theirs."""
-        if self._assigning.get(task.group_id) is not task:
-            # The group that it was made for is gone, and this is another one of its name.
-            return Decision(None)
-        del self._assigning[task.group_id]
-        group = self.groups.get(task.group_id)
-        if group is None or group.assignment_epoch >= task.group_epoch or group.is_empty:
-            return Decision(None)
-        still = (
-            (now_id, targets[member_id])
-            for member_id, spec in task.members.items()
-            if (now_id := _now_id(group, member_id, spec.instance_id)) is not None
-        )
-        return Decision(None, assignment_entries(group, task.group_epoch, still, now_ms), task.group_id, Wake.ALL)
+        return self._consumer.assigned(task, targets, now_ms)
 
     def _forget(self, now_ms: int) -> Iterator[Decision[None]]:
         """Yields what forgets old offsets, and groups that have none left."""
@@ -420,9 +340,7 @@ class GroupShard:
         self.timers.set((_TOPICS,), now_ms + _AGAIN_MS)
         for group_id in sorted(self.group_ids()):
             entries = list(self.offsets.removal(group_id, self._orphaned(group_id)))
-            group = self.groups.get(group_id)
-            if group is not None and not group.is_empty:
-                entries += self._membership.topics_changed(group, now_ms)
+            entries += self._consumer.topics_changed(group_id, now_ms)
             if entries:
                 yield Decision(None, entries, group_id)
         self.timers.cancel((_TOPICS,))
@@ -444,40 +362,25 @@ class GroupShard:
             case OffsetCommitKey(), OffsetCommitValue() | None:
                 self.offsets.apply(key, value)
                 self.pending.overtaken(key)
-            case ConsumerGroupMetadataKey(group), ConsumerGroupMetadataValue():
-                self._group(group).apply_epoch(value, timestamp_ms)
-            case ConsumerGroupMetadataKey(group), None:
-                self.groups.pop(group, None)
-                self._assigning.pop(group, None)
-            case ConsumerGroupMemberMetadataKey(group, member), ConsumerGroupMemberMetadataValue() | None:
-                self._group(group).apply_member(member, value)
-            case (
-                ConsumerGroupTargetAssignmentMetadataKey(group),
-                ConsumerGroupTargetAssignmentMetadataValue() | None,
-            ):
-                self._group(group).apply_target_epoch(value)
-            case (
-                ConsumerGroupTargetAssignmentMemberKey(group, member),
-                ConsumerGroupTargetAssignmentMemberValue() | None,
-            ):
-                self._group(group).apply_target(member, value)
-            case (
-                ConsumerGroupCurrentMemberAssignmentKey(group, member),
-                ConsumerGroupCurrentMemberAssignmentValue() | None,
-            ):
-                self._group(group).apply_current(member, value)
-            case (
-                ConsumerGroupRegularExpressionKey(group, pattern),
-                ConsumerGroupRegularExpressionValue() | None,
-            ):
-                self._group(group).apply_pattern(pattern, value)
             case GroupMetadataKey(group), GroupMetadataValue():
                 self._classic.apply(group, value)
             case GroupMetadataKey(group), None:
                 self._classic.apply(group, None)
             case _:
-                # What a group knew of its topics before Kafka 4.1: the hash in its metadata serves now.
-                pass
+                self._consumer.apply(key, value, timestamp_ms)
+
+    def follow_up(self, entries: Iterable[Entry], now_ms: int) -> None:
+        """Sets the timers that entries which have just been applied ask for."""
+        self._consumer.follow_up(entries, now_ms)
+        for key, _ in entries:
+            if isinstance(key, GroupMetadataKey):
+                self._classic.follow_up(key.group, now_ms)
+
+    def loaded(self, now_ms: int) -> None:
+        """Starts time for a shard that has been read from its log: every member gets a whole session."""
+        self._consumer.loaded(now_ms)
+        self._classic.loaded(now_ms)
+        self.timers.set((_RETENTION,), now_ms + self._limits.retention_check_interval_ms)
 
     def apply_pending(self, producer_id: int, key: Key, value: Value, at: int) -> None:
         """Takes in a record of an open transaction, `at` an offset of the log."""
@@ -489,69 +392,9 @@ class GroupShard:
         for key, value in self.pending.end(producer_id, is_commit).items():
             self.offsets.apply(key, value)
 
-    def _group(self, group_id: str) -> ConsumerGroup:
-        group = self.groups.get(group_id)
-        if group is None:
-            group = self.groups[group_id] = ConsumerGroup(group_id)
-        return group
-
-    def follow_up(self, entries: Iterable[Entry], now_ms: int) -> None:
-        """Sets the timers that entries which have just been applied ask for."""
-        groups: set[str] = set()
-        for key, value in entries:
-            match key, value:
-                case ConsumerGroupCurrentMemberAssignmentKey(group, member), _:
-                    self._watch_revocation(group, member, now_ms)
-                case ConsumerGroupMemberMetadataKey(group, member), None:
-                    self.timers.cancel((_SESSION, group, member))
-                    self.timers.cancel((_REBALANCE, group, member))
-                case GroupMetadataKey(group), _:
-                    self._classic.follow_up(group, now_ms)
-                case ((ConsumerGroupMetadataKey(group) | ConsumerGroupTargetAssignmentMetadataKey(group)), _):
-                    groups.add(group)
-        for group_id in groups:
-            found = self.groups.get(group_id)
-            timer = (_ASSIGNMENT, group_id)
-            if found is None or found.is_empty or found.epoch <= found.assignment_epoch:
-                self.timers.cancel(timer)
-            elif self.timers.deadline(timer) is None:
-                due = assignment_due_ms(found, self._limits.assignment_interval_of(group_id), now_ms)
-                self.timers.set(timer, max(due, now_ms))
-
-    def _watch_revocation(self, group_id: str, member_id: str, now_ms: int) -> None:
-        """Gives a member that has to give up partitions its time for it, anew for others than before."""
-        key = (_REBALANCE, group_id, member_id)
-        group = self.groups.get(group_id)
-        member = group.members.get(member_id) if group is not None else None
-        # One that is away has given up everything; its session bounds how long it may be.
-        if member is None or member.state is not MemberState.UNREVOKED_PARTITIONS or member.is_away:
-            self.timers.cancel(key)
-        else:
-            self.timers.set(key, now_ms + member.rebalance_timeout_ms)
-
-    def loaded(self, now_ms: int) -> None:
-        """Starts time for a shard that has been read from its log: every member gets a whole session."""
-        for group_id in list(self.groups):
-            group = self.groups[group_id]
-            if not group.epoch and group.is_empty:
-                # Nothing but tombstones was left of it.
-                del self.groups[group_id]
-                continue
-            session_ends_ms = now_ms + self._limits.session_timeout_of(group_id)
-            for member in group.members.values():
-                self.timers.set((_SESSION, group_id, member.member_id), session_ends_ms)
-                self._watch_revocation(group_id, member.member_id, now_ms)
-            if not group.is_empty and group.epoch > group.assignment_epoch:
-                self.timers.set((_ASSIGNMENT, group_id), now_ms)
-        self._classic.loaded(now_ms)
-        self.timers.set((_RETENTION,), now_ms + self._limits.retention_check_interval_ms)
-
     def waiting(self, group_id: str, wake: Wake) -> Sequence[str]:
         """Returns the members that a decision's `wake` means."""
-        group = self.groups.get(group_id)
-        if group is None or wake is Wake.NOBODY:
-            return ()
-        return list(group.waiting if wake is Wake.WAITING else group.members)
+        return self._consumer.waiting(group_id, wake)
 
     def states(self) -> Counter[str]:
         """Counts the groups by state."""
@@ -569,10 +412,3 @@ class GroupShard:
 def _subscription(group: ConsumerGroup | None) -> Callable[[str], bool]:
     """Returns what tells whether a member of a group is subscribed to a topic."""
     return group.is_subscribed if group is not None else lambda topic: False
-
-
-def _now_id(group: ConsumerGroup, member_id: str, instance_id: str | None) -> str | None:
-    """Returns the id that a member has now: a static one may have come back under another; None if it is gone."""
-    if member_id in group.members:
-        return member_id
-    return group.instances.get(instance_id) if instance_id is not None else None
