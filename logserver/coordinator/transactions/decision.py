@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from logserver.coordinator.transactions.formats import TransactionLogValue
+from logserver.coordinator.transactions.requests import ProducerIdentity
 from logserver.errors import LogServerError
 
 T_co = TypeVar("T_co", covariant=True)
@@ -27,5 +28,15 @@ class TransactionDecision(Generic[T_co]):
 
     answer: T_co
     entries: Sequence[TransactionEntry] = ()
+    error: LogServerError | None = None
+    """Told instead of the answer."""
+
+
+class Outcome(NamedTuple):
+    """What a request comes to, apart from whose it is."""
+
+    answer: ProducerIdentity
+    value: TransactionLogValue | None = None
+    """To be written; None if nothing changes."""
     error: LogServerError | None = None
     """Told instead of the answer."""

@@ -3,31 +3,22 @@
 Source: Kafka's TransactionCoordinator, `endTransactionWithTV1` and `endTransaction`.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
-
+from logserver.coordinator.transactions.beginnings import fresh
+from logserver.coordinator.transactions.decision import Outcome
 from logserver.coordinator.transactions.formats import NO_PRODUCER_ID, TransactionLogValue, TransactionState
 from logserver.coordinator.transactions.refusals import concurrent, fenced, invalid_state, unknown_mapping
 from logserver.coordinator.transactions.requests import EPOCH_BUMP, EndTransaction, ProducerIdentity
 from logserver.coordinator.transactions.transitions import (
     ENDING,
     LAST_EPOCH,
-    completed,
+    ended,
     identity_after,
     initialized,
     is_exhausted,
-    prepared,
 )
 
 
-class End(NamedTuple):
-    """What a producer is told, and the record that has to be written first, if any."""
-
-    answer: ProducerIdentity
-    value: TransactionLogValue | None = None
-
-
-def end_plainly(value: TransactionLogValue, request: EndTransaction, now_ms: int) -> End:
+def end_plainly(value: TransactionLogValue, request: EndTransaction, now_ms: int) -> Outcome:
     """Decides for a client whose epoch stays (transaction version 0 or 1).
 
     An end that was decided before is answered again, which is how a retry gets its answer.
@@ -41,21 +32,18 @@ def end_plainly(value: TransactionLogValue, request: EndTransaction, now_ms: int
     answer = ProducerIdentity(value.producer_id, value.producer_epoch)
     if value.state is TransactionState.ONGOING:
         # Kafka records 0 for version 1, too: nothing but the rise of the epoch depends on it.
-        return End(answer, _ended(value, request.commit, 0, NO_PRODUCER_ID, now_ms))
+        return Outcome(answer, ended(value, request.commit, 0, NO_PRODUCER_ID, now_ms))
     if value.state is not _complete(request.commit):
         raise invalid_state(request.transactional_id, value, request.commit)
-    return End(answer)
+    return Outcome(answer)
 
 
-def end_with_bump(value: TransactionLogValue, request: EndTransaction, fresh: Callable[[], int], now_ms: int) -> End:
+def end_with_bump(value: TransactionLogValue, request: EndTransaction, now_ms: int) -> Outcome:
     """Decides for a client whose epoch rises with every end (transaction version 2, KIP-890).
 
     One with the epoch before the current one is a retry. One with the current epoch is about the next transaction,
     which can be aborted also where it has no partition yet: then whatever the client has sent, and nobody has seen yet,
     comes too late.
-
-    Args:
-        fresh: returns the producer id that takes over when the epochs are used up.
 
     Raises:
         LogServerError: as `end_plainly`.
@@ -69,17 +57,17 @@ def end_with_bump(value: TransactionLogValue, request: EndTransaction, fresh: Ca
             raise invalid_state(transactional_id, value, commit)
         if value.producer_epoch == LAST_EPOCH:
             # It was aborted by time, and there was no producer id at hand.
-            value = initialized(value, fresh(), 0, producer_epoch, value.timeout_ms, now_ms)._replace(
+            value = initialized(value, fresh(request), 0, producer_epoch, value.timeout_ms, now_ms)._replace(
                 state=value.state, start_timestamp_ms=value.start_timestamp_ms
             )
-            return End(_identity(value), value)
-        return End(_identity(value))
+            return Outcome(_identity(value), value)
+        return Outcome(_identity(value))
     check_current(value, transactional_id, producer_id, producer_epoch)
     if value.state is not TransactionState.ONGOING and commit:
         raise invalid_state(transactional_id, value, commit)
-    next_producer_id = fresh() if is_exhausted(value) else NO_PRODUCER_ID
-    value = _ended(value, commit, request.transaction_version, next_producer_id, now_ms)
-    return End(_identity(value), value)
+    next_producer_id = fresh(request) if is_exhausted(value) else NO_PRODUCER_ID
+    value = ended(value, commit, request.transaction_version, next_producer_id, now_ms)
+    return Outcome(_identity(value), value)
 
 
 def check_current(value: TransactionLogValue, transactional_id: str, producer_id: int, producer_epoch: int) -> None:
@@ -103,14 +91,6 @@ def _is_retry(value: TransactionLogValue, producer_id: int, producer_epoch: int)
     if producer_id == value.producer_id:
         return producer_epoch == value.producer_epoch - 1
     return producer_id == value.previous_producer_id and producer_epoch == LAST_EPOCH - 1 and value.producer_epoch == 0
-
-
-def _ended(
-    value: TransactionLogValue, commit: bool, transaction_version: int, next_producer_id: int, now_ms: int
-) -> TransactionLogValue:
-    decided = prepared(value, commit, transaction_version, next_producer_id, now_ms)
-    # There is nothing to wait for where no partition needs a marker.
-    return decided if decided.partitions else completed(decided, now_ms)
 
 
 def _complete(commit: bool) -> TransactionState:

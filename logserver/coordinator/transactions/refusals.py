@@ -13,6 +13,12 @@ def no_id() -> LogServerError:
     return LogServerError(ErrorCode.invalid_request, "the transactional id is empty; set transactional.id")
 
 
+def half_an_identity() -> LogServerError:
+    return LogServerError(
+        ErrorCode.invalid_request, "a producer that resumes says both its producer id and its epoch, any other neither"
+    )
+
+
 def unknown_mapping(transactional_id: str, producer_id: int) -> LogServerError:
     """The coordinator knows the transactional id under another producer id, or not at all."""
     return LogServerError(

@@ -10,22 +10,22 @@ again, which changes nothing.
 Source: Kafka's TransactionCoordinator and TransactionStateManager of release 4.3.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from itertools import count
 from typing import Final
 
 from logserver.coordinator.timers import Timers
 from logserver.coordinator.transactions import refusals
-from logserver.coordinator.transactions.decision import TransactionDecision, TransactionEntry
+from logserver.coordinator.transactions.beginnings import begin, check_request
+from logserver.coordinator.transactions.decision import Outcome, TransactionDecision, TransactionEntry
 from logserver.coordinator.transactions.ends import check_current, end_plainly, end_with_bump
 from logserver.coordinator.transactions.formats import (
-    NO_PRODUCER_EPOCH,
     NO_PRODUCER_ID,
-    TopicPartitions,
     TransactionLogValue,
     TransactionState,
 )
 from logserver.coordinator.transactions.limits import TransactionLimits
+from logserver.coordinator.transactions.looking import Filters, description, listed
 from logserver.coordinator.transactions.requests import (
     EPOCH_BUMP,
     EndTransaction,
@@ -35,14 +35,11 @@ from logserver.coordinator.transactions.requests import (
     ProducerIdentity,
     TransactionDescription,
     TransactionList,
-    TransactionListing,
 )
 from logserver.coordinator.transactions.transitions import (
     ENDING,
     completed,
-    created,
     fenced_off,
-    initialized,
     is_exhausted,
     with_partitions,
 )
@@ -52,9 +49,6 @@ _OPEN: Final = "open"
 _UNUSED: Final = "unused"
 _AGAIN_MS: Final = 1_000
 _TOMBSTONES_AT_A_TIME: Final = 500
-
-_STATE_NAMES: Final = frozenset({state.title for state in TransactionState} | {"Dead", "PrepareEpochFence"})
-"""Kafka has the last two, and never tells anybody of them."""
 
 _starts = count(1)
 """Of all machines: what one began is nothing to the one that has been read in its place."""
@@ -104,47 +98,11 @@ class TransactionShard:
             LogServerError: INVALID_REQUEST, INVALID_TRANSACTION_TIMEOUT, TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
                 UNSUPPORTED_VERSION, PRODUCER_FENCED, CONCURRENT_TRANSACTIONS, POLICY_VIOLATION.
         """
-        transactional_id, timeout_ms, producer_id, epoch = request[:4]
-        if not transactional_id:
-            raise refusals.no_id()
-        if request.enable_2pc:
-            raise refusals.two_phase_commit()
-        if request.keep_prepared:
-            raise refusals.keep_prepared()
-        if not 0 < timeout_ms <= self._limits.max_timeout_ms:
-            raise refusals.invalid_timeout(timeout_ms, self._limits.max_timeout_ms)
-        value = self._values.get(transactional_id)
-        resumes = (producer_id, epoch) != (NO_PRODUCER_ID, NO_PRODUCER_EPOCH)
-        if value is None:
-            if len(self) >= self._limits.max_transactional_ids:
-                raise refusals.too_many_ids(self._limits.max_transactional_ids)
-            # Also for one that resumes: it was not in use for so long that nobody remembers it.
-            value = created(_fresh(request), timeout_ms, now_ms)
-            return _began(transactional_id, value)
-        if value.state in ENDING:
-            raise refusals.concurrent(transactional_id)
-        if resumes and producer_id != value.producer_id and not _had_before(value, producer_id, epoch):
-            raise refusals.fenced(transactional_id, epoch)
-        if value.state is TransactionState.ONGOING:
-            if resumes and (producer_id, epoch) != value[:2]:
-                raise refusals.fenced(transactional_id, epoch)
-            fresh = _fresh(request) if is_exhausted(value) else NO_PRODUCER_ID
-            value = _without_wait(fenced_off(value, request.transaction_version, fresh, now_ms), now_ms)
-            aborted = (TransactionEntry(transactional_id, value),)
-            nobody = ProducerIdentity(NO_PRODUCER_ID, NO_PRODUCER_EPOCH)
-            return TransactionDecision(nobody, aborted, refusals.concurrent(transactional_id))
-        if resumes and epoch != value.producer_epoch:
-            if epoch != value.last_producer_epoch or epoch == NO_PRODUCER_EPOCH:
-                raise refusals.fenced(transactional_id, epoch)
-            # The answer did not arrive: nobody else has begun since, because that would have set the last epoch to -1.
-            producer_id, next_epoch, last_epoch = value.producer_id, value.producer_epoch, epoch
-        elif is_exhausted(value):
-            producer_id, next_epoch, last_epoch = _fresh(request), 0, value.producer_epoch
-        else:
-            producer_id, next_epoch, last_epoch = value.producer_id, value.producer_epoch + 1, value.producer_epoch
-        if not resumes:
-            last_epoch = NO_PRODUCER_EPOCH
-        return _began(transactional_id, initialized(value, producer_id, next_epoch, last_epoch, timeout_ms, now_ms))
+        check_request(request, self._limits)
+        value = self._values.get(request.transactional_id)
+        if value is None and len(self) >= self._limits.max_transactional_ids:
+            raise refusals.too_many_ids(self._limits.max_transactional_ids)
+        return _decision(request.transactional_id, begin(value, request, now_ms))
 
     # Transactions
 
@@ -225,12 +183,8 @@ class TransactionShard:
                 INVALID_TXN_STATE.
         """
         value = self._of(request.transactional_id, request.producer_id)
-        if request.transaction_version < EPOCH_BUMP:
-            end = end_plainly(value, request, now_ms)
-        else:
-            end = end_with_bump(value, request, lambda: _fresh(request), now_ms)
-        entries = () if end.value is None else (TransactionEntry(request.transactional_id, end.value),)
-        return TransactionDecision(end.answer, entries)
+        decide = end_with_bump if request.transaction_version >= EPOCH_BUMP else end_plainly
+        return _decision(request.transactional_id, decide(value, request, now_ms))
 
     def _of(self, transactional_id: str, producer_id: int) -> TransactionLogValue:
         if not transactional_id:
@@ -300,7 +254,7 @@ class TransactionShard:
                 # Otherwise something has happened since. There is no fresh producer id at hand; `end` and
                 # `init_producer_id` make up for that.
                 value = fenced_off(self._values[key[1]], EPOCH_BUMP, NO_PRODUCER_ID, now_ms)
-                yield TransactionDecision(None, (TransactionEntry(key[1], _without_wait(value, now_ms)),))
+                yield TransactionDecision(None, (TransactionEntry(key[1], value),))
 
     def _forget(self, now_ms: int) -> Iterator[TransactionDecision[None]]:
         before_ms = now_ms - self._limits.id_expiration_ms
@@ -374,21 +328,8 @@ class TransactionShard:
         value = self._values.get(transactional_id)
         if value is None:
             raise refusals.not_found(transactional_id)
-        partitions = value.partitions
         ending = self._endings.get(transactional_id)
-        if ending is not None:
-            topics: dict[str, list[int]] = {}
-            for topic, number in sorted(ending.remaining):
-                topics.setdefault(topic, []).append(number)
-            partitions = tuple([TopicPartitions(topic, tuple(numbers)) for topic, numbers in topics.items()])
-        return TransactionDescription(
-            value.state.title,
-            value.timeout_ms,
-            value.start_timestamp_ms,
-            value.producer_id,
-            value.producer_epoch,
-            partitions,
-        )
+        return description(value, None if ending is None else ending.remaining)
 
     def list(
         self,
@@ -407,43 +348,10 @@ class TransactionShard:
                 for very old. -1 is no filter.
             matches: only those for which it is true (KIP-1152).
         """
-        found = [
-            TransactionListing(transactional_id, value.producer_id, value.state.title)
-            for transactional_id, value in self._values.items()
-            if (not producer_ids or value.producer_id in producer_ids)
-            and (not states or value.state.title in states)
-            and (longer_than_ms < 0 or now_ms - value.start_timestamp_ms > longer_than_ms)
-            and (matches is None or matches(transactional_id))
-        ]
-        return TransactionList(found, [name for name in states if name not in _STATE_NAMES])
-
-    def count_states(self) -> Mapping[str, int]:
-        """Returns how many transactional ids are in each state that any is in."""
-        counts: dict[str, int] = {}
-        for value in self._values.values():
-            counts[value.state.title] = counts.get(value.state.title, 0) + 1
-        return counts
+        filters = Filters(states, producer_ids, longer_than_ms, matches)
+        return listed(self._values, filters, now_ms)
 
 
-def _began(transactional_id: str, value: TransactionLogValue) -> TransactionDecision[ProducerIdentity]:
-    identity = ProducerIdentity(value.producer_id, value.producer_epoch)
-    return TransactionDecision(identity, (TransactionEntry(transactional_id, value),))
-
-
-def _had_before(value: TransactionLogValue, producer_id: int, epoch: int) -> bool:
-    """Whether a producer asks with the last epoch of the producer id before the current one."""
-    return (
-        producer_id == value.previous_producer_id and epoch == value.last_producer_epoch and value.producer_epoch == 0
-    )
-
-
-def _without_wait(value: TransactionLogValue, now_ms: int) -> TransactionLogValue:
-    """Completes an end for which no partition needs a marker."""
-    return value if value.partitions else completed(value, now_ms)
-
-
-def _fresh(request: InitProducerId | EndTransaction) -> int:
-    if request.fresh_producer_id is None:
-        # Whoever asked whether one is needed was told so before something else happened.
-        raise refusals.concurrent(request.transactional_id)
-    return request.fresh_producer_id
+def _decision(transactional_id: str, outcome: Outcome) -> TransactionDecision[ProducerIdentity]:
+    entries = () if outcome.value is None else (TransactionEntry(transactional_id, outcome.value),)
+    return TransactionDecision(outcome.answer, entries, outcome.error)

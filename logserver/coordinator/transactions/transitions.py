@@ -78,10 +78,10 @@ def with_partitions(
     )
 
 
-def prepared(
+def ended(
     value: TransactionLogValue, commit: bool, transaction_version: int, next_producer_id: int, now_ms: int
 ) -> TransactionLogValue:
-    """The end is decided.
+    """The end is decided; and completed at once where no partition needs a marker.
 
     Args:
         transaction_version: from 2 on the epoch rises with it.
@@ -91,7 +91,7 @@ def prepared(
     if transaction_version >= EPOCH_BUMP:
         epoch, last_epoch = min(epoch + 1, LAST_EPOCH), epoch
     is_open = value.state is TransactionState.ONGOING
-    return value._replace(
+    decided = value._replace(
         producer_epoch=epoch,
         last_producer_epoch=last_epoch,
         previous_producer_id=value.producer_id,
@@ -101,6 +101,7 @@ def prepared(
         start_timestamp_ms=value.start_timestamp_ms if is_open else now_ms,
         last_update_timestamp_ms=now_ms,
     )
+    return decided if decided.partitions else completed(decided, now_ms)
 
 
 def fenced_off(
@@ -108,11 +109,11 @@ def fenced_off(
 ) -> TransactionLogValue:
     """The open transaction is aborted without its producer, whose epoch is not valid any more."""
     if transaction_version >= EPOCH_BUMP:
-        return prepared(value, False, transaction_version, next_producer_id, now_ms)
+        return ended(value, False, transaction_version, next_producer_id, now_ms)
     raised = value._replace(
         producer_epoch=min(value.producer_epoch + 1, LAST_EPOCH), last_producer_epoch=NO_PRODUCER_EPOCH
     )
-    return prepared(raised, False, transaction_version, NO_PRODUCER_ID, now_ms)
+    return ended(raised, False, transaction_version, NO_PRODUCER_ID, now_ms)
 
 
 def completed(value: TransactionLogValue, now_ms: int) -> TransactionLogValue:
