@@ -1,7 +1,7 @@
 """Kafka's encoding a second time, apart from the server's: it notes where each length stands, so that tests can lie."""
 
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from struct import Struct as Packed
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +20,9 @@ _PACKED: Final = {
 }
 _BATCH_LENGTHS: Final = (8, 23, 57)
 """Length of a record batch, last offset delta, count of its records."""
+_INTS: Final = (1_000_000_000, 100_000, 250_001)
+_VARINTS: Final = (0x7F, 0x80, 0x7FFF, 0x8001, 250_002, 1_000_000_001, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
+_NO_VARINTS: Final = (b"\xff" * 4 + b"\x7f", b"\xff" * 5, b"\xff" * 10, b"\x80" * 4 + b"\x10", b"\x80\x00")
 _CRC_AT: Final = 17
 _CRC_OF: Final = 21
 
@@ -52,6 +55,25 @@ class Traced:
             self.number(kind, value)
         self.lengths.append(Length(start, len(self.data), kind, what))
 
+    def lies(self, length: Length) -> Iterator[bytes]:
+        """Returns the frame with each of the values that a length may have to do harm, and those next to its own."""
+        behind = len(self.data) - length.end
+        if length.kind == "varint":
+            value = _read_varint(self.data, length.start)
+            for other in {0, 1, 2, value - 1, value + 1, behind, behind + 1, behind + 2, *_VARINTS} - {-1, value}:
+                yield self.with_length(length, other)
+            for raw in _NO_VARINTS:
+                yield bytes(self.data[: length.start] + raw + self.data[length.end :])
+            return
+        size = length.end - length.start
+        value = int.from_bytes(self.data[length.start : length.end], signed=True)
+        most = (1 << 8 * size - 1) - 1
+        for other in {0, 1, -1, -2, value - 1, value + 1, behind, behind + 1, most, most - 1, -most - 1, *_INTS} - {
+            value
+        }:
+            if -most - 1 <= other <= most:
+                yield self.with_length(length, other)
+
     def with_length(self, length: Length, value: int) -> bytes:
         """Returns the frame with another value of a length, whether it fits the rest or not."""
         if length.kind == "batch":
@@ -67,6 +89,15 @@ class Traced:
         size = int.from_bytes(self.data[batch + 8 : batch + 12]) + 12
         data[batch + _CRC_AT : batch + _CRC_AT + 4] = crc32c(data[batch + _CRC_OF : batch + size]).to_bytes(4)
         return bytes(data)
+
+
+def _read_varint(data: bytes | bytearray, position: int) -> int:
+    value = shift = 0
+    while True:
+        value |= (data[position] & 0x7F) << shift
+        if data[position] < 0x80:
+            return value
+        position, shift = position + 1, shift + 7
 
 
 def varint(value: int) -> bytes:

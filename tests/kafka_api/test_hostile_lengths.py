@@ -1,0 +1,101 @@
+"""Requests that are cut short, and requests whose lengths lie: nothing happens but the end of their connections.
+
+Every API at every version, on a real server; the frames are the same in every run.
+"""
+
+import logging
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from logserver.kafka_api.codec import read_response
+from logserver.kafka_api.codec.schema import header_is_flexible
+from logserver.testing import LogServer
+
+from .every_message import KINDS, World, api_versions
+from .probing import check_well, hang_up, probe
+from .test_every_message import UNKNOWN_SERVER_ERROR, error_codes
+from .wire import framed, traced_request
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with LogServer() as server:
+        yield World(server)
+
+
+@pytest.fixture(autouse=True)
+def is_well(world: World, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """After each test the server serves others, and has not failed at anything."""
+    world.ensure()
+    yield
+    check_well(world.server.kafka)
+    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def closings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.getMessage().startswith("connection closed")]
+
+
+@pytest.mark.parametrize(("api_key", "version"), api_versions())
+def test_a_request_cut_short_closes_its_connection(
+    world: World, api_key: int, version: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = bytes(traced_request(api_key, version, world.message(api_key, version, "sensible"), 1).data)
+    for size in range(len(frame)):
+        assert probe(world.server.kafka, framed(frame[:size])) == b"", size
+    # One line for each says why.
+    assert len(closings(caplog)) == len(frame)
+
+
+@pytest.mark.parametrize(("api_key", "version"), api_versions())
+def test_a_client_that_goes_in_the_middle_of_a_request_leaves_nothing(
+    world: World, api_key: int, version: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = framed(bytes(traced_request(api_key, version, world.message(api_key, version, "sensible"), 1).data))
+    for size in range(len(whole)):
+        hang_up(world.server.kafka, whole[:size])
+    assert not closings(caplog)
+
+
+@pytest.mark.parametrize(("api_key", "version"), api_versions())
+def test_lengths_that_lie(world: World, api_key: int, version: int) -> None:
+    lie_about_everything(world, api_key, version, "sensible")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS[2:])
+@pytest.mark.parametrize(("api_key", "version"), api_versions())
+def test_lengths_that_lie_in_arbitrary_requests(world: World, api_key: int, version: int, kind: str) -> None:
+    lie_about_everything(world, api_key, version, kind)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("api_key", "version"), api_versions())
+def test_bytes_that_are_anything(world: World, api_key: int, version: int) -> None:
+    rng = random.Random(f"{api_key} {version}")
+    for kind in KINDS[:-1]:
+        frame = bytes(traced_request(api_key, version, world.message(api_key, version, kind), 1).data)
+        for _ in range(100):
+            changed = bytearray(frame)
+            for _ in range(rng.randrange(1, 4)):
+                # The key and the version stay.
+                changed[rng.randrange(4, len(frame))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+            check_answer(api_key, version, probe(world.server.kafka, framed(bytes(changed))))
+
+
+def lie_about_everything(world: World, api_key: int, version: int, kind: str) -> None:
+    traced = traced_request(api_key, version, world.message(api_key, version, kind), 1)
+    for length in traced.lengths:
+        for frame in traced.lies(length):
+            check_answer(api_key, version, probe(world.server.kafka, framed(frame)))
+
+
+def check_answer(api_key: int, version: int, answer: bytes) -> None:
+    """Checks that an answer, where there is one, is whole and no confession."""
+    if answer:
+        assert int.from_bytes(answer[:4]) == len(answer) - 4
+        behind = 9 if header_is_flexible(api_key, version, "response") else 8
+        found = read_response(api_key, version, memoryview(answer)[behind:])
+        assert UNKNOWN_SERVER_ERROR not in error_codes(found)
