@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from logserver.coordinator.classic_group import ClassicGroup, ClassicState
-from logserver.coordinator.classic_membership import JOINING, SESSION, SYNCING, ClassicMembership, unknown_member
+from logserver.coordinator.classic_membership import ClassicMembership
+from logserver.coordinator.classic_rebalance import JOINING, SESSION, SYNCING, Rebalances
+from logserver.coordinator.classic_refusals import unknown_member
 from logserver.coordinator.classic_requests import JoinAnswer, JoinGroup, Later, MemberOfGroup, SyncAnswer, SyncGroup
 from logserver.coordinator.decision import Decision
 from logserver.coordinator.formats import GroupMetadataValue
@@ -20,7 +22,8 @@ class ClassicGroups:
 
     def __init__(self, limits: GroupLimits, timers: Timers) -> None:
         self.groups: dict[str, ClassicGroup] = {}
-        self._membership = ClassicMembership(limits, timers)
+        self._rebalances = Rebalances(limits, timers)
+        self._membership = ClassicMembership(limits, self._rebalances)
         self._timers = timers
 
     def join(self, request: JoinGroup, now_ms: int) -> Decision[JoinAnswer | Later]:
@@ -66,7 +69,7 @@ class ClassicGroups:
 
     def is_alive(self, group: ClassicGroup, member_id: str, now_ms: int) -> None:
         """Takes in a sign of life of a member."""
-        self._membership.is_alive(group, group.members[member_id], now_ms)
+        self._rebalances.live(group, member_id, group.members[member_id].session_timeout_ms, now_ms)
 
     def _existing(self, group_id: str, member_id: str) -> ClassicGroup:
         group = self.groups.get(group_id)
@@ -82,9 +85,9 @@ class ClassicGroups:
         elif key[0] == SESSION:
             yield self._membership.session_is_over(group, key[2], now_ms)
         elif key[0] == JOINING:
-            yield self._membership.joining_is_over(group, now_ms)
+            yield self._rebalances.joining_is_over(group, now_ms)
         else:
-            yield self._membership.syncing_is_over(group, now_ms)
+            yield self._rebalances.syncing_is_over(group, now_ms)
 
     def apply(self, group_id: str, value: GroupMetadataValue | None) -> None:
         """Takes in a record."""
@@ -102,7 +105,7 @@ class ClassicGroups:
         """Sets the timers that a record which has just been applied asks for."""
         group = self.groups.get(group_id)
         if group is not None and group.state is ClassicState.STABLE:
-            self._membership.stable(group, now_ms)
+            self._rebalances.stable(group, now_ms)
 
     def loaded(self, now_ms: int) -> None:
         """Starts time for groups that have been read from the log."""

@@ -13,7 +13,8 @@ from logserver.coordinator.assignment import AssignmentTask
 from logserver.coordinator.assignors import Assignment
 from logserver.coordinator.classic_group import ClassicGroup, ClassicState
 from logserver.coordinator.classic_groups import TIMERS, ClassicGroups
-from logserver.coordinator.classic_membership import SESSION, check_committer
+from logserver.coordinator.classic_rebalance import SESSION
+from logserver.coordinator.classic_refusals import check_committer
 from logserver.coordinator.classic_requests import (
     JoinAnswer,
     JoinGroup,

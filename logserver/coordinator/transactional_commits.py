@@ -7,7 +7,7 @@ consumer whose partitions have gone to another one can't end what it has begun.
 from collections.abc import Sequence
 
 from logserver.coordinator.classic_group import ClassicGroup
-from logserver.coordinator.classic_membership import check_committer
+from logserver.coordinator.classic_refusals import check_committer
 from logserver.coordinator.classic_requests import MemberOfGroup
 from logserver.coordinator.consumer_group import ConsumerGroup
 from logserver.coordinator.decision import Decision
