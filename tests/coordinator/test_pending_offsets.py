@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from logserver.coordinator.formats import OffsetCommitKey, OffsetCommitValue
 from logserver.coordinator.offsets import CommittedOffsets
 from logserver.coordinator.pending_offsets import PendingOffsets
