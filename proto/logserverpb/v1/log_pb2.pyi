@@ -13,9 +13,16 @@ class Acks(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACKS_ALL: _ClassVar[Acks]
     ACKS_LEADER: _ClassVar[Acks]
     ACKS_NONE: _ClassVar[Acks]
+
+class IsolationLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ISOLATION_LEVEL_READ_UNCOMMITTED: _ClassVar[IsolationLevel]
+    ISOLATION_LEVEL_READ_COMMITTED: _ClassVar[IsolationLevel]
 ACKS_ALL: Acks
 ACKS_LEADER: Acks
 ACKS_NONE: Acks
+ISOLATION_LEVEL_READ_UNCOMMITTED: IsolationLevel
+ISOLATION_LEVEL_READ_COMMITTED: IsolationLevel
 
 class ProducePartition(_message.Message):
     __slots__ = ("topic", "partition", "batches", "records")
@@ -30,12 +37,14 @@ class ProducePartition(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., batches: _Optional[bytes] = ..., records: _Optional[_Union[_common_pb2.RecordList, _Mapping]] = ...) -> None: ...
 
 class ProduceRequest(_message.Message):
-    __slots__ = ("partitions", "acks")
+    __slots__ = ("partitions", "acks", "transactional_id")
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     ACKS_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTIONAL_ID_FIELD_NUMBER: _ClassVar[int]
     partitions: _containers.RepeatedCompositeFieldContainer[ProducePartition]
     acks: Acks
-    def __init__(self, partitions: _Optional[_Iterable[_Union[ProducePartition, _Mapping]]] = ..., acks: _Optional[_Union[Acks, str]] = ...) -> None: ...
+    transactional_id: str
+    def __init__(self, partitions: _Optional[_Iterable[_Union[ProducePartition, _Mapping]]] = ..., acks: _Optional[_Union[Acks, str]] = ..., transactional_id: _Optional[str] = ...) -> None: ...
 
 class ProduceResponse(_message.Message):
     __slots__ = ("results",)
@@ -64,14 +73,16 @@ class ProduceResult(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., base_offset: _Optional[int] = ..., last_offset: _Optional[int] = ..., log_append_time_ms: _Optional[int] = ..., log_start_offset: _Optional[int] = ..., duplicate: bool = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
 
 class ProduceStreamRequest(_message.Message):
-    __slots__ = ("correlation_id", "partitions", "acks")
+    __slots__ = ("correlation_id", "partitions", "acks", "transactional_id")
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     ACKS_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTIONAL_ID_FIELD_NUMBER: _ClassVar[int]
     correlation_id: int
     partitions: _containers.RepeatedCompositeFieldContainer[ProducePartition]
     acks: Acks
-    def __init__(self, correlation_id: _Optional[int] = ..., partitions: _Optional[_Iterable[_Union[ProducePartition, _Mapping]]] = ..., acks: _Optional[_Union[Acks, str]] = ...) -> None: ...
+    transactional_id: str
+    def __init__(self, correlation_id: _Optional[int] = ..., partitions: _Optional[_Iterable[_Union[ProducePartition, _Mapping]]] = ..., acks: _Optional[_Union[Acks, str]] = ..., transactional_id: _Optional[str] = ...) -> None: ...
 
 class ProduceStreamResponse(_message.Message):
     __slots__ = ("acknowledgements",)
@@ -88,18 +99,20 @@ class ProduceAcknowledgement(_message.Message):
     def __init__(self, correlation_id: _Optional[int] = ..., results: _Optional[_Iterable[_Union[ProduceResult, _Mapping]]] = ...) -> None: ...
 
 class FetchRequest(_message.Message):
-    __slots__ = ("partitions", "max_wait_ms", "min_bytes", "max_bytes", "format")
+    __slots__ = ("partitions", "max_wait_ms", "min_bytes", "max_bytes", "format", "isolation_level")
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     MAX_WAIT_MS_FIELD_NUMBER: _ClassVar[int]
     MIN_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_LEVEL_FIELD_NUMBER: _ClassVar[int]
     partitions: _containers.RepeatedCompositeFieldContainer[FetchPartition]
     max_wait_ms: int
     min_bytes: int
     max_bytes: int
     format: _common_pb2.RecordFormat
-    def __init__(self, partitions: _Optional[_Iterable[_Union[FetchPartition, _Mapping]]] = ..., max_wait_ms: _Optional[int] = ..., min_bytes: _Optional[int] = ..., max_bytes: _Optional[int] = ..., format: _Optional[_Union[_common_pb2.RecordFormat, str]] = ...) -> None: ...
+    isolation_level: IsolationLevel
+    def __init__(self, partitions: _Optional[_Iterable[_Union[FetchPartition, _Mapping]]] = ..., max_wait_ms: _Optional[int] = ..., min_bytes: _Optional[int] = ..., max_bytes: _Optional[int] = ..., format: _Optional[_Union[_common_pb2.RecordFormat, str]] = ..., isolation_level: _Optional[_Union[IsolationLevel, str]] = ...) -> None: ...
 
 class FetchPartition(_message.Message):
     __slots__ = ("topic", "partition", "offset", "max_bytes", "current_leader_epoch")
@@ -122,7 +135,7 @@ class FetchResponse(_message.Message):
     def __init__(self, partitions: _Optional[_Iterable[_Union[PartitionData, _Mapping]]] = ...) -> None: ...
 
 class PartitionData(_message.Message):
-    __slots__ = ("topic", "partition", "error", "high_watermark", "log_start_offset", "next_offset", "batches", "records", "generation")
+    __slots__ = ("topic", "partition", "error", "high_watermark", "log_start_offset", "next_offset", "batches", "records", "generation", "last_stable_offset")
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +145,7 @@ class PartitionData(_message.Message):
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    LAST_STABLE_OFFSET_FIELD_NUMBER: _ClassVar[int]
     topic: str
     partition: int
     error: _common_pb2.Error
@@ -141,7 +155,8 @@ class PartitionData(_message.Message):
     batches: bytes
     records: _containers.RepeatedCompositeFieldContainer[_common_pb2.Record]
     generation: int
-    def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., high_watermark: _Optional[int] = ..., log_start_offset: _Optional[int] = ..., next_offset: _Optional[int] = ..., batches: _Optional[bytes] = ..., records: _Optional[_Iterable[_Union[_common_pb2.Record, _Mapping]]] = ..., generation: _Optional[int] = ...) -> None: ...
+    last_stable_offset: int
+    def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., high_watermark: _Optional[int] = ..., log_start_offset: _Optional[int] = ..., next_offset: _Optional[int] = ..., batches: _Optional[bytes] = ..., records: _Optional[_Iterable[_Union[_common_pb2.Record, _Mapping]]] = ..., generation: _Optional[int] = ..., last_stable_offset: _Optional[int] = ...) -> None: ...
 
 class SubscribeRequest(_message.Message):
     __slots__ = ("options", "assign", "unassign", "seek", "pause", "resume", "credit")
@@ -162,12 +177,14 @@ class SubscribeRequest(_message.Message):
     def __init__(self, options: _Optional[_Union[SubscribeOptions, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., unassign: _Optional[_Union[Unassign, _Mapping]] = ..., seek: _Optional[_Union[Assign, _Mapping]] = ..., pause: _Optional[_Union[PartitionSet, _Mapping]] = ..., resume: _Optional[_Union[PartitionSet, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ...) -> None: ...
 
 class SubscribeOptions(_message.Message):
-    __slots__ = ("format", "max_bytes")
+    __slots__ = ("format", "max_bytes", "isolation_level")
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_LEVEL_FIELD_NUMBER: _ClassVar[int]
     format: _common_pb2.RecordFormat
     max_bytes: int
-    def __init__(self, format: _Optional[_Union[_common_pb2.RecordFormat, str]] = ..., max_bytes: _Optional[int] = ...) -> None: ...
+    isolation_level: IsolationLevel
+    def __init__(self, format: _Optional[_Union[_common_pb2.RecordFormat, str]] = ..., max_bytes: _Optional[int] = ..., isolation_level: _Optional[_Union[IsolationLevel, str]] = ...) -> None: ...
 
 class Assign(_message.Message):
     __slots__ = ("generation", "partitions")
@@ -222,10 +239,12 @@ class SubscribeResponse(_message.Message):
     def __init__(self, partitions: _Optional[_Iterable[_Union[PartitionData, _Mapping]]] = ...) -> None: ...
 
 class ListOffsetsRequest(_message.Message):
-    __slots__ = ("partitions",)
+    __slots__ = ("partitions", "isolation_level")
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_LEVEL_FIELD_NUMBER: _ClassVar[int]
     partitions: _containers.RepeatedCompositeFieldContainer[ListOffsetsPartition]
-    def __init__(self, partitions: _Optional[_Iterable[_Union[ListOffsetsPartition, _Mapping]]] = ...) -> None: ...
+    isolation_level: IsolationLevel
+    def __init__(self, partitions: _Optional[_Iterable[_Union[ListOffsetsPartition, _Mapping]]] = ..., isolation_level: _Optional[_Union[IsolationLevel, str]] = ...) -> None: ...
 
 class ListOffsetsPartition(_message.Message):
     __slots__ = ("topic", "partition", "position")
