@@ -80,7 +80,10 @@ def main() -> None:
                     raise KafkaException(error)
                 print(f"trouble, going on: {error}", flush=True)
                 continue
-            duplicates += not book(database, json.loads(message.value() or b""))
+            event = json.loads(message.value() or b"")
+            new = book(database, event)
+            print(f"{'booked' if new else 'booked before:'} {event['account']} {event['cents']}", flush=True)
+            duplicates += not new
             consumer.store_offsets(message)
             count += 1
     finally:

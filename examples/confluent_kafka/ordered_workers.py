@@ -5,8 +5,9 @@ its thread, so that the records of a key stay in order. What to watch out for:
 - Records are done in another order than they were read, but an offset stands for all before it. What may be
   committed is the oldest record not done yet, even when later ones are.
 - Committing when a record is handed to a thread loses what the threads have not done when the program dies.
-- What is under way is bounded: at the bound the partitions are paused, and `poll` goes on, which keeps this member
-  in its group (`max.poll.interval.ms`).
+- What is under way is bounded. When the threads hang at the bound, the partitions are paused and `poll` goes on,
+  which keeps this member in its group (`max.poll.interval.ms`). Not each time, for pausing throws away what was
+  prefetched.
 - Before a partition is given up the threads finish what they have of it; its next owner must not work beside them.
 
 Needs: pip install confluent-kafka
@@ -28,7 +29,7 @@ Place = tuple[str, int]
 def work(message: Message, work_ms: float) -> None:
     time.sleep(work_ms / 1_000)  # stands for a call to another service
     event = json.loads(message.value() or b"")
-    print(f"done {event['account']} {event['number']}", flush=True)
+    print(f"done {event['account']} {event['number']}\n", end="", flush=True)  # one piece: other threads print, too
 
 
 class Workers:
@@ -53,10 +54,10 @@ class Workers:
             self._next[place] = offset + 1
         self._queues[zlib.crc32(message.key() or b"") % len(self._queues)].put(message)
 
-    def count(self) -> int:
-        """How many records are under way."""
+    def have_room(self, most: int, timeout_s: float) -> bool:
+        """Waits until fewer records than that are under way; returns whether it is so."""
         with self._changed:
-            return sum(map(len, self._under_way.values()))
+            return self._changed.wait_for(lambda: sum(map(len, self._under_way.values())) < most, timeout_s)
 
     def finish(self, places: list[Place]) -> None:
         """Returns when nothing of these partitions is under way, or some work has failed."""
@@ -110,6 +111,7 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=8)
     options.add_argument("--most-under-way", type=int, default=200)
     options.add_argument("--work-ms", type=float, default=1, help="how long the work on one record takes")
+    options.add_argument("--commit-ms", type=float, default=1_000, help="time between two commits")
     options.add_argument("--max", type=int, help="end after so many events; otherwise go on until Ctrl-C")
     chosen = options.parse_args()
     stopping = False
@@ -148,12 +150,16 @@ def main() -> None:
     last_commit = time.monotonic()
     try:
         while not stopping and workers.failure is None and handed_out != chosen.max:
-            full = workers.count() >= chosen.most_under_way
-            if full != paused:
-                (consumer.pause if full else consumer.resume)(consumer.assignment())
-                paused = full
-            message = consumer.poll(0.01 if full else 0.5)
-            if time.monotonic() - last_commit > 1 and (done := workers.take_done()):
+            if workers.have_room(chosen.most_under_way, timeout_s=1):
+                if paused:
+                    consumer.resume(consumer.assignment())
+                    paused = False
+                message = consumer.poll(0.5)
+            else:
+                consumer.pause(consumer.assignment())
+                paused = True
+                message = consumer.poll(0)
+            if time.monotonic() - last_commit > chosen.commit_ms / 1_000 and (done := workers.take_done()):
                 consumer.commit(offsets=done)
                 last_commit = time.monotonic()
             if message is None:

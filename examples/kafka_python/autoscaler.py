@@ -20,6 +20,7 @@ import sys
 import threading
 
 from kafka.admin import KafkaAdminClient
+from kafka.errors import RetriableError
 
 from .consumer_lag import lags
 
@@ -78,7 +79,12 @@ def main() -> None:
     try:
         with KafkaAdminClient(bootstrap_servers=chosen.bootstrap_server) as admin:
             while not stopping.is_set():
-                found = lags(admin, chosen.group, chosen.topic)
+                try:
+                    found = lags(admin, chosen.group, chosen.topic)
+                except RetriableError as error:  # such as while the server restarts
+                    print(f"the lag is not known now: {error}", flush=True)
+                    stopping.wait(chosen.every)
+                    continue
                 lag, running = sum(found.values()), workers.count()
                 if workers.deaths > chosen.most_deaths:
                     sys.exit(f"{workers.deaths} workers have died: look at what they print")

@@ -18,6 +18,7 @@ import time
 
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.errors import RetriableError
 
 
 def lags(admin: KafkaAdminClient, group: str, topic: str) -> dict[int, int]:
@@ -48,7 +49,14 @@ def main() -> None:
     with KafkaAdminClient(bootstrap_servers=chosen.bootstrap_server) as admin:
         before = None
         while True:
-            found = lags(admin, chosen.group, chosen.topic)
+            try:
+                found = lags(admin, chosen.group, chosen.topic)
+            except RetriableError as error:  # such as while the server restarts
+                if chosen.watch is None:
+                    sys.exit(f"the lag of {chosen.group} is not known now: {error}")
+                print(f"the lag of {chosen.group} is not known now: {error}", flush=True)
+                time.sleep(chosen.watch)
+                continue
             total = sum(found.values())
             change = "" if before is None else f" ({total - before:+d})"
             by_partition = ", ".join(f"{number}: {lag}" for number, lag in found.items())

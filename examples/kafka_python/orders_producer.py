@@ -2,9 +2,10 @@
 
 What to watch out for:
 - `send` only puts the record into the producer's memory. Whether it was stored is told by its future; a program that
-  neither looks at the future nor has an errback never hears of a record that was refused.
-- Waiting after each record (`flush()` or `future.get()` in the loop) makes each record a request of its own. Send
-  them all, then flush once.
+  never looks at the futures never hears of a record that was refused.
+- Waiting for each record before the next is sent (`flush()` or `future.get()` in the loop) makes each one a request
+  of its own. Send first, then wait. A producer that never ends looks at futures as it goes, or gives them an
+  errback.
 - The key decides the partition, and order is kept within a partition. So the key is what has to stay in order, here
   the customer; with the order's own number as the key, two orders of one customer may overtake each other.
 - Kafka stores bytes; what is in them is between writer and reader. JSON is made right where it is sent: version 3 of
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kafka import KafkaProducer
+from kafka.errors import KafkaError
 
 
 def orders(count: int) -> Iterator[dict[str, Any]]:
@@ -33,24 +35,20 @@ def main() -> None:
     options.add_argument("--topic", default="orders")
     options.add_argument("--count", type=int, default=10, help="how many orders")
     chosen = options.parse_args()
-    stored = 0
     lost: list[str] = []
 
-    def note_stored(metadata: Any) -> None:
-        nonlocal stored
-        stored += 1
-
-    def note_lost(order: dict[str, Any], error: Exception) -> None:
-        lost.append(f"order {order['order']} was not stored: {error}")
-
     with KafkaProducer(bootstrap_servers=chosen.bootstrap_server) as producer:
+        sent = []
         for order in orders(chosen.count):
             key, value = order["customer"].encode(), json.dumps(order).encode()
-            future = producer.send(chosen.topic, key=key, value=value)
-            future.add_callback(note_stored).add_errback(note_lost, order)
-        producer.flush()
+            sent.append((order, producer.send(chosen.topic, key=key, value=value)))
+        for order, future in sent:
+            try:
+                future.get()
+            except KafkaError as error:
+                lost.append(f"order {order['order']} was not stored: {error}")
 
-    print(f"{stored} orders stored in {chosen.topic}")
+    print(f"{len(sent) - len(lost)} orders stored in {chosen.topic}")
     if lost:
         sys.exit("\n".join(lost))
 
