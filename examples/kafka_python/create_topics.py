@@ -1,9 +1,11 @@
 """Makes a topic with the partitions and settings that it should have.
 
-A topic that a program uses without making it first comes into being by itself, with one partition unless the
-server's `num.partitions` says otherwise: then one worker of a group has everything to do and the others nothing. The
-number of partitions can be raised later, but then keys move to other partitions, and the order of a key's records is
-only kept from there on. So choose it first: the most workers that you will ever want.
+What to watch out for:
+- A topic that a program uses without making it first comes into being by itself, with one partition unless the
+  server's `num.partitions` says otherwise: then one worker of a group has everything to do and the others nothing.
+- The number of partitions can be raised later, but then keys move to other partitions, and the order of a key's
+  records is only kept from there on. So choose it first: the most workers that you will ever want.
+- Records go when their retention ends, after a week unless `retention.ms` says otherwise, worked on or not.
 
 Needs: pip install "kafka-python>=3"
 """

@@ -1,11 +1,19 @@
-"""What holds for each example of a Kafka client."""
+"""What holds for each example of a Kafka client, and for the page that lists them."""
 
+import os
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from .programs import EXAMPLES, ROOT
+from logserver.testing import LogServer
+
+from .programs import EXAMPLES, ROOT, TIMEOUT_S
+
+PAGE = ROOT / "examples" / "README.md"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -14,10 +22,34 @@ def test_an_example_says_what_it_is(name: str) -> None:
         [sys.executable, "-m", f"examples.{name}", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=30
     )
     assert done.returncode == 0, done.stderr
-    for part in ("What to watch out for:", "What to watch out for", "--bootstrap-server", "Needs: pip install"):
-        assert part.lower() in done.stdout.lower()
+    for part in ("What to watch out for:", "--bootstrap-server", "Needs: pip install"):
+        assert part.lower() in " ".join(done.stdout.lower().split())
 
 
-def test_the_page_of_the_examples_lists_each_of_them() -> None:
-    page = (ROOT / "examples" / "README.md").read_text()
-    assert not [name for name in EXAMPLES if f"python -m examples.{name}" not in page]
+def test_the_page_lists_each_example() -> None:
+    page = PAGE.read_text()
+    assert not set(EXAMPLES) - set(re.findall(r"python -m examples\.([\w.]+)", page))
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert not [link for link in links if not (PAGE.parent / link).exists()]
+
+
+@pytest.mark.timeout(120)
+def test_the_commands_of_the_page_run_one_after_the_other(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    commands = "".join(blocks).splitlines()
+    assert len(commands) > 20
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    with LogServer() as server:
+        for command in commands:
+            name, *arguments = shlex.split(command)
+            assert name == "python"
+            done = subprocess.run(
+                [sys.executable, *arguments, "--bootstrap-server", server.kafka],
+                cwd=tmp_path,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
