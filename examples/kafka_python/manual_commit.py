@@ -2,8 +2,9 @@
 
 At least once, and nothing skipped: the committed offset moves past a record when that record is done. What to watch
 out for:
-- `commit()` without offsets commits everything that `poll` has returned, done or not. Here the offsets are named,
-  and a committed offset is the next one to read: the last done plus one.
+- `commit()` without offsets commits all that the program has been given, done or not: the record at hand, and after
+  `poll` the whole batch. Here the offsets are named. A committed offset is the next one to read: the last done plus
+  one.
 - Going on after a failure and committing a later record commits the failed one as well: an offset stands for all
   before it. So a failure ends this program with the failed record uncommitted; its next start begins with it. Other
   ways out: try again (see webhooks), or set the record aside (see dead_letters).

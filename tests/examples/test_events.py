@@ -64,6 +64,18 @@ def test_a_consumer_ends_at_the_end_and_goes_on_where_it_was(server: LogServer, 
     assert second[-1] == f"left the group after {COUNT - 333} events"
 
 
+def test_an_event_that_can_t_be_handled_stays_next_in_line(server: LogServer) -> None:
+    topic = make_topic(server, "events-bad", 1)
+    with Producer(server.grpc) as producer:
+        for value in (b'{"account": "a", "number": 1}', b"nonsense", b'{"account": "a", "number": 3}'):
+            producer.send(topic, value)
+    for handled in (["partition 0 offset 0 a 1"], []):
+        arguments = ["--topic", topic, "--group", topic]
+        lines = run(server, "confluent_kafka.events_consumer", *arguments, code=1, told="JSONDecodeError")
+        assert lines == ["owns 0", *handled]
+        assert committed(server, topic, topic) == {0: 1}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_consumer_has_committed_what_it_has_handled(server: LogServer, number: signal.Signals) -> None:
     topic = events(server, f"events-stopped-{number}", 30)
