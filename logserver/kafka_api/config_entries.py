@@ -1,6 +1,6 @@
 """Settings as DescribeConfigs and CreateTopics tell them: the value in force, and every place that could give it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
@@ -88,6 +88,28 @@ def own_entries(
 ) -> list[ConfigEntry]:
     """Returns all settings of a group, or of a subscription to metrics, by name."""
     return _entries(broker, definitions, broker.configs.get(kind, name), source)
+
+
+class SharedEntries:
+    """Descriptions of settings in one response: things with the same settings of their own share theirs, so those of
+    ten thousand topics take as much memory as those of one.
+
+    Args:
+        describe: makes the fields of a setting in the response.
+    """
+
+    def __init__(self, describe: Callable[[ConfigEntry], dict[str, Any]]) -> None:
+        self._describe = describe
+        self._known: dict[tuple[object, ...], list[dict[str, Any]]] = {}
+
+    def of(
+        self, kind: object, settings: Mapping[str, str], entries: Callable[[], Iterable[ConfigEntry]]
+    ) -> list[dict[str, Any]]:
+        """Returns the descriptions for things of a kind with these settings, which `entries` makes if need be."""
+        key = (kind, *sorted(settings.items()))
+        if key not in self._known:
+            self._known[key] = [self._describe(entry) for entry in entries()]
+        return self._known[key]
 
 
 def _entries(

@@ -62,7 +62,7 @@ def test_a_manual_assignment(client: RawClient) -> None:
     [
         ({"num_partitions": 0}, ErrorCode.invalid_partitions),
         ({"num_partitions": -2}, ErrorCode.invalid_partitions),
-        ({"num_partitions": 10_001}, ErrorCode.invalid_partitions),
+        ({"num_partitions": 10_001}, ErrorCode.policy_violation),
         ({"replication_factor": 0}, ErrorCode.invalid_replication_factor),
         ({"replication_factor": 2}, ErrorCode.invalid_replication_factor),
         ({"replication_factor": 0, "num_partitions": 0}, ErrorCode.invalid_replication_factor),

@@ -20,6 +20,8 @@ _PACKED: Final = {
 }
 _BATCH_LENGTHS: Final = (8, 23, 57)
 """Length of a record batch, last offset delta, count of its records."""
+_IN_BATCH: Final = "in its batch at "
+_BATCH_HEADER_BYTES: Final = 61
 _INTS: Final = (1_000_000_000, 100_000, 250_001)
 _VARINTS: Final = (0x7F, 0x80, 0x7FFF, 0x8001, 250_002, 1_000_000_001, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 _NO_VARINTS: Final = (b"\xff" * 4 + b"\x7f", b"\xff" * 5, b"\xff" * 10, b"\x80" * 4 + b"\x10", b"\x80\x00")
@@ -85,7 +87,7 @@ class Traced:
         data = bytearray(self.data)
         data[length.start : length.end] = value.to_bytes(4, signed=True)
         # The checksum of the batch is right all the same: it is no proof of good intent.
-        (batch,) = (found.start - 8 for found in self.lengths if found.what == "batch+8")
+        batch = length.start - int(length.what.removeprefix(_IN_BATCH))
         size = int.from_bytes(self.data[batch + 8 : batch + 12]) + 12
         data[batch + _CRC_AT : batch + _CRC_AT + 4] = crc32c(data[batch + _CRC_OF : batch + size]).to_bytes(4)
         return bytes(data)
@@ -182,8 +184,8 @@ def _one(out: Traced, field: FieldSchema, is_flexible: bool, value: Any) -> None
         _length(out, field, is_flexible, kind, None if raw is None else len(raw))
         start = len(out.data)
         out.data += raw or b""
-        if field.name == "records" and raw:
-            out.lengths += [Length(start + at, start + at + 4, "batch", f"batch+{at}") for at in _BATCH_LENGTHS]
+        if field.name == "records" and raw and len(raw) >= _BATCH_HEADER_BYTES:
+            out.lengths += [Length(start + at, start + at + 4, "batch", f"{_IN_BATCH}{at}") for at in _BATCH_LENGTHS]
 
 
 def _length(out: Traced, field: FieldSchema, is_flexible: bool, kind: str, value: int | None) -> None:

@@ -3,7 +3,7 @@
 Behavior: creates topics with all their partitions on this node, or only says whether it could. The number of
 partitions is -1 for `num.partitions`, the replication factor -1 or 1. A manual assignment has to name this node for
 partitions 0, 1, 2 and so on. Answers with the settings of the topic as they are in force. A topic that is named twice
-is refused.
+is refused, and all of them where they have more than max.request.partition.size.limit partitions (POLICY_VIOLATION).
 
 Version notes: 5 is the first flexible one and answers with settings, partitions and replication factor (KIP-525), 7
 with the topic id (KIP-516); 6 brought THROTTLING_QUOTA_EXCEEDED (KIP-599), which is never answered.
@@ -22,9 +22,10 @@ from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.cluster import CLUSTER_METADATA
 from logserver.kafka_api.codec import Struct
-from logserver.kafka_api.config_entries import topic_entries
+from logserver.kafka_api.config_entries import ConfigEntry, SharedEntries, topic_entries
 from logserver.kafka_api.deadline import within
 from logserver.kafka_api.errors import error_fields
+from logserver.kafka_api.in_turns import in_turns
 from logserver.kafka_api.replicas import check_replicas, invalid_assignment
 
 _DEFAULT: Final = -1
@@ -32,15 +33,33 @@ _FIRST_WITH_CONFIGS: Final = 5
 
 
 def _handle(call: Call, request: Struct) -> Awaitable[Response]:
+    _check_number(call, request)
+    entries = SharedEntries(ConfigEntry.fields)
+
     async def create() -> Response:
         counts = Counter(topic.name for topic in request.topics)
-        asked = {topic.name: topic for topic in request.topics}
-        return {"topics": [await _create(call, topic, counts[name], request) for name, topic in asked.items()]}
+        asked = in_turns({topic.name: topic for topic in request.topics}.items())
+        return {"topics": [await _create(call, topic, counts[name], request, entries) async for name, topic in asked]}
 
     return within(request.timeout_ms, create)
 
 
-async def _create(call: Call, asked: Struct, count: int, request: Struct) -> dict[str, Any]:
+def _check_number(call: Call, request: Struct) -> None:
+    """Refuses a request for too many partitions (Apache Kafka: `validateTotalNumberOfPartitions`)."""
+    default = call.services.broker.settings.num_partitions
+    limit = call.services.settings.max_request_partition_size_limit
+    total = 0
+    for topic in request.topics:
+        count = len(topic.assignments) or topic.num_partitions
+        total += default if count == _DEFAULT else max(count, 0)
+    if total > limit:
+        raise LogServerError(
+            ErrorCode.policy_violation,
+            f"the request creates {total} partitions, max.request.partition.size.limit={limit}; send several",
+        )
+
+
+async def _create(call: Call, asked: Struct, count: int, request: Struct, entries: SharedEntries) -> dict[str, Any]:
     broker = call.services.broker
     try:
         if count > 1:
@@ -54,7 +73,7 @@ async def _create(call: Call, asked: Struct, count: int, request: Struct) -> dic
         record = await broker.create_topic(asked.name, partitions, settings, validate_only=request.validate_only)
     except LogServerError as error:
         return {"name": asked.name, **error_fields(error)}
-    return _created(call, record)
+    return _created(call, record, entries)
 
 
 def _settings(asked: Struct) -> Mapping[str, str]:
@@ -94,12 +113,13 @@ def _assigned(asked: Struct, node_id: int) -> int:
     return len(numbers)
 
 
-def _created(call: Call, record: TopicRecord) -> dict[str, Any]:
+def _created(call: Call, record: TopicRecord, entries: SharedEntries) -> dict[str, Any]:
     response: dict[str, Any] = {"name": record.name, "topic_id": record.topic_id, "error_message": None}
     if call.version >= _FIRST_WITH_CONFIGS:
         response["num_partitions"] = record.partitions
         response["replication_factor"] = 1
-        response["configs"] = [entry.fields() for entry in topic_entries(call.services.broker, record.settings)]
+        broker, settings = call.services.broker, record.settings
+        response["configs"] = entries.of("topic", settings, lambda: topic_entries(broker, settings))
     return response
 
 

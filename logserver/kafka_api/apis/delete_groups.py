@@ -12,6 +12,7 @@ from typing import Final
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
 from logserver.kafka_api.group_errors import code_of
+from logserver.kafka_api.in_turns import in_turns
 
 
 async def _handle(call: Call, request: Struct) -> Response:
@@ -19,7 +20,7 @@ async def _handle(call: Call, request: Struct) -> Response:
     return {
         "results": [
             {"group_id": group_id, "error_code": await code_of(groups.delete_group(group_id))}
-            for group_id in request.groups_names
+            async for group_id in in_turns(dict.fromkeys(request.groups_names))
         ]
     }
 

@@ -11,7 +11,6 @@ Source: KIP-107; Apache Kafka: `ReplicaManager.deleteRecords`, `Partition.delete
 Not done: timeout_ms is not looked at, for there are no other replicas to wait for.
 """
 
-import asyncio
 from typing import Any, Final
 
 from logserver.broker import Broker
@@ -19,20 +18,19 @@ from logserver.broker.topics import INTERNAL_TOPICS
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
+from logserver.kafka_api.in_turns import together
 
 _NO_OFFSET: Final = -1
 
 
 async def _handle(call: Call, request: Struct) -> Response:
     broker = call.services.broker
-    asked = [(topic.name, partition) for topic in request.topics for partition in topic.partitions]
-    # All at once: each waits until its offset is durable.
-    done = iter(await asyncio.gather(*(_delete(broker, topic, partition) for topic, partition in asked)))
-    return {
-        "topics": [
-            {"name": topic.name, "partitions": [next(done) for _ in topic.partitions]} for topic in request.topics
-        ]
-    }
+    asked: dict[str, dict[int, Struct]] = {}
+    for topic in request.topics:
+        asked.setdefault(topic.name, {}).update({one.partition_index: one for one in topic.partitions})
+    # At the same time: each waits until its offset is durable.
+    done = iter(await together(_delete(broker, name, one) for name, each in asked.items() for one in each.values()))
+    return {"topics": [{"name": name, "partitions": [next(done) for _ in each]} for name, each in asked.items()]}
 
 
 async def _delete(broker: Broker, topic: str, asked: Struct) -> dict[str, Any]:

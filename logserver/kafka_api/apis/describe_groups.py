@@ -1,7 +1,7 @@
 """DescribeGroups (key 15), versions 0 to 6.
 
 Behavior: describes groups of the classic protocol, and groups that only have offsets. One that does not exist is Dead,
-as is a consumer group (KIP-848), which ConsumerGroupDescribe describes.
+as is a consumer group (KIP-848), which ConsumerGroupDescribe describes. A group that is named twice is described once.
 
 Version notes: 3 brought authorized operations, 4 static members, 6 GROUP_ID_NOT_FOUND with a message (KIP-1043).
 
@@ -16,13 +16,16 @@ from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
 from logserver.kafka_api.group_errors import ALL_OPERATIONS, NO_OPERATIONS, STATES
+from logserver.kafka_api.in_turns import in_turns
 
 _NOT_FOUND: Final = 6
 
 
 async def _handle(call: Call, request: Struct) -> Response:
     operations = ALL_OPERATIONS if request.include_authorized_operations else NO_OPERATIONS
-    return {"groups": [await _group(call, group_id, operations) for group_id in request.groups]}
+    # Once each: a large group that is named often would make an answer of any size.
+    names = in_turns(dict.fromkeys(request.groups))
+    return {"groups": [await _group(call, group_id, operations) async for group_id in names]}
 
 
 async def _group(call: Call, group_id: str, operations: int) -> dict[str, Any]:

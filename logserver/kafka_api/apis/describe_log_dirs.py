@@ -36,8 +36,8 @@ def _topics(broker: Broker, request: Struct) -> list[dict[str, Any]]:
     for asked in request.topics or ():
         topic = broker.find_topic(asked.topic)
         if topic is not None:
-            partitions = dict(enumerate(topic.partitions))
-            wanted = {number: partitions[number] for number in asked.partitions if number in partitions}
+            known = range(len(topic.partitions))
+            wanted = {number: topic.partitions[number] for number in asked.partitions if number in known}
             found.setdefault(topic.name, {}).update(wanted)
     described = [{"name": name, "partitions": _partitions(partitions)} for name, partitions in found.items()]
     return [topic for topic in described if topic["partitions"]]

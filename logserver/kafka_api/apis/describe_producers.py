@@ -22,13 +22,14 @@ from logserver.kafka_api.errors import error_fields
 
 def _handle(call: Call, request: Struct) -> Response:
     broker = call.services.broker
+    asked: dict[str, dict[int, None]] = {}
+    for topic in request.topics:
+        # Once each: a partition with many producers that is named often would make an answer of any size.
+        asked.setdefault(topic.name, {}).update(dict.fromkeys(topic.partition_indexes))
     return {
         "topics": [
-            {
-                "name": topic.name,
-                "partitions": [_partition(broker, topic.name, number) for number in topic.partition_indexes],
-            }
-            for topic in request.topics
+            {"name": name, "partitions": [_partition(broker, name, number) for number in numbers]}
+            for name, numbers in asked.items()
         ]
     }
 

@@ -24,6 +24,7 @@ from logserver.kafka_api.codec import Struct
 from logserver.kafka_api.config_changes import Target, change_settings
 from logserver.kafka_api.config_resources import ResourceType, check_node, repeated
 from logserver.kafka_api.errors import error_fields
+from logserver.kafka_api.in_turns import in_turns
 from logserver.kafka_api.loggers import check_level, set_level
 
 
@@ -41,7 +42,7 @@ def _handle(call: Call, request: Struct) -> Awaitable[Response]:
 async def _alter_all(broker: Broker, request: Struct) -> Response:
     again = repeated(request.resources)
     responses = []
-    for resource in request.resources:
+    async for resource in in_turns(request.resources):
         response = _response(resource)
         try:
             if (resource.resource_type, resource.resource_name) in again:

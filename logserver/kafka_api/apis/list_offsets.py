@@ -18,7 +18,6 @@ Not done: transactions; the last stable offset is the high watermark. timeout_ms
 none of.
 """
 
-import asyncio
 from collections import Counter
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
 from logserver.kafka_api.epochs import UNDEFINED_EPOCH, epoch_of_offset, known_epoch
+from logserver.kafka_api.in_turns import together
 
 _LATEST: Final = -1
 _EARLIEST: Final = -2
@@ -51,13 +51,13 @@ _NOTHING: Final = -1
 async def _handle(call: Call, request: Struct) -> Response:
     broker = call.services.broker
     named = Counter((topic.name, asked.partition_index) for topic in request.topics for asked in topic.partitions)
-    answers = []
-    for topic in request.topics:
-        for asked in topic.partitions:
-            is_twice = named[topic.name, asked.partition_index] > 1
-            answers.append(_partition(broker, call.version, request, topic.name, asked, is_twice))
-    # All at once: a search by time may have to wait for the disk.
-    done = iter(await asyncio.gather(*answers))
+    answers = (
+        _partition(broker, call.version, request, topic.name, asked, named[topic.name, asked.partition_index] > 1)
+        for topic in request.topics
+        for asked in topic.partitions
+    )
+    # At the same time: a search by time may have to wait for the disk.
+    done = iter(await together(answers))
     return {
         "topics": [
             {"name": topic.name, "partitions": [next(done) for _ in topic.partitions]} for topic in request.topics
