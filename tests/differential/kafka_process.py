@@ -1,0 +1,118 @@
+"""Apache Kafka as a process: one node, broker and controller in one, on loopback, in a folder that goes at the end."""
+
+import contextlib
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from .maven import CannotHaveKafka
+
+CLUSTER_ID: Final = "MkU3OEVBNTcwNTJENDM2Qg"
+_START_SECONDS: Final = 90
+_STOP_SECONDS: Final = 20
+_JAVA: Final = ("java", "-Xmx768m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp")
+_STARTED: Final = re.compile(r"Kafka Server started")
+_LOG_SETTINGS: Final = """<Configuration status="error">
+  <Appenders><Console name="out"><PatternLayout pattern="%d %p %m (%c)%n"/></Console></Appenders>
+  <Loggers><Root level="info"><AppenderRef ref="out"/></Root></Loggers>
+</Configuration>
+"""
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+class KafkaProcess:
+    """A broker that runs inside a `with`.
+
+    Args:
+        jars: the folder of `maven.jars`.
+        folder: for its settings, data and log; made, and removed when it has stopped.
+        settings: beside those that a single node needs.
+    """
+
+    def __init__(self, jars: Path, folder: Path, settings: Mapping[str, str]) -> None:
+        self._classpath = f"{jars}/*"
+        self._folder = folder
+        self._settings = dict(settings)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.address = ""
+        """HOST:PORT."""
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def log(self) -> str:
+        """Returns what it has printed."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self._folder / "server.log").read_text(errors="replace")
+        return ""
+
+    def _start(self) -> None:
+        self._folder.mkdir(parents=True)
+        port, controller = _free_port(), _free_port()
+        self.address = f"127.0.0.1:{port}"
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": str(self._folder / "data"),
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            **self._settings,
+        }
+        file = self._folder / "server.properties"
+        file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        (self._folder / "log4j2.xml").write_text(_LOG_SETTINGS)
+        java = (*_JAVA, self._classpath, f"-Dlog4j2.configurationFile={self._folder / 'log4j2.xml'}")
+        format_it = (*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(file))
+        done = subprocess.run(format_it, capture_output=True, text=True, timeout=_START_SECONDS)
+        if done.returncode != 0:
+            raise CannotHaveKafka(f"Apache Kafka can't format its storage: {(done.stdout + done.stderr)[-500:]}")
+        with (self._folder / "server.log").open("wb") as output:
+            command = (*java, "kafka.Kafka", str(file))
+            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        self._wait()
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _START_SECONDS
+        while not _STARTED.search(self.log()):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise CannotHaveKafka(f"Apache Kafka did not start; it last said: {self.log()[-1000:]}")
+            time.sleep(0.2)
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+        shutil.rmtree(self._folder, ignore_errors=True)
