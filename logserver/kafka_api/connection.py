@@ -65,6 +65,10 @@ class _Request(Call):
         self.chunks: Sequence[Buffer] | None = None
         self.cancel: Cancel | None = None
 
+    def close(self, reason: str) -> None:
+        """As `Call.close`."""
+        self._connection.close(reason)
+
     def answer(self, chunks: Sequence[Buffer] | None) -> None:
         """Takes in the response: its chunks behind the header, or None where none is due."""
         assert not self.is_done
@@ -103,7 +107,7 @@ class Connection:
         self._is_writable = True
         self._is_closed = False
         self._is_parsing = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], int] = {}
         self._has_spoken = False
         # Whether the last read left no room, so that there may be more to read.
         self._is_crowded = False
@@ -141,8 +145,8 @@ class Connection:
         self._is_closed = True
         if self._keeping is not None:
             self._keeping.cancel()
-        for task in self._tasks:
-            task.cancel()
+        tasks, self._tasks = self._tasks, {}
+        self._listener.abandoned.take(tasks)
         requests, self._requests = self._requests, deque()
         for request in requests:
             if request.cancel is not None:
@@ -162,6 +166,8 @@ class Connection:
             return
         if reason is not None:
             _log.warning("connection closed", peer=self._peer, listener=self._listener.name, reason=reason)
+        # The requests before a bad one have their answers.
+        self._flush()
         self.closed()
         self._transport.close()
 
@@ -311,8 +317,8 @@ class Connection:
             response = self._failed(api, request, error)
         if isinstance(response, Awaitable):
             task = asyncio.ensure_future(self._finish(api, call, request, response))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = call.size_bytes
+            task.add_done_callback(self._tasks.pop)
         else:
             self._respond(call, response)
 

@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 from logserver_segments.logs import get_logger
 
+from logserver.kafka_api.abandoned import Abandoned
 from logserver.kafka_api.connection import Connection
 from logserver.kafka_api.listener import Listener
 from logserver.kafka_api.services import Services
@@ -91,6 +92,7 @@ class KafkaDoor:
         self._services = services
         self._servers: list[asyncio.Server] = []
         self._connections: dict[_Socket, None] = {}
+        self._abandoned = Abandoned(services.settings.connection_max_inflight_bytes)
         self._idle: asyncio.Task[None] | None = None
         self.addresses: list[Address] = []
         """Where it listens, with real ports."""
@@ -124,6 +126,7 @@ class KafkaDoor:
                 told,
                 settings.socket_request_max_bytes,
                 settings.connection_max_inflight_bytes,
+                self._abandoned,
             )
             await server.start_serving()
         self._idle = asyncio.create_task(self._close_idle(), name="kafka-idle")
@@ -152,3 +155,4 @@ class KafkaDoor:
         for socket in list(self._connections):
             if socket.connection is not None:
                 socket.connection.close()
+        self._abandoned.cancel()

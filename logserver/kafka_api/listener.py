@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from logserver.kafka_api.abandoned import Abandoned
 from logserver.kafka_api.services import Services
 from logserver.settings import Address
 
@@ -16,6 +17,7 @@ class Listener:
         name: Kafka's name of the listener, such as PLAINTEXT.
         address: with the real port.
         told: what clients are told instead, if the settings say so.
+        abandoned: takes over what the clients that go leave behind.
     """
 
     services: Services
@@ -24,6 +26,7 @@ class Listener:
     told: Address | None
     request_max_bytes: int
     inflight_max_bytes: int
+    abandoned: Abandoned
 
     def advertised(self, local: str) -> tuple[str, int]:
         """Returns host and port by which a client reaches this server again.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from logserver.kafka_api import connection as connection_module
+from logserver.kafka_api.abandoned import Abandoned
 from logserver.kafka_api.connection import Connection
 from logserver.kafka_api.listener import Listener
 from logserver.kafka_api.services import Services
@@ -59,7 +60,7 @@ async def connection(pipe: Pipe) -> AsyncIterator[Connection]:
     unused: Any = None
     settings = load_settings(environment={}, command_line=())
     services = Services(unused, unused, unused, Clock(), settings)
-    listener = Listener(services, "PLAINTEXT", Address("127.0.0.1", 9092), None, 1 << 24, 1 << 24)
+    listener = Listener(services, "PLAINTEXT", Address("127.0.0.1", 9092), None, 1 << 24, 1 << 24, Abandoned(1 << 24))
     connection = Connection(listener, pipe, "127.0.0.1:5000", "127.0.0.1:9092")
     yield connection
     connection.close()
