@@ -360,6 +360,22 @@ def test_who_leaves_frees_its_partitions_for_the_others() -> None:
     assert coordinator.settle() == {"n": on(coordinator, "a", 0, 1)}
 
 
+def test_who_leaves_may_subscribe_to_nothing_as_java_s_clients_do() -> None:
+    coordinator = at_once(a=2)
+    coordinator.join("m", "a")
+    coordinator.heartbeat("m", LEAVING, subscription=Subscription(()), owned=NOTHING)
+    assert coordinator.group().members == {}
+
+
+def test_a_member_that_stays_may_subscribe_to_nothing() -> None:
+    coordinator = at_once(a=2)
+    coordinator.join("m", "a")
+    coordinator.join("n", "a")
+    coordinator.settle()
+    coordinator.heartbeat("m", coordinator.member("m").epoch, subscription=Subscription(()))
+    assert coordinator.settle() == {"m": frozenset(), "n": on(coordinator, "a", 0, 1)}
+
+
 def test_a_leave_wakes_who_waits_for_the_partitions() -> None:
     coordinator = at_once(a=2)
     coordinator.join("m", "a")
