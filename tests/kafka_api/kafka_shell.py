@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from ..other_clients.kafka_tools import KafkaShell
+from ..other_clients.kafka_tools import KafkaShell, KafkaTools
 
 TOPICS: Final = "TopicCommand"
 CONFIGS: Final = "kafka.admin.ConfigCommand"
@@ -28,9 +28,15 @@ class Shell:
         assert bool(done.status) == fails, done.printed
         return done.printed
 
+    def alone(self, program: str, *arguments: str) -> str:
+        """Returns what a tool prints that needs a process of its own; it has to succeed."""
+        done = KafkaTools().run(program, "--bootstrap-server", self._server, *arguments)
+        assert done.status == 0, done.printed
+        return done.printed
+
 
 def rows(printed: str) -> list[Mapping[str, str]]:
-    """Returns the rows of a table that a tool has printed."""
+    """Returns the rows of a table that a tool has printed, perhaps between other lines."""
     lines = [line.split() for line in printed.splitlines() if line.strip()]
     head = next(number for number, line in enumerate(lines) if line[0] in ("GROUP", "TOPIC"))
-    return [dict(zip(lines[head], line, strict=False)) for line in lines[head + 1 :]]
+    return [dict(zip(lines[head], line, strict=True)) for line in lines[head + 1 :] if len(line) == len(lines[head])]

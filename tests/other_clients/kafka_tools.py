@@ -37,8 +37,13 @@ def _without_complaints(errors: str) -> str:
     return "".join(line for line in errors.splitlines(keepends=True) if not line.startswith("SLF4J: "))
 
 
+def class_of(program: str) -> str:
+    """Returns the class of a tool, whose name can begin after `org.apache.kafka.tools.`."""
+    return program if program.startswith(("org.", "kafka.")) else f"org.apache.kafka.tools.{program}"
+
+
 class KafkaTools:
-    """The tools, as processes of their own."""
+    """The tools, each run in a process of its own."""
 
     def __init__(self) -> None:
         KAFKA_TOOLS.need()
@@ -50,16 +55,19 @@ class KafkaTools:
             AssertionError: it failed.
         """
         names = ",".join(str(file) for file in files)
-        done = self.run("org.apache.kafka.tools.DumpLogSegments", *options, "--files", names)
+        done = self.run("DumpLogSegments", *options, "--files", names)
         assert done.status == 0, done.printed[-4000:]
         return done.printed
 
     def run(self, program: str, *arguments: str) -> Done:
-        """Runs a tool by the name of its class; returns when it has ended."""
+        """Runs a tool by its class; returns when it has ended."""
         # Three names for one thing: Java 17 knows the first, 18 the second, some vendors the third.
         encodings = [f"-D{name}=UTF-8" for name in ("file.encoding", "stdout.encoding", "sun.stdout.encoding")]
         done = subprocess.run(
-            [*_JAVA, *encodings, program, *arguments], capture_output=True, encoding="utf-8", timeout=_RUN_SECONDS
+            [*_JAVA, *encodings, class_of(program), *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=_RUN_SECONDS,
         )
         return Done(done.returncode, done.stdout, _without_complaints(done.stderr))
 
@@ -67,7 +75,8 @@ class KafkaTools:
 class KafkaShell:
     """The tools in one process for all of them: after its start a tool takes a fraction of a second.
 
-    A context manager. The process is `ToolRunner.java`, which says what goes over its pipes.
+    A context manager. The process is `ToolRunner.java`, which says what goes over its pipes. A tool that ends the JVM
+    itself, or has it run something at its end, needs one of its own: `KafkaTools`.
     """
 
     def __init__(self) -> None:
@@ -88,13 +97,12 @@ class KafkaShell:
         self._said.close()
 
     def run(self, program: str, *arguments: str, stdin: str = "") -> Done:
-        """Runs a tool by the name of its class; returns when it has ended.
+        """Runs a tool by its class; returns when it has ended.
 
         Args:
-            program: its name can begin after `org.apache.kafka.tools.`
             stdin: what it finds in its standard input.
         """
-        words = [program if program.startswith(("org.", "kafka.")) else f"org.apache.kafka.tools.{program}", *arguments]
+        words = [class_of(program), *arguments]
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         request = [_INT.pack(len(words))]
