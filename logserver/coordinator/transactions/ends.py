@@ -51,8 +51,12 @@ def end_with_bump(value: TransactionLogValue, request: EndTransaction, now_ms: i
     transactional_id, producer_id, producer_epoch, commit = request[:4]
     if value.state in ENDING:
         raise concurrent(transactional_id)
-    is_complete = value.state in (TransactionState.COMPLETE_COMMIT, TransactionState.COMPLETE_ABORT)
-    if is_complete and _is_retry(value, producer_id, producer_epoch):
+    if _is_retry(value, producer_id, producer_epoch):
+        is_complete = value.state in (TransactionState.COMPLETE_COMMIT, TransactionState.COMPLETE_ABORT)
+        if not is_complete or value.client_transaction_version < EPOCH_BUMP:
+            # Not its transaction was ended, or by somebody whose epoch has not risen with that: to Kafka, the latter is
+            # a retry all the same.
+            raise fenced(transactional_id, producer_epoch)
         if value.state is not _complete(commit):
             raise invalid_state(transactional_id, value, commit)
         if value.producer_epoch == LAST_EPOCH:
@@ -84,10 +88,7 @@ def check_current(value: TransactionLogValue, transactional_id: str, producer_id
 
 
 def _is_retry(value: TransactionLogValue, producer_id: int, producer_epoch: int) -> bool:
-    """Whether a producer asks with the identity that it had before its transaction was ended."""
-    if value.client_transaction_version < EPOCH_BUMP:
-        # The epoch has not risen then: whoever had the one before is fenced (Kafka takes it for a retry).
-        return False
+    """Whether a producer asks with the identity before the current one."""
     if producer_id == value.producer_id:
         return producer_epoch == value.producer_epoch - 1
     return producer_id == value.previous_producer_id and producer_epoch == LAST_EPOCH - 1 and value.producer_epoch == 0
