@@ -65,10 +65,6 @@ class _Request(Call):
         self.chunks: Sequence[Buffer] | None = None
         self.cancel: Cancel | None = None
 
-    def close(self, reason: str) -> None:
-        """As `Call.close`."""
-        self._connection.close(reason)
-
     def answer(self, chunks: Sequence[Buffer] | None) -> None:
         """Takes in the response: its chunks behind the header, or None where none is due."""
         assert not self.is_done
@@ -107,7 +103,7 @@ class Connection:
         self._is_writable = True
         self._is_closed = False
         self._is_parsing = False
-        self._tasks: dict[asyncio.Task[None], int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._has_spoken = False
         # Whether the last read left no room, so that there may be more to read.
         self._is_crowded = False
@@ -145,8 +141,8 @@ class Connection:
         self._is_closed = True
         if self._keeping is not None:
             self._keeping.cancel()
-        tasks, self._tasks = self._tasks, {}
-        self._listener.abandoned.take(tasks)
+        for task in self._tasks:
+            task.cancel()
         requests, self._requests = self._requests, deque()
         for request in requests:
             if request.cancel is not None:
@@ -317,8 +313,8 @@ class Connection:
             response = self._failed(api, request, error)
         if isinstance(response, Awaitable):
             task = asyncio.ensure_future(self._finish(api, call, request, response))
-            self._tasks[task] = call.size_bytes
-            task.add_done_callback(self._tasks.pop)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         else:
             self._respond(call, response)
 
