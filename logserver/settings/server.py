@@ -131,7 +131,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             maximum=INT32_MAX,
             ours=True,
         ),
-    ] = 250_000
+    ] = 200_000
     connection_max_inflight_bytes: Annotated[
         int,
         About(
@@ -563,10 +563,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_request_partition_size_limit: Annotated[
         int,
         About(
-            "Most partitions that one request may name.",
+            "Most partitions that one request of gRPC may name, one CreateTopics may make, and one answer of "
+            "DescribeTopicPartitions may tell of.",
             minimum=1,
             maximum=INT32_MAX,
-            differs=KafkaDifference("2000", "As many as one topic may have; here it holds for every kind of request."),
+            differs=KafkaDifference("2000", "As many as one topic may have, and Kafka's own limit for CreateTopics."),
         ),
     ] = 10_000
     grpc_max_message_bytes: Annotated[

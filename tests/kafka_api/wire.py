@@ -22,8 +22,8 @@ _BATCH_LENGTHS: Final = (8, 23, 57)
 """Length of a record batch, last offset delta, count of its records."""
 _IN_BATCH: Final = "in its batch at "
 _BATCH_HEADER_BYTES: Final = 61
-_INTS: Final = (1_000_000_000, 100_000, 250_001)
-_VARINTS: Final = (0x7F, 0x80, 0x7FFF, 0x8001, 250_002, 1_000_000_001, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
+_INTS: Final = (1_000_000_000, 100_000, 200_001)
+_VARINTS: Final = (0x7F, 0x80, 0x7FFF, 0x8001, 200_002, 1_000_000_001, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 _NO_VARINTS: Final = (b"\xff" * 4 + b"\x7f", b"\xff" * 5, b"\xff" * 10, b"\x80" * 4 + b"\x10", b"\x80\x00")
 _CRC_AT: Final = 17
 _CRC_OF: Final = 21
