@@ -82,6 +82,15 @@ class Running:
         self._process.send_signal(number)
         return self.finish(0)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It does nothing while the block lasts."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> list[str]:
         """Kills it at once; returns all that it has printed."""
         self._process.kill()

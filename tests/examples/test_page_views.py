@@ -100,3 +100,18 @@ def test_a_replay_starts_at_the_oldest_record_that_is_left(server: LogServer) ->
     with AdminClient(server.grpc) as admin:
         admin.delete_records(topic, 0, 6)
     assert [line.split()[3] for line in replayed(server, topic, "2")] == list("6789")
+
+
+def test_a_replay_ends_where_the_topic_ended_at_its_start(server: LogServer) -> None:
+    topic, value = make_topic(server, "replayed-while-written", 1), b"x" * 20_000
+    with Producer(server.grpc) as producer:
+        for _ in range(300):  # more than one fetch
+            producer.send(topic, value)
+        producer.flush()
+        with running(server, "kafka_python.replay", "--topic", topic) as replay:
+            replay.read(1)
+            with replay.held():
+                for _ in range(10):
+                    producer.send(topic, value)
+                producer.flush()
+            assert replay.finish(0)[-1] == "replayed 300 records"
