@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from logserver_records.batch import Buffer
 
 from logserver.kafka_api.codec import Struct
 
 if TYPE_CHECKING:
+    from logserver.kafka_api.connection import Connection
     from logserver.kafka_api.services import Services
 
 Response: TypeAlias = Mapping[str, Any]
@@ -27,6 +28,38 @@ Cancel: TypeAlias = Callable[[], None]
 
 RawHandler: TypeAlias = "Callable[[Call, memoryview, Answer], Cancel | None]"
 """Takes a request as bytes, which are gone when it returns. May raise `CloseConnection`."""
+
+
+class Place(Protocol):
+    """A request that is not answered yet, in the order of the requests of its connection."""
+
+    size_bytes: int
+    """Of the request."""
+    chunks: Sequence[Buffer] | None
+    """The response, header included, once it is there; empty where none is due."""
+    cancel: Cancel | None
+
+    def late(self, now_s: float) -> float:
+        """Ends its waiting if that has been too long, by the event loop's clock.
+
+        Returns:
+            When it will have been too long; infinity if it never will.
+        """
+        ...
+
+
+class Quick(Protocol):
+    """A short way for requests like the one before: see `produce_quick`."""
+
+    def __call__(
+        self, connection: Connection, correlation_id: int, data: bytearray, begin: int, end: int, /
+    ) -> bytes | Place | None:
+        """Serves a request, `data[begin:end]` behind its header.
+
+        Returns:
+            The whole response, or what it will be; None, and nothing done, for a request that has to go the long way.
+        """
+        ...
 
 
 class CloseConnection(Exception):
@@ -96,6 +129,7 @@ class Api:
         lowest, highest: versions served, both inclusive.
         advertised_lowest: what ApiVersions says instead of `lowest`.
         raw: in place of `handle`, for what is read and written by hand.
+        quick: makes the short way for a version, if there is one; what that does not take goes to `raw`.
         failed: makes the response for an error of the whole request; without it that is one whose `error_code` and
             `error_message` say so.
     """
@@ -106,5 +140,6 @@ class Api:
     highest: int
     handle: Handler | None = None
     raw: RawHandler | None = None
+    quick: Callable[[int], Quick | None] | None = None
     advertised_lowest: int | None = None
     failed: Callable[[Struct, int, str], Response] | None = None

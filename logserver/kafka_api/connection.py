@@ -1,11 +1,12 @@
 """One client's connection: bytes in, requests served, responses out in the order of the requests.
 
-Fed with bytes, and without any waiting of its own: a socket and a simulation use it alike. It reads straight from its
-buffer, which starts small and grows with the frames that really come. Requests are served as they arrive; one that
-can't be answered yet keeps its place, and what is answered behind it waits for it.
+Fed with bytes, and without any waiting of its own: a socket and a simulation use it alike. Requests are served as they
+arrive, straight from the buffer that they came into; one that can't be answered yet keeps its place, and what is
+answered behind it waits for it.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from struct import Struct as Packed
@@ -15,24 +16,24 @@ from logserver_records.batch import Buffer
 from logserver_segments.logs import get_logger
 
 from logserver.errors import ErrorCode, LogServerError
-from logserver.kafka_api.api import Api, Call, Cancel, Client, CloseConnection, Response
+from logserver.kafka_api.api import Api, Call, Cancel, Client, CloseConnection, Place, Quick, Response
 from logserver.kafka_api.codec import MalformedMessage, Struct, read_request, write_response
 from logserver.kafka_api.frames import SIZE, UnknownApi, looks_like, read_header
+from logserver.kafka_api.incoming import Incoming
 from logserver.kafka_api.listener import Listener
 from logserver.kafka_api.registry import API_VERSIONS, APIS
 from logserver.kafka_api.transport import Transport
 
 _log = get_logger("logserver.kafka")
 
-_START_BYTES: Final = 2048
-_STREAM_BYTES: Final = 64 * 1024
-"""So large a buffer becomes for a client that sends more at a time than its frames would need."""
-_KEPT_MS: Final = 1000
-"""A buffer that has grown is given back when nothing has come for so long: to a client that goes on sending large
-frames a new one each time costs more than the frames themselves."""
-_LEAST_ROOM_BYTES: Final = 1024
-"""With less room than this behind them, the bytes of a frame's beginning are moved to the front."""
 _MOST_UNANSWERED: Final = 1_000
+_MOST_READY: Final = 256
+"""So many responses are sent together at most."""
+_JOINED_BYTES: Final = 16 * 1024
+"""Responses that have no more than this together are joined: the socket takes one piece faster than many."""
+_LEAST_HEADER: Final = 10
+_KIND: Final = Packed(">ii")
+"""API key and version in one, correlation id."""
 _RESPONSE_HEAD: Final = Packed(">ii")
 _RESPONSE_HEAD_AND_TAGS: Final = Packed(">iix")
 
@@ -40,7 +41,7 @@ _RESPONSE_HEAD_AND_TAGS: Final = Packed(">iix")
 class _Request(Call):
     """A request under way, then its response until it is sent."""
 
-    __slots__ = ("_connection", "cancel", "chunks", "correlation_id", "has_tags", "is_done", "size_bytes")
+    __slots__ = ("_connection", "_correlation_id", "_has_tags", "cancel", "chunks", "size_bytes")
 
     def __init__(
         self,
@@ -58,21 +59,35 @@ class _Request(Call):
         self.api_key = api_key
         self.version = version
         self.client_id = client_id
-        self.correlation_id = correlation_id
-        self.has_tags = has_tags
+        self._correlation_id = correlation_id
+        self._has_tags = has_tags
         self.size_bytes = size_bytes
-        self.is_done = False
         self.chunks: Sequence[Buffer] | None = None
         self.cancel: Cancel | None = None
 
+    def close(self, reason: str) -> None:
+        """As `Call.close`."""
+        self._connection.close(reason)
+
     def answer(self, chunks: Sequence[Buffer] | None) -> None:
         """Takes in the response: its chunks behind the header, or None where none is due."""
-        assert not self.is_done
-        self.is_done = True
-        self.chunks = chunks
+        assert self.chunks is None
+        if chunks is None:
+            self.chunks = ()
+        else:
+            size = sum(map(len, chunks))
+            if self._has_tags:
+                head = _RESPONSE_HEAD_AND_TAGS.pack(size + 5, self._correlation_id)
+            else:
+                head = _RESPONSE_HEAD.pack(size + 4, self._correlation_id)
+            self.chunks = (head, *chunks)
         # It may hold this request and large buffers, which must not wait for the garbage collector.
         self.cancel = None
         self._connection.answered()
+
+    def late(self, now_s: float) -> float:
+        """See `Place`: who handles it looks after its time."""
+        return math.inf
 
 
 class Connection:
@@ -94,34 +109,35 @@ class Connection:
         # Clients hardly ever change their id.
         self._client_id_bytes = b""
         self._client_id = ""
-        self._buffer = bytearray(_START_BYTES)
-        self._start = 0
-        self._end = 0
-        self._requests: deque[_Request] = deque()
+        self._incoming = Incoming(listener.scratch)
+        # In the order of the requests. Responses whose turn has come wait for no more than others to be sent with.
+        self._places: deque[Place | bytes] = deque()
+        self._ready: list[Buffer] = []
+        # The header of the last request, as bytes and as read: most are followed by more of the kind.
+        self._last_kind = -1
+        self._last_rest = b""
+        self._last_quick: Quick | None = None
         self._unanswered_bytes = 0
         self._is_reading = True
         self._is_writable = True
         self._is_closed = False
         self._is_parsing = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], int] = {}
         self._has_spoken = False
-        # Whether the last read left no room, so that there may be more to read.
-        self._is_crowded = False
-        self._keeping: asyncio.TimerHandle | None = None
+        self._is_flush_due = False
+        self._alarm: asyncio.TimerHandle | None = None
         self.last_used_ms = self._clock.monotonic_ms()
 
     # From the transport
 
     def get_buffer(self) -> memoryview:
-        """Returns where the next bytes are to go; never empty."""
-        if self._is_crowded or len(self._buffer) - self._end < _LEAST_ROOM_BYTES:
-            self._make_room()
-        return memoryview(self._buffer)[self._end :]
+        """Returns where the next bytes are to go; never empty. No other connection may be handed any before these are
+        `received`."""
+        return self._incoming.room()
 
     def received(self, count: int) -> None:
         """Takes in that so many bytes are there."""
-        self._end += count
-        self._is_crowded = self._end == len(self._buffer) < _STREAM_BYTES
+        self._incoming.received(count)
         self.last_used_ms = self._clock.monotonic_ms()
         self._parse()
 
@@ -139,22 +155,24 @@ class Connection:
     def closed(self) -> None:
         """The connection is gone."""
         self._is_closed = True
-        if self._keeping is not None:
-            self._keeping.cancel()
-        for task in self._tasks:
-            task.cancel()
-        requests, self._requests = self._requests, deque()
-        for request in requests:
-            if request.cancel is not None:
-                request.cancel()
-                request.cancel = None
+        if not self._is_parsing:
+            self._incoming.close()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        tasks, self._tasks = self._tasks, {}
+        self._listener.abandoned.take(tasks)
+        places, self._places = self._places, deque()
+        for place in places:
+            if not isinstance(place, bytes) and place.cancel is not None:
+                place.cancel()
+                place.cancel = None
 
     # From the door
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is under way."""
-        return not self._requests
+        return not self._places
 
     def close(self, reason: str | None = None) -> None:
         """Closes the connection, telling the log why if there is a reason."""
@@ -169,77 +187,71 @@ class Connection:
 
     # Frames
 
-    def _make_room(self) -> None:
-        """Makes room behind the bytes that are there: by moving them to the front, by doubling where that is not
-        enough."""
-        held = self._end - self._start
-        if self._start and held <= len(self._buffer) // 2 and not self._is_crowded:
-            self._buffer[:held] = self._buffer[self._start : self._end]
-        else:
-            # Never resized in place: views of it may be about.
-            grown = bytearray(len(self._buffer) * 2)
-            grown[:held] = memoryview(self._buffer)[self._start : self._end]
-            self._buffer = grown
-            self._is_crowded = False
-            if self._keeping is None:
-                self._keep()
-        self._start, self._end = 0, held
-
-    def _keep(self) -> None:
-        """Keeps the buffer as large as it is for a while."""
-        self._keeping = asyncio.get_running_loop().call_later(_KEPT_MS / 1000, self._give_back)
-
-    def _give_back(self) -> None:
-        """Takes a small buffer again if the large one is not used."""
-        self._keeping = None
-        if self._is_closed:
-            return
-        if self._start == self._end and self.last_used_ms <= self._clock.monotonic_ms() - _KEPT_MS / 2:
-            self._start = self._end = 0
-            self._buffer = bytearray(_START_BYTES)
-        else:
-            self._keep()
-
     def _parse(self) -> None:
         """Serves the whole frames that are there, as long as the client may have more under way."""
         if self._is_parsing:
             return
+        incoming = self._incoming
+        data, start, end = incoming.data, incoming.start, incoming.end
+        most = self._listener.request_max_bytes
         self._is_parsing = True
         try:
-            while self._is_reading and self._serve_next():
+            while self._is_reading and end - start >= SIZE.size:
+                begin = start + SIZE.size
+                size: int = SIZE.unpack_from(data, start)[0]
+                if not 0 < size <= most:
+                    self._refuse_size(size, bytes(data[start : min(end, start + 16)]))
+                    break
+                behind = begin + size
+                if behind > end:
+                    break
+                start = behind
+                if not self._serve_quickly(data, begin, behind):
+                    self._serve(data, begin, behind)
+                if self._is_closed:
+                    break
                 # What is answered already makes room for more.
-                if not self._is_reading:
+                if not self._is_reading or len(self._ready) >= _MOST_READY:
                     self._flush()
         finally:
             self._is_parsing = False
-        if self._is_closed:
-            return
-        self._flush()
-        if self._start == self._end:
-            self._start = self._end = 0
+            incoming.start = start
+            if self._is_closed:
+                incoming.close()
+            else:
+                incoming.settle()
+        if not self._is_closed:
+            self._flush()
 
-    def _serve_next(self) -> bool:
-        """Serves the next frame; returns whether there was a whole one to serve."""
-        begin = self._start + SIZE.size
-        if self._end < begin or self._is_closed:
-            return False
-        size: int = SIZE.unpack_from(self._buffer, self._start)[0]
-        if not 0 < size <= self._listener.request_max_bytes:
-            self._refuse_size(size)
-            return False
-        end = begin + size
-        if self._end < end:
-            return False
-        self._start = end
-        self._serve(self._buffer, begin, end)
-        return True
-
-    def _refuse_size(self, size: int) -> None:
-        start = bytes(memoryview(self._buffer)[self._start : self._start + 16])
+    def _refuse_size(self, size: int, start: bytes) -> None:
         if not self._has_spoken:
             self.close(looks_like(start))
         else:
             self.close(f"a request claims {size} bytes, socket.request.max.bytes={self._listener.request_max_bytes}")
+
+    def _serve_quickly(self, data: bytearray, begin: int, end: int) -> bool:
+        """Serves a request with the same header as the last one, if its API has a short way for it; returns whether."""
+        if self._last_quick is None or end - begin < _LEAST_HEADER:
+            return False
+        kind, correlation_id = _KIND.unpack_from(data, begin)
+        rest = self._last_rest
+        if kind != self._last_kind or not data.startswith(rest, begin + _KIND.size, end):
+            return False
+        try:
+            answer = self._last_quick(self, correlation_id, data, begin + _KIND.size + len(rest), end)
+        except Exception:
+            _log.exception("request failed", peer=self._peer)
+            self.close("a request failed; the lines above say why")
+            return True
+        if answer is None:
+            return False
+        if not isinstance(answer, bytes):
+            self._begin(answer)
+        elif self._places:
+            self._places.append(answer)
+        else:
+            self._ready.append(answer)
+        return True
 
     def _serve(self, data: bytearray, begin: int, end: int) -> None:
         """Serves one request; what is wrong with it closes the connection."""
@@ -261,10 +273,13 @@ class Connection:
             )
             self._begin(call)
             self._has_spoken = True
+            self._last_kind, _ = _KIND.unpack_from(data, begin)
+            self._last_rest = bytes(data[begin + _KIND.size : body])
+            self._last_quick = route.quick
             message = memoryview(data)[body:end]
             if api.raw is not None:
                 cancel = api.raw(call, message, call.answer)
-                if not call.is_done:
+                if call.chunks is None:
                     call.cancel = cancel
                 return
             request = read_request(api.key, version, message, self._client.services.settings.request_max_elements)
@@ -297,11 +312,11 @@ class Connection:
         response = versions.failed(Struct({}, lambda name: None), ErrorCode.unsupported_version.value, "")
         call.answer((write_response(API_VERSIONS, 0, response),))
 
-    def _begin(self, request: _Request) -> None:
+    def _begin(self, place: Place) -> None:
         """Gives a request its place in the order of the responses."""
-        self._requests.append(request)
-        self._unanswered_bytes += request.size_bytes
-        if self._unanswered_bytes >= self._listener.inflight_max_bytes or len(self._requests) >= _MOST_UNANSWERED:
+        self._places.append(place)
+        self._unanswered_bytes += place.size_bytes
+        if self._unanswered_bytes >= self._listener.inflight_max_bytes or len(self._places) >= _MOST_UNANSWERED:
             self._regulate()
 
     def _handle(self, api: Api, call: _Request, request: Struct) -> None:
@@ -313,8 +328,8 @@ class Connection:
             response = self._failed(api, request, error)
         if isinstance(response, Awaitable):
             task = asyncio.ensure_future(self._finish(api, call, request, response))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = call.size_bytes
+            task.add_done_callback(self._tasks.pop)
         else:
             self._respond(call, response)
 
@@ -349,34 +364,68 @@ class Connection:
 
     # Responses
 
+    @property
+    def client(self) -> Client:
+        """Who is at the other end."""
+        return self._client
+
+    def ring_at(self, at_s: float) -> None:
+        """Tells the requests under way when a time has come, by the event loop's clock: one timer does for all."""
+        if self._alarm is not None:
+            if self._alarm.when() <= at_s:
+                return
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_at(at_s, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        now_s = asyncio.get_running_loop().time()
+        waiting = [place for place in self._places if not isinstance(place, bytes) and place.chunks is None]
+        next_s = min((place.late(now_s) for place in waiting), default=math.inf)
+        if next_s < math.inf and not self._is_closed:
+            self.ring_at(next_s)
+
     def answered(self) -> None:
         """Sends what is next in order, after one of the requests got its response."""
-        if self._is_parsing or self._is_closed:
+        if self._is_parsing or self._is_closed or self._is_flush_due:
             return
-        if self._requests[0].is_done:
-            self._flush()
-        if self._start != self._end:
+        first = self._places[0]
+        if isinstance(first, bytes) or first.chunks is None:
+            return
+        if len(self._places) == 1:
+            self._go_on()
+        else:
+            # What waits behind it may be answered in the same moment: a flush answers many.
+            self._is_flush_due = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_flush_due = False
+        if self._is_closed:
+            return
+        self._flush()
+        if self._incoming.start != self._incoming.end:
             # What has been held up may go on.
             self._parse()
 
     def _flush(self) -> None:
         """Sends the responses that are next in order."""
-        requests = self._requests
-        out: list[Buffer] = []
-        while requests and requests[0].is_done:
-            request = requests.popleft()
-            self._unanswered_bytes -= request.size_bytes
-            chunks = request.chunks
-            if chunks is None:
-                continue
-            size = sum(map(len, chunks))
-            if request.has_tags:
-                out.append(_RESPONSE_HEAD_AND_TAGS.pack(size + 5, request.correlation_id))
+        places, ready = self._places, self._ready
+        while places:
+            first = places[0]
+            if isinstance(first, bytes):
+                ready.append(first)
+            elif first.chunks is None:
+                break
             else:
-                out.append(_RESPONSE_HEAD.pack(size + 4, request.correlation_id))
-            out += chunks
-        if out:
-            self._transport.writelines(out)
+                self._unanswered_bytes -= first.size_bytes
+                ready += first.chunks
+            places.popleft()
+        if ready:
+            self._ready = []
+            if len(ready) > 1 and sum(map(len, ready)) <= _JOINED_BYTES:
+                ready = [b"".join(ready)]
+            self._transport.writelines(ready)
             self.last_used_ms = self._clock.monotonic_ms()
         if not self._is_reading:
             self._regulate()
@@ -385,7 +434,7 @@ class Connection:
         """Reads from the client while it may have more under way."""
         may_read = (
             self._is_writable
-            and len(self._requests) < _MOST_UNANSWERED
+            and len(self._places) < _MOST_UNANSWERED
             and self._unanswered_bytes < self._listener.inflight_max_bytes
         )
         if self._is_closed or may_read == self._is_reading:

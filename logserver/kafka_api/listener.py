@@ -1,8 +1,9 @@
 """A listener of the door: what its connections have in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from logserver.kafka_api.abandoned import Abandoned
+from logserver.kafka_api.incoming import Scratch
 from logserver.kafka_api.services import Services
 from logserver.settings import Address
 
@@ -27,6 +28,7 @@ class Listener:
     request_max_bytes: int
     inflight_max_bytes: int
     abandoned: Abandoned
+    scratch: Scratch = field(default_factory=Scratch)
 
     def advertised(self, local: str) -> tuple[str, int]:
         """Returns host and port by which a client reaches this server again.

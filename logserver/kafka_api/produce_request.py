@@ -9,8 +9,8 @@ from logserver.kafka_api.codec import MalformedMessage
 from logserver.kafka_api.codec.reading import Budget, read_tags, read_varint
 from logserver.kafka_api.codec.schema import MOST_TEXT_BYTES
 
-_FLEXIBLE: Final = 9
-_TOPIC_IDS: Final = 13
+FLEXIBLE: Final = 9
+TOPIC_IDS: Final = 13
 _INT16: Final = Packed(">h")
 _INT32: Final = Packed(">i")
 _ACKS_AND_TIMEOUT: Final = Packed(">hi")
@@ -45,7 +45,7 @@ def read_produce(data: memoryview, version: int, most_elements: int) -> ProduceR
         MalformedMessage: the bytes are not one such request.
     """
     try:
-        return (_flexible if version >= _FLEXIBLE else _plain)(data, version, Budget(most_elements))
+        return (_flexible if version >= FLEXIBLE else _plain)(data, version, Budget(most_elements))
     except (TooShort, UnicodeDecodeError) as error:
         raise MalformedMessage(f"Produce: {error}") from None
 
@@ -78,7 +78,7 @@ def _flexible(data: memoryview, version: int, budget: Budget) -> ProduceRequest:
     for _ in range(_checked(topics - 1, end - position, budget)):
         topic_id = None
         topic = ""
-        if version >= _TOPIC_IDS:
+        if version >= TOPIC_IDS:
             raw, position = _slice(data, position, 16)
             topic_id = urlsafe_b64encode(raw)[:22].decode()
         else:

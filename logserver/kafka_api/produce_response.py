@@ -8,14 +8,15 @@ from typing import Any, Final, NamedTuple
 
 from logserver.broker.storage_errors import RecordsRefused
 from logserver.errors import ErrorCode, LogServerError
+from logserver.kafka_api.api import Client
 from logserver.kafka_api.codec import write_response
 from logserver.kafka_api.codec.writing import varint
 from logserver.kafka_api.errors import leader_of
-from logserver.kafka_api.produce_request import ProducePartition
+from logserver.kafka_api.produce_request import FLEXIBLE, TOPIC_IDS, ProducePartition
 
 _KEY: Final = 0
-_FLEXIBLE: Final = 9
-_TOPIC_IDS: Final = 13
+_LEAST_TIMEOUT_MS: Final = 1000
+"""Clients that leave the time at 0 work with a Kafka that has nobody to wait for, so they do here."""
 _NO_START: Final = (
     ErrorCode.unknown_topic_or_partition,
     ErrorCode.unknown_topic_id,
@@ -63,6 +64,21 @@ class Endpoint(NamedTuple):
     port: int
 
 
+def endpoint_of(client: Client) -> Endpoint:
+    """Returns this node, as a client reaches it."""
+    return Endpoint(client.services.broker.node.node_id, client.host, client.port)
+
+
+def wait_ms_of(timeout_ms: int) -> int:
+    """Returns how long a request that asks for so many milliseconds waits until its records are durable."""
+    return max(timeout_ms, _LEAST_TIMEOUT_MS)
+
+
+def timed_out(wait_ms: int) -> LogServerError:
+    """Returns what is said when the records are not durable after so many milliseconds."""
+    return LogServerError(ErrorCode.request_timed_out, f"the records are stored, but not durable after {wait_ms} ms")
+
+
 def write_produce(results: Sequence[ProducedPartition], version: int, here: Endpoint) -> bytes:
     """Returns a response of any version from 3 on.
 
@@ -72,7 +88,7 @@ def write_produce(results: Sequence[ProducedPartition], version: int, here: Endp
     for result in results:
         if result.error is not None:
             return _by_schema(results, version, here)
-    return _flexible(results, version) if version >= _FLEXIBLE else _plain(results, version)
+    return _flexible(results, version) if version >= FLEXIBLE else _plain(results, version)
 
 
 def _topic_of(result: ProducedPartition) -> tuple[str, str | None]:
@@ -90,7 +106,7 @@ def _flexible(results: Sequence[ProducedPartition], version: int) -> bytes:
     topics = _by_topic(results)
     out = [varint(len(topics) + 1)]
     for (topic, topic_id), found in topics:
-        if version >= _TOPIC_IDS:
+        if version >= TOPIC_IDS:
             out.append(urlsafe_b64decode((topic_id or "") + "=="))
         else:
             name = topic.encode()

@@ -1,12 +1,15 @@
 """The buffer of a connection: it grows with what comes, and is small again when nothing comes."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from logserver.kafka_api import connection as connection_module
+from logserver.kafka_api import incoming
 from logserver.kafka_api.abandoned import Abandoned
 from logserver.kafka_api.connection import Connection
 from logserver.kafka_api.listener import Listener
@@ -16,7 +19,6 @@ from logserver.settings import Address, load_settings
 from .raw_client import API_VERSIONS, request_frame
 
 CLIENT = {"client_software_name": "raw", "client_software_version": "1"}
-START_BYTES = 2048
 
 
 class Pipe:
@@ -55,18 +57,21 @@ async def pipe() -> Pipe:
     return Pipe()
 
 
+def listener() -> Listener:
+    unused: Any = None
+    of_server = load_settings(environment={}, command_line=())
+    services = Services(unused, unused, unused, Clock(), of_server)
+    return Listener(services, "PLAINTEXT", Address("127.0.0.1", 9092), None, 1 << 24, 1 << 24, Abandoned(1 << 24))
+
+
 @pytest.fixture
 async def connection(pipe: Pipe) -> AsyncIterator[Connection]:
-    unused: Any = None
-    settings = load_settings(environment={}, command_line=())
-    services = Services(unused, unused, unused, Clock(), settings)
-    listener = Listener(services, "PLAINTEXT", Address("127.0.0.1", 9092), None, 1 << 24, 1 << 24, Abandoned(1 << 24))
-    connection = Connection(listener, pipe, "127.0.0.1:5000", "127.0.0.1:9092")
+    connection = Connection(listener(), pipe, "127.0.0.1:5000", "127.0.0.1:9092")
     yield connection
     connection.close()
 
 
-def feed(connection: Connection, data: bytes) -> int:
+def feed(connection: Connection, data: bytes | memoryview) -> int:
     """Hands data over as a socket does; returns the size of the largest buffer that was offered."""
     largest = 0
     left = memoryview(data)
@@ -81,13 +86,15 @@ def feed(connection: Connection, data: bytes) -> int:
     return largest
 
 
+def numbered(number: int, size: int) -> bytes:
+    """A request with a correlation id, and so many bytes behind it."""
+    frame = request_frame(API_VERSIONS, 3, CLIENT, number)[4:] + bytes(size)
+    return len(frame).to_bytes(4) + frame
+
+
 def frames(count: int, size: int = 0) -> bytes:
     """Requests with consecutive correlation ids, each with so many bytes behind it."""
-    whole = bytearray()
-    for number in range(count):
-        frame = request_frame(API_VERSIONS, 3, CLIENT, number)[4:] + bytes(size)
-        whole += len(frame).to_bytes(4) + frame
-    return bytes(whole)
+    return b"".join(numbered(number, size) for number in range(count))
 
 
 def answered(pipe: Pipe) -> list[int]:
@@ -113,28 +120,86 @@ async def test_bytes_that_come_one_by_one(connection: Connection, pipe: Pipe) ->
     assert answered(pipe) == [0, 1, 2]
 
 
-async def test_a_client_that_sends_much_at_a_time_is_read_in_larger_pieces(connection: Connection, pipe: Pipe) -> None:
-    assert len(connection.get_buffer()) == START_BYTES
-    assert START_BYTES < feed(connection, frames(5000)) <= 64 * 1024
-    assert answered(pipe) == list(range(5000))
+def own_bytes(connection: Connection) -> int:
+    """How much a connection holds that it does not share with others."""
+    data = connection._incoming.data
+    return 0 if data is connection._listener.scratch.data else len(data)
+
+
+async def test_a_connection_without_anything_to_say_has_no_buffer(connection: Connection, pipe: Pipe) -> None:
+    assert connection.get_buffer() is connection._listener.scratch.view
+    feed(connection, frames(500, 100))
+    assert answered(pipe) == list(range(500))
+    assert own_bytes(connection) == 0
+
+
+async def test_what_is_there_of_a_frame_is_all_that_is_kept(connection: Connection, pipe: Pipe) -> None:
+    data = frames(2, 5000)
+    feed(connection, data[:-1000])
+    assert own_bytes(connection) == len(data) // 2 - 1000
+    feed(connection, data[-1000:])
+    assert answered(pipe) == [0, 1]
+    assert own_bytes(connection) == 0
+
+
+async def test_a_client_that_sends_large_frames_gets_a_buffer_of_its_own(connection: Connection, pipe: Pipe) -> None:
+    for _ in range(3):
+        feed(connection, frames(1, 300_000))
+        assert 300_000 < own_bytes(connection) <= 1 << 20
+    assert answered(pipe) == [0, 0, 0]
+
+
+async def test_a_length_that_is_only_claimed_takes_no_memory(connection: Connection, pipe: Pipe) -> None:
+    feed(connection, (1 << 24).to_bytes(4) + bytes(100))
+    assert own_bytes(connection) == 104
+    feed(connection, bytes(100_000))
+    assert own_bytes(connection) <= 1 << 18
 
 
 async def test_a_buffer_that_is_not_used_any_more_is_given_back(
     connection: Connection, pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_module, "_KEPT_MS", 0)
+    monkeypatch.setattr(incoming, "_KEPT_MS", 0)
     feed(connection, frames(1, 300_000))
     for _ in range(20):
         await asyncio.sleep(0)
-    assert len(connection.get_buffer()) == START_BYTES
+    assert own_bytes(connection) == 0
     feed(connection, frames(2, 10_000))
     assert answered(pipe) == [0, 0, 1]
+
+
+@given(
+    sizes=st.lists(st.integers(0, 40_000), min_size=1, max_size=6), cuts=st.lists(st.integers(1, 70_000), max_size=20)
+)
+@settings(max_examples=150, deadline=None)
+def test_frames_of_connections_that_share_a_buffer_are_kept_apart(sizes: list[int], cuts: list[int]) -> None:
+    async def run() -> None:
+        shared = listener()
+        pipes = [Pipe(), Pipe()]
+        connections = [Connection(shared, pipe, "127.0.0.1:5000", "127.0.0.1:9092") for pipe in pipes]
+        whole = b"".join(numbered(number, size) for number, size in enumerate(sizes))
+        left = [memoryview(whole), memoryview(whole)]
+        turns = itertools.cycle(cuts or [1000])
+        while any(left):
+            for place, connection in enumerate(connections):
+                piece, left[place] = cut(left[place], next(turns))
+                feed(connection, piece)
+        for pipe, connection in zip(pipes, connections, strict=True):
+            assert not pipe.is_closed
+            assert answered(pipe) == list(range(len(sizes)))
+            connection.close()
+
+    asyncio.run(run())
+
+
+def cut(data: memoryview, size: int) -> tuple[memoryview, memoryview]:
+    return data[:size], data[size:]
 
 
 async def test_a_frame_that_is_not_whole_yet_is_kept(
     connection: Connection, pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_module, "_KEPT_MS", 0)
+    monkeypatch.setattr(incoming, "_KEPT_MS", 0)
     data = frames(1, 300_000)
     feed(connection, data[:200_000])
     for _ in range(20):

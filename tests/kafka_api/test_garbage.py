@@ -8,13 +8,14 @@ import pytest
 from logserver.kafka_api.apis import produce as produce_module
 from logserver.kafka_api.connection import _Request
 from logserver.kafka_api.pending_fetch import FetchedPartition, PendingFetch
+from logserver.kafka_api.produce_quick import _Waiting
 from logserver.testing import LogServer
 
 from .fetching import fetch, fetch_request, target
 from .raw_client import FETCH, RawClient
 from .records import batch, create_topic, produce, stored
 
-KINDS = (PendingFetch, FetchedPartition, _Request, produce_module._Result, produce_module._Production)
+KINDS = (PendingFetch, FetchedPartition, _Request, _Waiting, produce_module._Result, produce_module._Production)
 
 
 @pytest.fixture(autouse=True)

@@ -30,16 +30,15 @@ from logserver.errors import ErrorCode, LogServerError, unknown_partition, unkno
 from logserver.kafka_api.api import Answer, Api, Call, CloseConnection
 from logserver.kafka_api.errors import without_trace
 from logserver.kafka_api.produce_batch import is_transactional, one_batch
+from logserver.kafka_api.produce_quick import quick
 from logserver.kafka_api.produce_request import ProducePartition, ProduceRequest, read_produce
-from logserver.kafka_api.produce_response import Endpoint, ProducedPartition, write_produce
+from logserver.kafka_api.produce_response import ProducedPartition, endpoint_of, timed_out, wait_ms_of, write_produce
 
 _ALL: Final = -1
 _LEADER: Final = 1
 _NONE: Final = 0
 _SHOWN: Final = 300
 """So much of a name or a reason is logged: names that do not exist may be as long as a client likes."""
-_LEAST_TIMEOUT_MS: Final = 1000
-"""Clients that leave the time at 0 work with a Kafka that has nobody to wait for, so they do here."""
 
 
 class _Result(ProducedPartition):
@@ -81,7 +80,7 @@ class _Production:
             if result.is_waiting:
                 result.production = self
                 self._waiting += 1
-        wait_ms = max(timeout_ms, _LEAST_TIMEOUT_MS)
+        wait_ms = wait_ms_of(timeout_ms)
         self._timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self._late, wait_ms)
 
     def one_done(self) -> None:
@@ -93,9 +92,7 @@ class _Production:
     def _late(self, wait_ms: int) -> None:
         for result in self._results:
             if result.is_waiting:
-                result.error = LogServerError(
-                    ErrorCode.request_timed_out, f"the records are stored, but not durable after {wait_ms} ms"
-                )
+                result.error = timed_out(wait_ms)
         self._send()
 
     def _send(self) -> None:
@@ -144,9 +141,7 @@ def _append(broker: Broker, item: ProducePartition, result: _Result, version: in
 
 
 def _response(call: Call, results: Sequence[_Result]) -> bytes:
-    client = call.client
-    here = Endpoint(client.services.broker.node.node_id, client.host, client.port)
-    return write_produce(results, call.version, here)
+    return write_produce(results, call.version, endpoint_of(call.client))
 
 
 def _end_without_answer(results: Sequence[_Result], answer: Answer) -> None:
@@ -196,4 +191,4 @@ def _topic(broker: Broker, item: ProducePartition) -> Topic:
     return topic
 
 
-API: Final = Api(0, "Produce", 3, 13, raw=_handle, advertised_lowest=0)
+API: Final = Api(0, "Produce", 3, 13, raw=_handle, quick=quick, advertised_lowest=0)
