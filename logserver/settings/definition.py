@@ -60,7 +60,7 @@ class About:
     """Everything about a setting that its Python type and default don't say.
 
     `minimum` and `maximum` are inclusive. `check` gets each text value (each item of a list) and raises ValueError
-    with a sentence. `ours` marks a setting that Kafka doesn't have. `unset` says in words what applies while an
+    with a sentence. `only` is the one value that can be had, `because` why. `ours` marks a setting that Kafka doesn't have. `unset` says in words what applies while an
     optional setting has no value.
     """
 
@@ -69,6 +69,8 @@ class About:
     maximum: int | float | None = None
     example: str | None = None
     check: Callable[[str], None] | None = None
+    only: Value = None
+    because: str = ""
     may_be_empty: bool = False
     ours: bool = False
     unset: str | None = None
@@ -96,6 +98,8 @@ class Definition:
     @property
     def type_text(self) -> str:
         """Type and bounds in words, as they stand in error messages and in the documentation."""
+        if self.about.only is not None:
+            return str(self.about.only).lower()
         if self.choices:
             if self.kind == "list":
                 return f"one or more of {', '.join(self.choices)}"

@@ -38,7 +38,8 @@ _TOPICS: Final = """\
 
 Given when a topic is created (`logserver topics create NAME --config retention.ms=3600000`) or later
 (`logserver topics alter NAME --config ...`). Where a topic has no value of its own, the server's setting applies, the
-first of those named that is set.
+first of those named that is set. The last ones are about several brokers or tiered storage: they can be given, for
+programs that do, and change nothing.
 """
 
 _DIFFERENCES: Final = """\
@@ -67,7 +68,7 @@ _BOUND_DIFFERENCES: Final = (
         "This release keeps all data in one directory.",
     ),
     (
-        "`cleanup.policy`, `log.cleanup.policy`",
+        "`log.cleanup.policy`",
         "may be empty",
         "at least one of `delete`, `compact`",
         "`retention.ms=-1` says the same and shows what is meant.",
@@ -107,7 +108,8 @@ def _server_row(definition: Definition) -> Sequence[str]:
 
 def _topic_row(definition: Definition) -> Sequence[str]:
     origin = ", ".join(f"`{name}`" for name in server_names_of(definition))
-    default = f"`{format_value(topic_default(definition, ServerSettings()))}`"
+    text = format_value(topic_default(definition, ServerSettings()))
+    default = f"`{text}`" if text else "empty"
     return (f"`{definition.name}`", origin, default, definition.type_text, definition.about.documentation)
 
 

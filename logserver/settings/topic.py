@@ -24,6 +24,7 @@ from logserver.settings.server import (
     ServerSettings,
     TimestampType,
 )
+from logserver.settings.topic_idle import IDLE_TOPIC_DEFINITIONS
 from logserver.settings.values import SettingsError, format_value, parse_value, unknown_setting
 
 
@@ -38,8 +39,9 @@ class TopicSettings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[CleanupPolicy, ...],
         About(
             "What happens to old records: `delete` removes old segments, `compact` keeps each key's last record, "
-            "`delete,compact` does both.",
+            "`delete,compact` does both, and with neither they stay.",
             example="delete,compact",
+            may_be_empty=True,
             inherited=_server("log_cleanup_policy"),
         ),
     ]
@@ -245,7 +247,7 @@ class TopicSettings(msgspec.Struct, frozen=True, kw_only=True):
         own = check_topic_overrides(overrides)
         values = {
             definition.attribute: own[name] if name in own else topic_default(definition, server)
-            for name, definition in TOPIC_DEFINITIONS.items()
+            for name, definition in _IN_FORCE.items()
         }
         return TopicSettings(**values)  # type: ignore[arg-type]  # each value comes from that attribute's definition
 
@@ -260,7 +262,8 @@ class TopicSettings(msgspec.Struct, frozen=True, kw_only=True):
         return "compact" in self.cleanup_policy
 
 
-TOPIC_DEFINITIONS: Final[dict[str, Definition]] = definitions_of(TopicSettings)
+_IN_FORCE: Final = definitions_of(TopicSettings)
+TOPIC_DEFINITIONS: Final[dict[str, Definition]] = _IN_FORCE | IDLE_TOPIC_DEFINITIONS
 """Every topic setting by dotted name."""
 
 

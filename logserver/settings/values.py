@@ -28,6 +28,8 @@ def parse_value(definition: Definition, raw: object) -> Value:
     try:
         value = _convert(definition, raw)
         _check_bounds(definition, value)
+        if definition.about.only is not None and value != definition.about.only:
+            raise ValueError(definition.about.because)
     except ValueError as error:
         detail = f" ({error})" if str(error) else ""
         raise SettingsError(

@@ -154,3 +154,28 @@ def test_rows_show_value_default_and_which_are_the_topics_own():
 def test_settings_are_frozen():
     with pytest.raises(AttributeError):
         ServerSettings().node_id = 2
+
+
+def test_settings_about_several_brokers_can_be_given_and_those_that_cannot_be_kept_are_refused():
+    given = {
+        "preallocate": "false",
+        "unclean.leader.election.enable": "true",
+        "leader.replication.throttled.replicas": "0:1,1:1",
+        "follower.replication.throttled.replicas": "*",
+        "remote.storage.enable": "false",
+        "local.retention.ms": "-2",
+    }
+    assert check_topic_overrides(given)["unclean.leader.election.enable"] is True
+    assert resolve(given) == resolve()
+    for name, value, reason in (
+        ("preallocate", "true", "files grow as records come"),
+        ("remote.storage.enable", "true", "there is no tiered storage here"),
+        ("leader.replication.throttled.replicas", "first", "PARTITION:BROKER"),
+    ):
+        with pytest.raises(SettingsError, match=f"{name} can't be '{value}' .*{reason}"):
+            check_topic_overrides({name: value})
+
+
+def test_a_topic_without_cleanup_policy_keeps_everything():
+    settings = resolve({"cleanup.policy": ""})
+    assert (settings.deletes, settings.compacts) == (False, False)
