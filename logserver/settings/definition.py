@@ -60,8 +60,8 @@ class About:
     """Everything about a setting that its Python type and default don't say.
 
     `minimum` and `maximum` are inclusive. `check` gets each text value (each item of a list) and raises ValueError
-    with a sentence. `only` is the one value that can be had, `because` why. `ours` marks a setting that Kafka doesn't have. `unset` says in words what applies while an
-    optional setting has no value.
+    with a sentence. `only` is the one value that can be had, `because` why. `ours` marks a setting that Kafka doesn't
+    have. `unset` says in words what applies while an optional setting has no value.
     """
 
     documentation: str
