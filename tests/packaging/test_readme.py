@@ -30,6 +30,7 @@ class Reader:
         self._folder = folder
         self._server: subprocess.Popen[str] | None = None
         self._address = DEFAULT_ADDRESS
+        self._kafka_address = DEFAULT_KAFKA_ADDRESS
         ours = ("PYTHON", "VIRTUAL_ENV", "LOGSERVER_")
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self._environment["PATH"] = f"{folder / 'venv' / 'bin'}:{self._environment['PATH']}"
@@ -44,7 +45,8 @@ class Reader:
             path = self._folder / "test_example.py"
             path.write_text(block.text)
             return self._run([sys.executable, "-m", "pytest", "-q", "--rootdir", str(self._folder), str(path)])
-        return self._run(["python", "-c", block.text.replace(DEFAULT_ADDRESS, self._address)])
+        program = block.text.replace(DEFAULT_ADDRESS, self._address).replace(DEFAULT_KAFKA_ADDRESS, self._kafka_address)
+        return self._run(["python", "-c", program])
 
     def close(self) -> None:
         if self._server is not None:
@@ -66,6 +68,7 @@ class Reader:
         found = re.fullmatch(r"ready grpc=(\S+) kafka=(\S+)\n", ready)
         assert found, f"not ready: {ready!r}"
         self._address = self._environment["LOGSERVER_SERVER"] = found[1]
+        self._kafka_address = found[2]
         return ready.replace(found[1], DEFAULT_ADDRESS).replace(found[2], DEFAULT_KAFKA_ADDRESS)
 
     def _run(self, command: list[str]) -> str:
