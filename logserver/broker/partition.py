@@ -8,12 +8,20 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from logserver_records.batch import Buffer
+from logserver_records.batch import NO_SEQUENCE, Buffer
+from logserver_records.control import EndTransactionMarker
 from logserver_segments.committer import Loss, LossReason
 from logserver_segments.config import LogConfig
 from logserver_segments.errors import StorageError
 from logserver_segments.logs import get_logger
-from logserver_segments.partition_log import ActiveProducer, Appended, PartitionLog, TimestampOffset
+from logserver_segments.partition_log import (
+    AbortedTransaction,
+    ActiveProducer,
+    Appended,
+    PartitionLog,
+    TimestampOffset,
+    Verification,
+)
 from logserver_segments.reading import Slice
 from logserver_segments.seams import Clock
 
@@ -36,6 +44,22 @@ class DataWaiter(Protocol):
         ...
 
 
+class MarkerFollower(Protocol):
+    """Who keeps what is in a partition, and so has to know how transactions end in it."""
+
+    def check_ready(self) -> None:
+        """Called before a marker is written.
+
+        Raises:
+            LogServerError: none can be written now.
+        """
+        ...
+
+    def marker_written(self, producer_id: int, is_commit: bool, last_offset: int) -> None:
+        """Called at once when a marker has been written, `last_offset` its own offset."""
+        ...
+
+
 class Partition:
     """One partition of a topic.
 
@@ -52,6 +76,7 @@ class Partition:
         "leader",
         "leader_epoch",
         "log",
+        "marker_follower",
         "number",
         "topic",
     )
@@ -68,6 +93,7 @@ class Partition:
         # Produces that wait for their last offset to be committed, in the order of appending.
         self._produces: deque[tuple[int, Committed]] = deque()
         self._waiters: dict[DataWaiter, None] = {}
+        self.marker_follower: MarkerFollower | None = None
 
     def __repr__(self) -> str:
         return f"{self.topic}-{self.number}"
@@ -152,6 +178,12 @@ class Partition:
         return self.log.committed_offset if self.log is not None else -1
 
     @property
+    def last_stable_offset(self) -> int:
+        """Offset behind the last record that a reader of committed transactions may see; -1 while the partition is
+        unavailable. It rises with the high watermark only."""
+        return self.log.last_stable_offset if self.log is not None else -1
+
+    @property
     def log_start_offset(self) -> int:
         """Offset of the first record; -1 while the partition is unavailable."""
         return self.log.log_start_offset if self.log is not None else -1
@@ -169,29 +201,101 @@ class Partition:
 
     # Produce
 
-    def append(self, payload: Buffer) -> Appended:
+    def append(self, payload: Buffer, verification: Verification | None = None) -> Appended:
         """Appends a client's payload of whole record batches.
+
+        Args:
+            verification: what `verify` gave, once the transaction coordinator has said yes; needed by a transactional
+                batch unless `verify` gave None.
 
         Raises:
             LogServerError: the payload is refused, or the partition can't take it; nothing was stored.
         """
         log = self._led()
         try:
-            return log.append(payload, self.leader_epoch, self._clock.now_ms())
+            return log.append(payload, self.leader_epoch, self._clock.now_ms(), verification)
         except (StorageError, OSError) as error:
             raise domain_error(error) from error
 
-    def append_own(self, payload: Buffer) -> Appended:
+    def append_own(self, payload: Buffer, verification: Verification | None = None) -> Appended:
         """Appends record batches that this server has built itself.
+
+        Args:
+            verification: as for `append`; offsets committed in a transaction need it, too.
 
         Raises:
             LogServerError: the partition can't take them; nothing was stored.
         """
         log = self._led()
         try:
-            return log.append_trusted(payload, self.leader_epoch, self._clock.now_ms())
+            return log.append_trusted(payload, self.leader_epoch, self._clock.now_ms(), verification)
         except (StorageError, OSError) as error:
             raise domain_error(error) from error
+
+    # Transactions
+
+    def verify(
+        self,
+        producer_id: int,
+        producer_epoch: int,
+        base_sequence: int = NO_SEQUENCE,
+        supports_epoch_bump: bool = False,
+    ) -> Verification | None:
+        """Returns what to hand to `append` once the transaction coordinator has confirmed that this partition is in the
+        producer's transaction (KIP-890); None if such a transaction is open here and nothing is to be asked.
+
+        See `PartitionLog.verify` for the arguments.
+
+        Raises:
+            LogServerError: INVALID_PRODUCER_EPOCH, or the partition is unavailable.
+        """
+        log = self._led()
+        try:
+            return log.verify(producer_id, producer_epoch, base_sequence, supports_epoch_bump)
+        except StorageError as error:
+            raise domain_error(error) from error
+
+    def append_marker(
+        self, producer_id: int, producer_epoch: int, marker: EndTransactionMarker, transaction_version: int
+    ) -> Appended:
+        """Appends the marker that ends a producer's transaction here; may be repeated.
+
+        See `PartitionLog.append_marker`.
+
+        Raises:
+            LogServerError: INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED, or the partition can't take it;
+                nothing was stored.
+        """
+        log = self._led()
+        follower = self.marker_follower
+        if follower is not None:
+            follower.check_ready()
+        now = self._clock.now_ms()
+        try:
+            appended = log.append_marker(
+                producer_id, producer_epoch, marker, self.leader_epoch, now, transaction_version
+            )
+        except (StorageError, OSError) as error:
+            raise domain_error(error) from error
+        if follower is not None:
+            follower.marker_written(producer_id, marker.is_commit, appended.last_offset)
+        return appended
+
+    def aborted_transactions(
+        self, start_offset: int, end_offset: int
+    ) -> list[AbortedTransaction] | Awaitable[list[AbortedTransaction]]:
+        """Returns the aborted transactions that overlap a range of offsets, its end exclusive and not above the last
+        stable offset; at once if they are in memory.
+
+        Raises:
+            LogServerError: the partition can't be read; also when the answer is awaited.
+        """
+        log = self._led()
+        try:
+            found = log.aborted_transactions(start_offset, end_offset)
+        except (StorageError, OSError) as error:
+            raise domain_error(error) from error
+        return found if isinstance(found, list) else self._awaited(log, found)
 
     def when_committed(self, last_offset: int, committed: Committed) -> None:
         """Calls back when the record at `last_offset` is durable, or can't become so; at once if it already is."""
@@ -234,15 +338,18 @@ class Partition:
 
     # Fetch
 
-    def read(self, offset: int, max_bytes: int) -> Slice | Awaitable[Slice]:
+    def read(self, offset: int, max_bytes: int, committed_only: bool = False) -> Slice | Awaitable[Slice]:
         """Returns committed batches from the one that holds `offset` on, at once if they are in memory.
+
+        Args:
+            committed_only: whether to stop at the last stable offset, not at the high watermark.
 
         Raises:
             LogServerError: OFFSET_OUT_OF_RANGE, or the partition can't be read; also when the answer is awaited.
         """
         log = self._led()
         try:
-            found = log.read(offset, max_bytes)
+            found = log.read(offset, max_bytes, committed_only)
         except (StorageError, OSError) as error:
             raise domain_error(error) from error
         return found if isinstance(found, Slice) else self._awaited(log, found)

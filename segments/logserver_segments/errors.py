@@ -44,8 +44,8 @@ class InvalidTimestamp(InvalidRecords):
     """A timestamp outside `message.timestamp.before.max.ms` / `message.timestamp.after.max.ms`."""
 
 
-class NoTransaction(InvalidRecords):
-    """A transactional batch of a producer that has no transaction open."""
+class InvalidTransactionState(InvalidRecords):
+    """A transactional batch of a producer that has no transaction open, or another one while it has."""
 
 
 class OutOfOrderSequence(StorageError):
@@ -57,7 +57,11 @@ class DuplicateSequence(StorageError):
 
 
 class StaleProducerEpoch(StorageError):
-    """A batch of a producer epoch that was followed by a newer one."""
+    """A batch or marker of a producer epoch that was followed by a newer one."""
+
+
+class CoordinatorFenced(StorageError):
+    """A marker of a transaction coordinator that was followed by one with a newer epoch."""
 
 
 class OffsetOutOfRange(StorageError):

@@ -141,6 +141,18 @@ def read_slice(
     return Slice(_cut(chunk, at, stop), next_offset)
 
 
+def cut_slice(found: Slice, offset: int) -> Slice:
+    """Returns of a slice the batches before an offset, at which or behind which a batch begins."""
+    data, position, next_offset = found.data, 0, offset
+    while position < len(data):
+        base_offset, length, _, _, _, _, last_delta = _WALK.unpack_from(data, position)
+        if base_offset >= offset:
+            break
+        next_offset = base_offset + last_delta + 1
+        position += length + LENGTH_OVERHEAD
+    return Slice(_cut(data, 0, position), next_offset)
+
+
 def _cut(chunk: Buffer, start: int, stop: int) -> Buffer:
     if start == 0 and stop == len(chunk):
         return chunk

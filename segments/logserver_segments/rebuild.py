@@ -1,13 +1,17 @@
 """Making again from a log's batches what is only derived from them: indexes and producer states."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from logserver_records.batch import NO_PRODUCER_ID
 
 from logserver_segments.errors import CorruptRecords
 from logserver_segments.index import IndexDamaged
 from logserver_segments.logs import get_logger
-from logserver_segments.producer_state import ProducerStates, SnapshotDamaged
+from logserver_segments.markers import stored_marker
+from logserver_segments.partition_log import AbortedTransaction
+from logserver_segments.producer_snapshot import SnapshotDamaged
+from logserver_segments.producer_state import ProducerStates
 from logserver_segments.scan import ScanStopped, scan
 from logserver_segments.seams import Disk, File
 from logserver_segments.segment import REBUILT_SUFFIX, SNAPSHOT_SUFFIX, Segment, file_name
@@ -48,20 +52,74 @@ def prepare_indexes(segment: Segment, file: File, size: int, index_interval_byte
         disk.write_file(index.path + REBUILT_SUFFIX, index.content(), durable=True)
 
 
-def load_producers(
-    producers: ProducerStates,
-    directory: str,
-    disk: Disk,
-    segments: Sequence[Segment],
-    snapshots: list[int],
-    end_offset: int,
-) -> None:
-    """Makes producer states as of `end_offset`: the newest good snapshot, and the batches since.
+class Part(NamedTuple):
+    """A segment file for another thread, where the log's own objects may not be touched."""
+
+    path: str
+    base_offset: int
+    size: int
+
+
+def find_aborted(
+    producers: ProducerStates, replay_from: int, parts: Sequence[Part], disk: Disk
+) -> list[AbortedTransaction]:
+    """Returns the aborted transactions whose markers are in the last of some adjacent segments; for another thread.
+
+    Args:
+        producers: as of the offset `replay_from`, which is in the first segment or at its begin.
+
+    Raises:
+        CorruptRecords: a segment is damaged.
+        OSError: the disk refused.
+    """
+    found: list[AbortedTransaction] = []
+    for part in parts:
+        try:
+            found = replay(producers, disk.open(part.path), 0, part.size, part.base_offset, replay_from)
+        except ScanStopped as error:
+            raise CorruptRecords(f"{part.path} is damaged at {error}; run a check of the data directory") from None
+    return found
+
+
+def replay(
+    producers: ProducerStates, file: File, start: int, end: int, next_offset: int, replay_from: int
+) -> list[AbortedTransaction]:
+    """Takes up the batches of a segment file from an offset on; returns the transactions that were aborted there.
+
+    Args:
+        start: position of a batch.
+        end: position where the data ends.
+        next_offset: no batch has a smaller base offset.
+
+    Raises:
+        ScanStopped: the file is damaged.
+        OSError: the disk refused.
+    """
+    found = []
+    for position, header in scan(file, start, end, next_offset=next_offset):
+        if header.producer_id == NO_PRODUCER_ID or header.base_offset < replay_from:
+            continue
+        if not header.is_control:
+            producers.update(header, header.base_offset)
+            continue
+        marker = stored_marker(file, position, header)
+        aborted = producers.end_transaction(header, marker) if marker is not None else None
+        if aborted is not None:
+            found.append(aborted)
+    return found
+
+
+def load_snapshot(
+    producers: ProducerStates, directory: str, disk: Disk, snapshots: list[int], end_offset: int
+) -> int | None:
+    """Takes the newest good snapshot as of an offset of at most `end_offset`; returns its offset, None without one.
 
     Snapshots that can't be read are removed from disk and list.
+
+    Raises:
+        OSError: the disk refused.
     """
     producers.clear()
-    replay_from = segments[0].base_offset
     for offset in sorted((known for known in snapshots if known <= end_offset), reverse=True):
         path = f"{directory}/{file_name(offset, SNAPSHOT_SUFFIX)}"
         try:
@@ -71,10 +129,33 @@ def load_producers(
             disk.remove(path)
             snapshots.remove(offset)
             continue
-        replay_from = offset
-        break
-    if replay_from >= end_offset:
-        return
+        return offset
+    return None
+
+
+def load_producers(
+    producers: ProducerStates,
+    directory: str,
+    disk: Disk,
+    segments: Sequence[Segment],
+    snapshots: list[int],
+    end_offset: int,
+    aborted_from: int | None = None,
+) -> None:
+    """Makes producer states as of `end_offset`: the newest good snapshot, and the batches since.
+
+    All markers count as committed. Snapshots that can't be read are removed from disk and list.
+
+    Args:
+        aborted_from: transactions whose abort markers are at this offset or behind it are put into the indexes of
+            their segments; None: the indexes stay as they are.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    snapshot_end = end_offset if aborted_from is None else min(aborted_from, end_offset)
+    found = load_snapshot(producers, directory, disk, snapshots, snapshot_end)
+    replay_from = found if found is not None else segments[0].base_offset
     for number, segment in enumerate(segments):
         behind = segments[number + 1].base_offset if number + 1 < len(segments) else end_offset
         if behind <= replay_from or not segment.size:
@@ -85,9 +166,13 @@ def load_producers(
         except IndexDamaged:
             start = 0
         try:
-            for _, header in scan(segment.file, start, segment.size, next_offset=segment.base_offset):
-                if header.base_offset >= replay_from and header.producer_id != NO_PRODUCER_ID and not header.is_control:
-                    producers.update(header, header.base_offset)
+            aborted = replay(producers, segment.file, start, segment.size, segment.base_offset, replay_from)
         except ScanStopped as error:
             _log.error("producer states are incomplete: the log is damaged", segment=segment.path, reason=str(error))
-            return
+            break
+        if aborted_from is not None:
+            for transaction in aborted:
+                if transaction.last_offset >= aborted_from:
+                    segment.aborted.append(transaction)
+            segment.aborted.flush()
+    producers.unstable.set_ended([])

@@ -6,10 +6,12 @@ everything from it on is cut off, and one log line says what and where.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from logserver_segments.checkpoints import LEADER_EPOCHS, CheckpointDamaged, LeaderEpochs
 from logserver_segments.committer import Committer
 from logserver_segments.config import LogConfig
+from logserver_segments.index import IndexDamaged
 from logserver_segments.log import Log
 from logserver_segments.logs import get_logger
 from logserver_segments.producer_state import ProducerStates
@@ -78,10 +80,13 @@ def open_log(
     )
     # A recovery point that does not fit the files is no recovery point.
     point = recovery_point if recovery_point is not None and segments[0].base_offset <= recovery_point else None
+    aborted_from = None
     if clean and point is not None and _fits(segments[-1], point) and epochs_known:
         end = point
     else:
-        end = _recover(name, segments, config, epochs, point if point is not None and epochs_known else 0, disk)
+        checked = _recover(name, segments, config, epochs, point if point is not None and epochs_known else 0, disk)
+        end = checked.end
+        aborted_from = _cut_aborted(segments, checked)
     if end < start_offset and not clean:
         end = _begin_anew(name, segments, start_offset, resources)
     stale = [offset for offset in snapshots if offset > end]
@@ -92,7 +97,7 @@ def open_log(
         # For good: they must not be taken for the states of what is appended now.
         disk.sync_directory(directory)
     if end > segments[0].base_offset or snapshots:
-        load_producers(producers, directory, disk, segments, snapshots, end)
+        load_producers(producers, directory, disk, segments, snapshots, end, aborted_from)
     start = min(max(start_offset, segments[0].base_offset), end)
     epochs.truncate_end(end)
     epochs.truncate_start(start)
@@ -140,9 +145,15 @@ def _segments(directory: str, entries: Sequence[Entry], resources: Resources) ->
             sealed=base != bases[-1],
             index_bytes=sizes.get(file_name(base, INDEX_SUFFIX), 0),
             time_index_bytes=sizes.get(file_name(base, TIME_INDEX_SUFFIX), 0),
+            transaction_index_bytes=sizes.get(file_name(base, TXN_INDEX_SUFFIX), 0),
         )
         for base in bases
     ]
+    for segment in segments:
+        # Having no transaction index says nothing where the others are missing, too: somebody has removed them all.
+        for suffix in (INDEX_SUFFIX, TIME_INDEX_SUFFIX):
+            if segment.size and file_name(segment.base_offset, suffix) not in sizes:
+                segment.aborted.distrust(f"{file_name(segment.base_offset, suffix)} is missing")
     # Index files without their segment are left-overs of a deletion.
     for name in sizes:
         if name.endswith((INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX)) and offset_of_file(name) not in bases:
@@ -172,10 +183,19 @@ def _load_epochs(
     return True
 
 
+class _Checked(NamedTuple):
+    """What was found behind an offset: where the log ends, and whether there are markers."""
+
+    check_from: int
+    end: int
+    has_markers: bool
+
+
 def _recover(
     name: str, segments: list[Segment], config: LogConfig, epochs: LeaderEpochs, check_from: int, disk: Disk
-) -> int:
-    """Checks everything from an offset on, makes the indexes there again, cuts what is bad; returns the end offset."""
+) -> _Checked:
+    """Checks everything from an offset on, makes offset and time indexes there again, cuts what is bad."""
+    has_markers = False
     first = 0
     for number, segment in enumerate(segments):
         # Not the one that begins at the recovery point alone: the one before it may have been sealed since, and what
@@ -208,6 +228,7 @@ def _recover(
                 segment.note_batch(header, at, config.index_interval_bytes)
                 if header.leader_epoch >= 0:
                     epochs.assign(header.leader_epoch, header.base_offset)
+                has_markers = has_markers or header.is_control
                 position = at + header.size
                 end = header.next_offset
         except ScanStopped as error:
@@ -229,7 +250,27 @@ def _recover(
             "the log ends before its recovery point and is read as a whole", log=name, end=end, point=check_from
         )
         return _recover(name, segments, config, epochs, 0, disk)
-    return end
+    return _Checked(check_from, end, has_markers)
+
+
+def _cut_aborted(segments: list[Segment], checked: _Checked) -> int | None:
+    """Drops the aborted transactions whose markers are behind the offset from which everything was checked.
+
+    Returns:
+        The offset from which they have to be found again; None if there are none to find.
+    """
+    aborted_from = checked.check_from if checked.has_markers else None
+    for number, segment in enumerate(segments):
+        if number + 1 < len(segments) and segments[number + 1].base_offset <= checked.check_from:
+            continue
+        try:
+            segment.aborted.truncate(checked.check_from)
+        except (IndexDamaged, OSError) as error:
+            if segment.size:
+                _log.warning("transaction index made again", segment=segment.path, reason=str(error))
+            segment.aborted.reset()
+            aborted_from = min(checked.check_from, segment.base_offset)
+    return aborted_from
 
 
 def _cut(name: str, segments: list[Segment], number: int, position: int, end: int, reason: str, disk: Disk) -> None:

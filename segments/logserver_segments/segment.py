@@ -1,4 +1,4 @@
-"""One segment of a log: a file of record batches with its offset and time index.
+"""One segment of a log: a file of record batches with its offset, time and transaction index.
 
 The last segment of a log is *active*: it is appended to and read by `pread`. Every other one is *sealed*: it never
 changes again and is read through a mapping where the page cache has the data.
@@ -14,6 +14,7 @@ from logserver_segments.index import Index, IndexDamaged
 from logserver_segments.pool import Pool, Slot
 from logserver_segments.reading import ColdData, Fetch
 from logserver_segments.seams import Disk, File, Mapping
+from logserver_segments.transaction_index import TransactionIndex
 
 LOG_SUFFIX: Final = ".log"
 INDEX_SUFFIX: Final = ".index"
@@ -66,6 +67,7 @@ class Segment:
         "_file",
         "_map",
         "_resources",
+        "aborted",
         "base_offset",
         "checked",
         "directory",
@@ -89,6 +91,7 @@ class Segment:
         sealed: bool = False,
         index_bytes: int = 0,
         time_index_bytes: int = 0,
+        transaction_index_bytes: int = 0,
     ) -> None:
         self.directory = directory
         self.base_offset = base_offset
@@ -112,6 +115,13 @@ class Segment:
             disk,
             maps,
             time_index_bytes // Index.entry_size("time"),
+        )
+        self.aborted = TransactionIndex(
+            base_offset,
+            f"{directory}/{file_name(base_offset, TXN_INDEX_SUFFIX)}",
+            disk,
+            resources.files,
+            transaction_index_bytes,
         )
         self._bytes_since_entry = 0
         # Whether the indexes have been checked, or made anew; for reading only.
@@ -179,6 +189,7 @@ class Segment:
         """Writes index entries that are only in memory to their files."""
         self.index.flush()
         self.time_index.flush()
+        self.aborted.flush()
 
     def load_max_timestamp(self) -> int:
         """Returns the largest timestamp in the segment, -1 if it has none; reads it from the time index if need be.
@@ -224,12 +235,14 @@ class Segment:
         Raises:
             OSError: the disk refused.
         """
+        # If it can't be trusted, then neither when these are whole again.
+        self.aborted.flush()
         for index in (self.index, self.time_index):
             self._resources.disk.rename(index.path + REBUILT_SUFFIX, index.path)
             index.in_file()
 
     def reset_indexes(self) -> None:
-        """Forgets both indexes, to make them again by `note_batch` over all batches."""
+        """Forgets offset and time index, to make them again by `note_batch` over all batches."""
         self.index.reset()
         self.time_index.reset()
         self._bytes_since_entry = 0
@@ -327,6 +340,7 @@ class Segment:
         self._resources.maps.drop(self._map)
         self.index.release()
         self.time_index.release()
+        self.aborted.release()
 
     def paths(self) -> tuple[str, ...]:
         """The files that make up the segment."""

@@ -26,7 +26,6 @@ from logserver_segments.errors import (
     CorruptRecords,
     InvalidRecords,
     InvalidTimestamp,
-    NoTransaction,
     RecordsTooLarge,
     RefusedRecord,
 )
@@ -44,7 +43,6 @@ def check_payload(payload: Buffer, config: LogConfig, now_ms: int) -> list[tuple
         CorruptRecords: cut short, wrong CRC, another magic, records that can't be decoded.
         RecordsTooLarge: a batch is larger than `max.message.bytes`.
         InvalidTimestamp: a timestamp is too far in the past or future.
-        NoTransaction: a transactional batch.
         InvalidRecords: anything else that a producer may not send.
     """
     batches: list[tuple[int, BatchHeader]] = []
@@ -131,8 +129,8 @@ def _check_header(header: BatchHeader, config: LogConfig, now_ms: int) -> bool:
 def _check_attributes(header: BatchHeader) -> None:
     if header.is_control:
         raise InvalidRecords("a client may not send control batches")
-    if header.is_transactional:
-        raise NoTransaction("transactional record batches are not supported by this server")
+    if header.is_transactional and header.producer_id == NO_PRODUCER_ID:
+        raise InvalidRecords("a transactional record batch needs a producer id")
     if header.is_log_append_time:
         reason = "a client may not set the timestamp type LogAppendTime; the topic's setting decides"
         count = min(header.record_count, _MOST_REFUSED)

@@ -13,7 +13,7 @@ from logserver_segments.data_directory import DataDirectory, random_id
 from logserver_segments.disk import OsDisk
 from logserver_segments.log import Log
 from logserver_segments.machine import SystemRandom
-from logserver_segments.partition_log import PartitionLog
+from logserver_segments.partition_log import AbortedTransaction, PartitionLog
 from logserver_segments.reading import Slice
 
 from logserver.broker import Broker, Partition
@@ -47,13 +47,21 @@ class AwaitingLog:
     def config(self, config: LogConfig) -> None:
         self.inner.config = config
 
-    def read(self, offset: int, max_bytes: int) -> Awaitable[Slice]:
+    def read(self, offset: int, max_bytes: int, committed_only: bool = False) -> Awaitable[Slice]:
         async def read() -> Slice:
             await asyncio.sleep(0)
-            found = self.inner.read(offset, max_bytes)
+            found = self.inner.read(offset, max_bytes, committed_only)
             return found if isinstance(found, Slice) else await found
 
         return read()
+
+    def aborted_transactions(self, start_offset: int, end_offset: int) -> Awaitable[list[AbortedTransaction]]:
+        async def aborted_transactions() -> list[AbortedTransaction]:
+            await asyncio.sleep(0)
+            found = self.inner.aborted_transactions(start_offset, end_offset)
+            return found if isinstance(found, list) else await found
+
+        return aborted_transactions()
 
 
 class AwaitingStorage:

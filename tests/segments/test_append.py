@@ -195,7 +195,9 @@ def test_the_servers_own_batches_may_be_control_batches() -> None:
     marker = EndTransactionMarker(ControlType.COMMIT, 3)
     box.log.append_trusted(build_marker(marker, timestamp_ms=NOW, producer_id=5, producer_epoch=0), 0, NOW)
     assert box.log.log_end_offset == 1
-    assert len(box.log.producers) == 0
+    # Of the producer the epochs are known, which fence older ones.
+    ((producer_id, producer),) = box.log.producers.items()
+    assert (producer_id, producer.epoch, producer.coordinator_epoch, list(producer.batches)) == (5, 0, 3, [])
 
 
 def test_a_closed_log_takes_and_gives_nothing() -> None:

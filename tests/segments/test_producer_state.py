@@ -6,9 +6,15 @@ from dataclasses import replace
 import pytest
 from crc32c import crc32c
 from logserver_records.batch import split
-from logserver_segments.errors import DuplicateSequence, OutOfOrderSequence, StaleProducerEpoch
+from logserver_segments.errors import (
+    DuplicateSequence,
+    InvalidTransactionState,
+    OutOfOrderSequence,
+    StaleProducerEpoch,
+)
 from logserver_segments.partition_log import Appended
-from logserver_segments.producer_state import ProducerStates, SnapshotDamaged
+from logserver_segments.producer_snapshot import SnapshotDamaged
+from logserver_segments.producer_state import ProducerStates
 
 from .support import NOW, SMALL, Box, batch, read_all, run, values
 
@@ -220,8 +226,10 @@ def test_a_snapshot_of_a_producer_without_records_can_be_read() -> None:
     ((_, producer),) = states.items()
     assert (producer.coordinator_epoch, producer.transaction_first_offset, list(producer.batches)) == (5, 99, [])
     assert states.to_snapshot() == content
-    (_, header), *_ = split(batch(b"a", producer=(7, 3, 12)))
-    assert states.check(header) is None
+    for sequence, error in ((0, InvalidTransactionState), (12, OutOfOrderSequence)):
+        (_, header), *_ = split(batch(b"a", producer=(7, 3, sequence)))
+        with pytest.raises(error):
+            states.check(header)
 
 
 def test_a_damaged_snapshot_is_told_apart() -> None:

@@ -7,7 +7,13 @@ from logserver_records.batch import HEADER_SIZE, read_header, reheader
 from logserver_records.codec import build_batch, decode_batch
 from logserver_records.compression import Compression
 from logserver_segments.config import NEVER_MS, LogConfig
-from logserver_segments.errors import InvalidRecords, InvalidTimestamp, NoTransaction, RecordsTooLarge, RefusedRecord
+from logserver_segments.errors import (
+    InvalidRecords,
+    InvalidTimestamp,
+    InvalidTransactionState,
+    RecordsTooLarge,
+    RefusedRecord,
+)
 from logserver_segments.reading import Slice
 
 from .support import NOW, Box
@@ -81,9 +87,13 @@ def test_a_client_does_not_set_the_timestamp_type() -> None:
     assert type(error) is InvalidTimestamp and [record.number for record in error.refused] == [0, 1]
 
 
-def test_a_transactional_batch_has_an_error_of_its_own() -> None:
+def test_a_transactional_batch_needs_a_producer_and_a_transaction() -> None:
     error = refused(LogConfig(), build_batch([(NOW, None, b"v", ())], is_transactional=True))
-    assert type(error) is NoTransaction
+    assert type(error) is InvalidRecords and "producer id" in str(error)
+    payload = build_batch(
+        [(NOW, None, b"v", ())], is_transactional=True, producer_id=1, producer_epoch=0, base_sequence=0
+    )
+    assert type(refused(LogConfig(), payload)) is InvalidTransactionState
 
 
 # compression.type

@@ -1,5 +1,7 @@
 """Appending: payloads are checked, stamped, written, and handed to the committer."""
 
+from collections.abc import Sequence
+
 from logserver_records.batch import (
     HEADER_SIZE,
     LENGTH_OVERHEAD,
@@ -10,29 +12,35 @@ from logserver_records.batch import (
     stamped_header,
     with_append_time,
 )
+from logserver_records.control import EndTransactionMarker, build_marker
+from logserver_records.errors import RecordError
 
 from logserver_segments.committer import Loss, LossReason
-from logserver_segments.errors import WriteFailed
+from logserver_segments.errors import CorruptRecords, WriteFailed
 from logserver_segments.log.commit import commit
 from logserver_segments.log.epochs import assign_epoch
 from logserver_segments.log.indexes import try_to_flush
 from logserver_segments.log.loss import go_offline
 from logserver_segments.log.roll import segment_for
 from logserver_segments.log.state import DISK_FULL, LogState
-from logserver_segments.partition_log import Appended
+from logserver_segments.log.transactions import take_marker
+from logserver_segments.markers import read_marker
+from logserver_segments.partition_log import Appended, Verification
 from logserver_segments.recompression import recompress
 from logserver_segments.segment import Segment
 from logserver_segments.validation import check_payload
 
 
-def append(state: LogState, payload: Buffer, leader_epoch: int, now_ms: int) -> Appended:
+def append(
+    state: LogState, payload: Buffer, leader_epoch: int, now_ms: int, verification: Verification | None
+) -> Appended:
     """Checks and appends a client's payload; see `PartitionLog.append`."""
     if state.offline is not None:
         state.check_online()
     batches = check_payload(payload, state.config, now_ms)
     first = batches[0][1]
     if first.producer_id != NO_PRODUCER_ID:
-        known = state.producers.check(first)
+        known = state.producers.check(first, verification)
         if known is not None:
             append_time = known.timestamp_ms if state.config.log_append_time else -1
             return Appended(known.first_offset, known.last_offset, append_time, True)
@@ -42,15 +50,57 @@ def append(state: LogState, payload: Buffer, leader_epoch: int, now_ms: int) -> 
     return _append(state, payload, batches, leader_epoch, now_ms)
 
 
-def append_trusted(state: LogState, payload: Buffer, leader_epoch: int, now_ms: int) -> Appended:
+def append_trusted(
+    state: LogState, payload: Buffer, leader_epoch: int, now_ms: int, verification: Verification | None
+) -> Appended:
     """Appends batches that this server built; see `PartitionLog.append_trusted`."""
     state.check_online()
-    return _append(state, payload, list(split(payload)), leader_epoch, now_ms)
+    batches = list(split(payload))
+    markers = []
+    for position, header in batches:
+        if header.producer_id == NO_PRODUCER_ID:
+            continue
+        if header.is_control:
+            markers.append(_marker(payload, position))
+        else:
+            state.producers.check_trusted(header, verification)
+    return _append(state, payload, batches, leader_epoch, now_ms, markers)
+
+
+def _marker(payload: Buffer, position: int) -> EndTransactionMarker | None:
+    try:
+        return read_marker(payload, position)
+    except RecordError as error:
+        raise CorruptRecords(f"a control batch can't be read: {error}") from None
+
+
+def append_marker(
+    state: LogState,
+    producer_id: int,
+    producer_epoch: int,
+    marker: EndTransactionMarker,
+    leader_epoch: int,
+    now_ms: int,
+    transaction_version: int,
+) -> Appended:
+    """Appends the marker that ends a transaction; see `PartitionLog.append_marker`."""
+    state.check_online()
+    state.producers.check_marker(producer_id, producer_epoch, marker.coordinator_epoch, transaction_version)
+    payload = build_marker(marker, timestamp_ms=now_ms, producer_id=producer_id, producer_epoch=producer_epoch)
+    return _append(state, payload, list(split(payload)), leader_epoch, now_ms, [marker])
 
 
 def _append(
-    state: LogState, payload: Buffer, batches: list[tuple[int, BatchHeader]], leader_epoch: int, now_ms: int
+    state: LogState,
+    payload: Buffer,
+    batches: list[tuple[int, BatchHeader]],
+    leader_epoch: int,
+    now_ms: int,
+    markers: Sequence[EndTransactionMarker | None] = (),
 ) -> Appended:
+    """Args:
+    markers: those in the control batches that have a producer id, in their order.
+    """
     segment = segment_for(state, len(payload), batches, now_ms)
     append_time = now_ms if state.config.log_append_time else -1
     view = memoryview(payload)
@@ -79,8 +129,12 @@ def _append(
     for header in stamped:
         segment.note_batch(header, position, interval)
         position += header.batch_length + LENGTH_OVERHEAD
-        if header.producer_id != NO_PRODUCER_ID and not header.is_control:
-            state.producers.update(header, header.base_offset, now_ms)
+        if header.producer_id != NO_PRODUCER_ID:
+            if header.is_control:
+                take_marker(state, segment, header, markers[0], now_ms)
+                markers = markers[1:]
+            else:
+                state.producers.update(header, header.base_offset, now_ms)
     if state.epochs.latest != leader_epoch:
         assign_epoch(state, leader_epoch, base_offset)
     if segment.index.wants_flush:

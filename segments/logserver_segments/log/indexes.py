@@ -65,6 +65,7 @@ async def rebuild(state: LogState, segment: Segment) -> None:
         rebuild_now(state, segment)
         return
     fresh = Segment(state.directory, segment.base_offset, state.resources, size=segment.size, sealed=True)
+    fresh.aborted = segment.aborted
     interval, disk = state.config.index_interval_bytes, state.resources.disk
     await state.workers.run(prepare_indexes, fresh, segment.file, segment.size, interval, disk)
     number = state.segments.number_of(segment.base_offset)

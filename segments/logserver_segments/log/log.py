@@ -2,16 +2,36 @@
 
 from collections.abc import Awaitable, Callable
 
-from logserver_records.batch import Buffer
+from logserver_records.batch import NO_SEQUENCE, Buffer
+from logserver_records.control import EndTransactionMarker
 
 from logserver_segments.checkpoints import LeaderEpochs
 from logserver_segments.committer import Committer, LogEnd, Loss
 from logserver_segments.config import LogConfig
-from logserver_segments.log import append, close, commit, indexes, loss, read, remove, retention, roll, truncate
+from logserver_segments.log import (
+    append,
+    close,
+    commit,
+    indexes,
+    loss,
+    read,
+    remove,
+    retention,
+    roll,
+    transactions,
+    truncate,
+)
 from logserver_segments.log.segments import SegmentList
 from logserver_segments.log.snapshots import prune_snapshots, take_snapshot
 from logserver_segments.log.state import LogState
-from logserver_segments.partition_log import ActiveProducer, Appended, LogListener, TimestampOffset
+from logserver_segments.partition_log import (
+    AbortedTransaction,
+    ActiveProducer,
+    Appended,
+    LogListener,
+    TimestampOffset,
+    Verification,
+)
 from logserver_segments.producer_state import ProducerStates
 from logserver_segments.reading import Slice
 from logserver_segments.seams import Workers
@@ -92,6 +112,10 @@ class Log:
         return self._state.committed.offset
 
     @property
+    def last_stable_offset(self) -> int:
+        return self._state.last_stable_offset
+
+    @property
     def size_bytes(self) -> int:
         return self._state.segments.size_bytes
 
@@ -128,13 +152,42 @@ class Log:
 
     # Append and commit
 
-    def append(self, payload: Buffer, leader_epoch: int, now_ms: int) -> Appended:
+    def append(
+        self, payload: Buffer, leader_epoch: int, now_ms: int, verification: Verification | None = None
+    ) -> Appended:
         """Checks and appends a client's payload; see `PartitionLog.append`."""
-        return append.append(self._state, payload, leader_epoch, now_ms)
+        return append.append(self._state, payload, leader_epoch, now_ms, verification)
 
-    def append_trusted(self, payload: Buffer, leader_epoch: int, now_ms: int) -> Appended:
+    def append_trusted(
+        self, payload: Buffer, leader_epoch: int, now_ms: int, verification: Verification | None = None
+    ) -> Appended:
         """Appends batches that this server built; see `PartitionLog.append_trusted`."""
-        return append.append_trusted(self._state, payload, leader_epoch, now_ms)
+        return append.append_trusted(self._state, payload, leader_epoch, now_ms, verification)
+
+    def verify(
+        self,
+        producer_id: int,
+        producer_epoch: int,
+        base_sequence: int = NO_SEQUENCE,
+        supports_epoch_bump: bool = False,
+    ) -> Verification | None:
+        """Returns what lets a producer begin a transaction; see `PartitionLog.verify`."""
+        self._state.check_online()
+        return self.producers.verify(producer_id, producer_epoch, base_sequence, supports_epoch_bump)
+
+    def append_marker(
+        self,
+        producer_id: int,
+        producer_epoch: int,
+        marker: EndTransactionMarker,
+        leader_epoch: int,
+        now_ms: int,
+        transaction_version: int,
+    ) -> Appended:
+        """Appends the marker that ends a transaction; see `PartitionLog.append_marker`."""
+        return append.append_marker(
+            self._state, producer_id, producer_epoch, marker, leader_epoch, now_ms, transaction_version
+        )
 
     def roll(self) -> None:
         """Seals the active segment and begins a new one; see `roll.roll`."""
@@ -158,9 +211,15 @@ class Log:
 
     # Read
 
-    def read(self, offset: int, max_bytes: int) -> Slice | Awaitable[Slice]:
+    def read(self, offset: int, max_bytes: int, committed_only: bool = False) -> Slice | Awaitable[Slice]:
         """Returns committed batches; see `PartitionLog.read`."""
-        return read.read(self._state, offset, max_bytes)
+        return read.read(self._state, offset, max_bytes, committed_only)
+
+    def aborted_transactions(
+        self, start_offset: int, end_offset: int
+    ) -> list[AbortedTransaction] | Awaitable[list[AbortedTransaction]]:
+        """Returns the transactions in a range that were aborted; see `PartitionLog.aborted_transactions`."""
+        return transactions.aborted_transactions(self._state, start_offset, end_offset)
 
     async def offset_for_timestamp(self, timestamp_ms: int) -> TimestampOffset | None:
         """Finds the first record with at least that timestamp; see `PartitionLog.offset_for_timestamp`."""

@@ -7,13 +7,13 @@ from logserver_segments.index import IndexDamaged
 from logserver_segments.log.indexes import rebuild
 from logserver_segments.log.state import LogState
 from logserver_segments.logs import get_logger
-from logserver_segments.reading import BadBatch, ColdData, Slice, read_slice
+from logserver_segments.reading import BadBatch, ColdData, Fetch, Slice, cut_slice, find_batch, read_slice
 from logserver_segments.segment import Segment
 
 _log = get_logger("logserver.segments")
 
 
-def read(state: LogState, offset: int, max_bytes: int) -> Slice | Awaitable[Slice]:
+def read(state: LogState, offset: int, max_bytes: int, committed_only: bool) -> Slice | Awaitable[Slice]:
     """Returns committed batches; see `PartitionLog.read`."""
     if state.offline is not None:
         state.check_online()
@@ -23,57 +23,91 @@ def read(state: LogState, offset: int, max_bytes: int) -> Slice | Awaitable[Slic
         )
     segments = state.segments
     number = segments.number_of(offset)
-    while offset < state.committed.offset:
+    limit = state.last_stable_offset if committed_only else state.committed.offset
+    while offset < limit:
         segment = segments.items[number]
         try:
             if not segment.checked:
                 segment.check_indexes(state.next_base(number))
             start = segment.position_at_or_before(offset)
-            end = state.readable_end(segment)
+            end = stable_end(state, segment) if committed_only else state.readable_end(segment)
             found = read_slice(segment.fetcher(), start, end, offset, max_bytes, segment.boundary_at_or_before)
-            if found.next_offset > state.committed.offset:
-                raise _out_of_bounds(state, found)
+            if found.next_offset > limit:
+                raise _out_of_bounds(found, limit)
         except ColdData:
-            return _read_cold(state, segment, offset, max_bytes)
+            return _read_cold(state, segment, offset, max_bytes, committed_only)
         except (IndexDamaged, BadBatch) as error:
-            return _read_after_rebuild(state, segment, offset, max_bytes, error)
+            return _read_after_rebuild(state, segment, offset, max_bytes, committed_only, error)
         except OSError as error:
             raise state.read_failed(error) from error
         if found.data:
             return found
         # Nothing from this offset on in the segment (compacted away): the next one goes on.
-        offset = min(state.next_base(number), state.committed.offset)
+        offset = min(state.next_base(number), limit)
         number += 1
     return Slice(b"", offset)
 
 
-def _out_of_bounds(state: LogState, found: Slice) -> BadBatch:
+def _out_of_bounds(found: Slice, limit: int) -> BadBatch:
     """A batch's CRC does not cover its base offset; a reader must not be sent beyond the end by a damaged one."""
-    return BadBatch(f"a batch ends at offset {found.next_offset - 1}, the log at {state.committed.offset - 1}")
+    return BadBatch(f"a batch ends at offset {found.next_offset - 1}, what may be read at {limit - 1}")
 
 
-async def _read_cold(state: LogState, segment: Segment, offset: int, max_bytes: int) -> Slice:
+def stable_end(state: LogState, segment: Segment) -> int:
+    """Returns the position in a segment where what is before the last stable offset ends.
+
+    Raises:
+        ColdData, IndexDamaged, BadBatch, OSError: looking for it met that.
+    """
+    offset = state.last_stable_offset
+    if offset == state.committed.offset:
+        return state.readable_end(segment)
+    if segment.base_offset >= offset:
+        return 0
+    if state.offset_behind(segment) <= offset:
+        return segment.size
+    known = state.stable
+    if known is not None and known[0] == offset and known[1] is segment:
+        return known[2]
+    start = segment.position_at_or_before(offset)
+    found = find_batch(segment.fetcher(), start, segment.size, offset)
+    # None: compaction has taken what was there, to the segment's end.
+    position = found.position if found is not None else segment.size
+    state.stable = offset, segment, position
+    return position
+
+
+async def _read_cold(state: LogState, segment: Segment, offset: int, max_bytes: int, committed_only: bool) -> Slice:
     # Time may have passed since this was asked for.
     if _has_changed(state, segment, offset):
-        return await _again(state, offset, max_bytes)
+        return await _again(state, offset, max_bytes, committed_only)
     behind = state.offset_behind(segment)
     try:
         # Opened on this thread, whose the pool of open files is. The file stays when the log goes on without it.
         fetch = segment.blocking_fetcher()
         start = await _position_cold(state, segment, offset)
         if start is None:
-            return await _again(state, offset, max_bytes)
-        end = state.readable_end(segment)
-        found = await state.workers.run(read_slice, fetch, start, end, offset, max_bytes)
-        if found.next_offset > state.committed.offset:
-            raise _out_of_bounds(state, found)
+            return await _again(state, offset, max_bytes, committed_only)
+        found = await _read_on_worker(state, segment, fetch, start, offset, max_bytes, committed_only)
     except (IndexDamaged, BadBatch) as error:
-        return await _read_after_rebuild(state, segment, offset, max_bytes, error)
+        return await _read_after_rebuild(state, segment, offset, max_bytes, committed_only, error)
     except OSError as error:
         if _has_changed(state, segment, offset):
-            return await _again(state, offset, max_bytes)
+            return await _again(state, offset, max_bytes, committed_only)
         raise state.read_failed(error) from error
-    return found if found.data else await _read_behind(state, behind, max_bytes)
+    return found if found.data else await _read_behind(state, behind, max_bytes, committed_only)
+
+
+async def _read_on_worker(
+    state: LogState, segment: Segment, fetch: Fetch, start: int, offset: int, max_bytes: int, committed_only: bool
+) -> Slice:
+    found = await state.workers.run(read_slice, fetch, start, state.readable_end(segment), offset, max_bytes)
+    if committed_only and found.next_offset > state.last_stable_offset:
+        # Where that is in the segment would have to be looked for on the disk.
+        found = cut_slice(found, state.last_stable_offset)
+    if found.next_offset > state.committed.offset:
+        raise _out_of_bounds(found, state.committed.offset)
+    return found
 
 
 def _has_changed(state: LogState, segment: Segment, offset: int) -> bool:
@@ -92,34 +126,33 @@ async def _position_cold(state: LogState, segment: Segment, offset: int) -> int 
     return segment.position_at_or_before(offset, wait=True)
 
 
-async def _again(state: LogState, offset: int, max_bytes: int) -> Slice:
-    found = read(state, offset, max_bytes)
+async def _again(state: LogState, offset: int, max_bytes: int, committed_only: bool) -> Slice:
+    found = read(state, offset, max_bytes, committed_only)
     return found if isinstance(found, Slice) else await found
 
 
-async def _read_behind(state: LogState, behind: int, max_bytes: int) -> Slice:
+async def _read_behind(state: LogState, behind: int, max_bytes: int, committed_only: bool) -> Slice:
     """Goes on behind a segment that had nothing; the log start may have been raised meanwhile."""
-    return await _again(state, max(min(behind, state.committed.offset), state.start), max_bytes)
+    limit = state.last_stable_offset if committed_only else state.committed.offset
+    return await _again(state, max(min(behind, limit), state.start), max_bytes, committed_only)
 
 
 async def _read_after_rebuild(
-    state: LogState, segment: Segment, offset: int, max_bytes: int, reason: Exception
+    state: LogState, segment: Segment, offset: int, max_bytes: int, committed_only: bool, reason: Exception
 ) -> Slice:
     """Reads by walking the whole segment, because its index can't be trusted, and makes the index again."""
     if _has_changed(state, segment, offset):
-        return await _again(state, offset, max_bytes)
+        return await _again(state, offset, max_bytes, committed_only)
     _log.warning("index made again", log=state.name, segment=segment.path, reason=str(reason))
     behind = state.offset_behind(segment)
     try:
         fetch = segment.blocking_fetcher()
-        found = await state.workers.run(read_slice, fetch, 0, state.readable_end(segment), offset, max_bytes)
-        if found.next_offset > state.committed.offset:
-            raise _out_of_bounds(state, found)
+        found = await _read_on_worker(state, segment, fetch, 0, offset, max_bytes, committed_only)
         await rebuild(state, segment)
     except BadBatch as error:
         raise state.damaged(segment, error) from None
     except OSError as error:
         if _has_changed(state, segment, offset):
-            return await _again(state, offset, max_bytes)
+            return await _again(state, offset, max_bytes, committed_only)
         raise state.read_failed(error) from error
-    return found if found.data else await _read_behind(state, behind, max_bytes)
+    return found if found.data else await _read_behind(state, behind, max_bytes, committed_only)

@@ -20,9 +20,10 @@ DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(slots=True, eq=False)
 class LogState:
-    """What a log consists of. Invariant: log start offset <= committed offset <= log end offset.
+    """What a log consists of.
 
-    What lies between the last two is appended and not yet durable; nobody reads it.
+    Invariant: log start offset <= last stable offset <= committed offset <= log end offset. What lies between the last
+    two is appended and not yet durable; nobody reads it.
     """
 
     # `<topic>-<partition>`, for messages.
@@ -56,9 +57,21 @@ class LogState:
     epochs_written: bool = True
     # Told the new end before a truncation, so that no recovery point stays behind it.
     before_truncation: Callable[[int], None] | None = None
+    # Where the last stable offset was found: the offset, the segment, the position in it.
+    stable: tuple[int, Segment, int] | None = None
+    # How often it was truncated since it was opened.
+    truncations: int = 0
 
     def __post_init__(self) -> None:
         self.committed = self.log_end()
+
+    @property
+    def last_stable_offset(self) -> int:
+        """See `PartitionLog.last_stable_offset`. Where the records of a transaction were deleted, it begins behind them
+        (as Kafka)."""
+        committed = self.committed.offset
+        first = self.producers.unstable.first
+        return committed if first is None else min(committed, max(first, self.start))
 
     def log_end(self) -> LogEnd:
         """Returns where appending goes on."""
@@ -70,6 +83,7 @@ class LogState:
         self.segments.check_invariant()
         first = self.segments.bases[0]
         assert first <= self.start <= self.committed.offset <= self.end, (first, self.start, self.committed, self.end)
+        assert self.start <= self.last_stable_offset <= self.committed.offset, (self.start, self.last_stable_offset)
 
     # Segments by offset
 

@@ -1,6 +1,7 @@
 """Truncation: dropping the end of a log that stays in use."""
 
 from logserver_segments.errors import WriteFailed
+from logserver_segments.index import IndexDamaged
 from logserver_segments.log.commit import hand_over_again
 from logserver_segments.log.epochs import try_to_write_epochs
 from logserver_segments.log.indexes import rebuild_now
@@ -33,6 +34,9 @@ def truncate(state: LogState, offset: int) -> None:
     if state.before_truncation is not None:
         state.before_truncation(end)
     state.committer.discard(state.owner)
+    state.truncations += 1
+    state.stable = None
+    ended = state.producers.unstable.ended_before(end)
     try:
         remove_snapshots_behind(state, end)
         remove_behind(state, number)
@@ -41,16 +45,28 @@ def truncate(state: LogState, offset: int) -> None:
         state.end = end
         state.start = min(state.start, end)
         rebuild_now(state, segment)
+        _cut_aborted(state, segment, end)
         if state.epochs.truncate_end(end):
             try_to_write_epochs(state)
         disk, segments = state.resources.disk, state.segments.items
         load_producers(state.producers, state.directory, disk, segments, state.snapshots, end)
+        state.producers.unstable.set_ended(ended)
     except OSError as error:
         state.offline = f"it could not be truncated to offset {offset}: {error.strerror or error}"
         _log.error("log offline", log=state.name, reason=state.offline)
         raise WriteFailed(f"{state.name}: {state.offline}") from error
     state.committed = min(state.committed, state.log_end())
+    state.producers.unstable.committed(state.committed.offset)
     hand_over_again(state)
+
+
+def _cut_aborted(state: LogState, segment: Segment, end: int) -> None:
+    try:
+        segment.aborted.truncate(end)
+    except IndexDamaged as error:
+        segment.aborted.distrust(str(error))
+        segment.aborted.flush()
+    state.segments.aborted_changed()
 
 
 def _boundary(state: LogState, segment: Segment, offset: int) -> tuple[int, int]:

@@ -1,0 +1,111 @@
+"""The transactions of a log: their ends, and which of them were aborted."""
+
+from collections.abc import Awaitable
+
+from logserver_records.batch import BatchHeader
+from logserver_records.control import EndTransactionMarker
+
+from logserver_segments.index import IndexDamaged
+from logserver_segments.log.indexes import try_to_flush
+from logserver_segments.log.state import LogState
+from logserver_segments.logs import get_logger
+from logserver_segments.partition_log import AbortedTransaction
+from logserver_segments.producer_state import ProducerStates
+from logserver_segments.reading import ColdData
+from logserver_segments.rebuild import Part, find_aborted, load_snapshot
+from logserver_segments.segment import Segment
+
+_log = get_logger("logserver.segments")
+
+
+def take_marker(
+    state: LogState, segment: Segment, header: BatchHeader, marker: EndTransactionMarker | None, now_ms: int
+) -> None:
+    """Takes up a control batch that was appended to a segment; None is one that ends nothing."""
+    if marker is None:
+        return
+    aborted = state.producers.end_transaction(header, marker, now_ms)
+    if aborted is not None:
+        segment.aborted.append(aborted)
+        if len(segment.aborted) == 1:
+            state.segments.aborted_changed()
+        try_to_flush(state, segment)
+
+
+def aborted_transactions(
+    state: LogState, start_offset: int, end_offset: int
+) -> list[AbortedTransaction] | Awaitable[list[AbortedTransaction]]:
+    """Returns aborted transactions; see `PartitionLog.aborted_transactions`."""
+    state.check_online()
+    found: list[AbortedTransaction] = []
+    for segment in state.segments.with_aborted(start_offset):
+        try:
+            part, is_complete = segment.aborted.overlapping(start_offset, end_offset, wait=False)
+        except (ColdData, IndexDamaged):
+            return _aborted_cold(state, start_offset, end_offset)
+        except OSError as error:
+            raise state.read_failed(error) from error
+        found += part
+        if is_complete:
+            break
+    return found
+
+
+async def _aborted_cold(state: LogState, start_offset: int, end_offset: int) -> list[AbortedTransaction]:
+    """As `aborted_transactions`, with a worker's help for what is not in memory or has to be made again."""
+    # Segments come and go while others work; then it is begun anew.
+    warmed: set[Segment] = set()
+    while True:
+        state.check_online()
+        found: list[AbortedTransaction] = []
+        for segment in state.segments.with_aborted(start_offset):
+            try:
+                part, is_complete = segment.aborted.overlapping(start_offset, end_offset, wait=segment in warmed)
+            except ColdData:
+                warmed.add(segment)
+                await _warm(state, segment)
+                break
+            except IndexDamaged as error:
+                _log.warning("transaction index made again", log=state.name, segment=segment.path, reason=str(error))
+                await remake(state, segment)
+                break
+            except OSError as error:
+                raise state.read_failed(error) from error
+            found += part
+            if is_complete:
+                return found
+        else:
+            return found
+
+
+async def _warm(state: LogState, segment: Segment) -> None:
+    """Reads a transaction index on a worker, so that it is in memory; what goes wrong tells the next use."""
+    try:
+        file, size = segment.aborted.file_to_warm(), segment.aborted.file_bytes
+        await state.workers.run(file.read, size, 0)
+    except (IndexDamaged, OSError):
+        return
+
+
+async def remake(state: LogState, segment: Segment) -> None:
+    """Makes the transaction index of a segment again, on a worker.
+
+    Raises:
+        CorruptRecords: the log is damaged.
+        ReadFailed: the disk refused.
+    """
+    try:
+        disk, truncations = state.resources.disk, state.truncations
+        states = ProducerStates(state.config.max_producers)
+        items = state.segments.items[: state.segments.number_of(segment.base_offset) + 1]
+        begin = load_snapshot(states, state.directory, disk, state.snapshots, segment.base_offset)
+        if begin is None:
+            begin = items[0].base_offset
+        parts = [Part(part.path, part.base_offset, part.size) for part in items[state.segments.number_of(begin) :]]
+        found = await state.workers.run(find_aborted, states, begin, parts, disk)
+        # Otherwise it has been cut meanwhile, or another one is in its place; the next use looks again.
+        if state.offline is None and truncations == state.truncations and segment in state.segments.items:
+            segment.aborted.replace(found)
+            state.segments.aborted_changed()
+    except OSError as error:
+        raise state.read_failed(error) from error
