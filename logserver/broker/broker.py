@@ -106,7 +106,11 @@ class Broker:
         self.node = node
         self.producer_ids = ProducerIds(store)
         self.telemetry = ClientTelemetry(self.configs, clock, new_topic_id)
-        self.fetch_sessions = FetchSessions(settings.max_incremental_fetch_session_cache_slots, random)
+        self.fetch_sessions = FetchSessions(
+            settings.max_incremental_fetch_session_cache_slots,
+            settings.max_incremental_fetch_session_cache_partitions,
+            random,
+        )
         self._store = store
         self._storage = storage
         self._clock = clock

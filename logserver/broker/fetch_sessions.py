@@ -21,6 +21,8 @@ FINAL_EPOCH: Final = -1
 
 _STALE_MS: Final = 120_000
 _MOST_EPOCH: Final = 0x7FFFFFFF
+_USUAL_NAME: Final = 250
+"""Topics' names are shorter; one that does not exist may be as long as a client likes, and counts as several."""
 
 PartitionKey = tuple[str, int]
 """Topic id, or name where a client knows no ids, and number of a partition."""
@@ -88,7 +90,7 @@ class FetchPartition:
 class FetchSession:
     """One session; its partitions are in the order in which they are to be read."""
 
-    __slots__ = ("created_ms", "epoch", "id", "partitions", "used_ms", "uses_topic_ids")
+    __slots__ = ("created_ms", "epoch", "id", "partitions", "size", "used_ms", "uses_topic_ids")
 
     def __init__(
         self, session_id: int, partitions: dict[PartitionKey, FetchPartition], uses_topic_ids: bool, now_ms: float
@@ -96,6 +98,8 @@ class FetchSession:
         self.id = session_id
         self.partitions = partitions
         self.uses_topic_ids = uses_topic_ids
+        self.size = size_of(partitions)
+        """What it counts against the limit on partitions."""
         self.created_ms = self.used_ms = now_ms
         self.epoch = next_epoch(INITIAL_EPOCH)
         """That the next request is to name."""
@@ -103,17 +107,26 @@ class FetchSession:
     def update(self, asked: Iterable[FetchPartition], forgotten: Iterable[PartitionKey]) -> None:
         """Adds, changes and removes partitions."""
         for partition in asked:
-            known = self.partitions.setdefault(partition.key, partition)
-            if known is not partition:
+            key = partition.key
+            known = self.partitions.setdefault(key, partition)
+            if known is partition:
+                self.size += size_of((key,))
+            else:
                 known.ask_again(partition)
         for key in forgotten:
-            self.partitions.pop(key, None)
+            if self.partitions.pop(key, None) is not None:
+                self.size -= size_of((key,))
 
     def read_last(self, partition: FetchPartition) -> None:
         """Puts a partition that gave data behind the others, so that each gets its turn within a limit on bytes."""
         key = partition.key
         if self.partitions.pop(key, None) is not None:
             self.partitions[key] = partition
+
+
+def size_of(keys: Iterable[PartitionKey]) -> int:
+    """Returns what partitions count against the limit on them."""
+    return sum(1 + len(name) // _USUAL_NAME for name, _ in keys)
 
 
 def next_epoch(epoch: int) -> int:
@@ -128,20 +141,25 @@ class FetchSessions:
 
     Args:
         limit: how many there may be (`max.incremental.fetch.session.cache.slots`).
+        most_partitions: how many they may have together (`max.incremental.fetch.session.cache.partitions`).
     """
 
-    def __init__(self, limit: int, random: Random) -> None:
+    def __init__(self, limit: int, most_partitions: int, random: Random) -> None:
         self._limit = limit
+        self._most_partitions = most_partitions
         self._random = random
         # In the order of last use.
         self._sessions: dict[int, FetchSession] = {}
+        self._size = 0
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     def close(self, session_id: int) -> None:
         """Forgets a session; fine if there is none."""
-        self._sessions.pop(session_id, None)
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            self._size -= session.size
 
     def go_on(
         self,
@@ -173,23 +191,33 @@ class FetchSessions:
                 ErrorCode.fetch_session_topic_id_error,
                 f"fetch session {session_id} was begun {'with' if session.uses_topic_ids else 'without'} topic ids",
             )
+        self.close(session_id)
         session.update(asked, forgotten)
-        del self._sessions[session_id]
         if not session.partitions:
             return None
+        if self._size + session.size > self._most_partitions:
+            raise LogServerError(
+                ErrorCode.fetch_session_id_not_found, f"there is no room for more partitions in session {session_id}"
+            )
         self._sessions[session_id] = session
+        self._size += session.size
         session.used_ms = now_ms
         session.epoch = next_epoch(epoch)
         return session
 
     def begin(self, partitions: Mapping[PartitionKey, FetchPartition], uses_topic_ids: bool, now_ms: float) -> int:
         """Returns the id of a new session; `NO_SESSION` if there is no room for it."""
-        if len(self._sessions) >= self._limit and not self._evict(len(partitions), now_ms):
+        size = size_of(partitions)
+        if size > self._most_partitions:
             return NO_SESSION
+        while len(self._sessions) >= self._limit or self._size + size > self._most_partitions:
+            if not self._evict(size, now_ms):
+                return NO_SESSION
         session_id = NO_SESSION
         while session_id == NO_SESSION or session_id in self._sessions:
             session_id = int.from_bytes(self._random.randbytes(4)) & 0x7FFFFFFF
         self._sessions[session_id] = FetchSession(session_id, dict(partitions), uses_topic_ids, now_ms)
+        self._size += size
         return session_id
 
     def _evict(self, size: int, now_ms: float) -> bool:
@@ -198,11 +226,11 @@ class FetchSessions:
             return False
         oldest = next(iter(self._sessions.values()))
         if now_ms - oldest.used_ms > _STALE_MS:
-            del self._sessions[oldest.id]
+            self.close(oldest.id)
             return True
         old = [session for session in self._sessions.values() if now_ms - session.created_ms > _STALE_MS]
-        smallest = min(old, key=lambda session: len(session.partitions), default=None)
-        if smallest is None or len(smallest.partitions) >= size:
+        smallest = min(old, key=lambda session: session.size, default=None)
+        if smallest is None or smallest.size >= size:
             return False
-        del self._sessions[smallest.id]
+        self.close(smallest.id)
         return True

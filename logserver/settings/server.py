@@ -560,6 +560,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             maximum=INT32_MAX,
         ),
     ] = 1_000
+    max_incremental_fetch_session_cache_partitions: Annotated[
+        int,
+        About(
+            "Most partitions that are remembered in all incremental fetch sessions together, some 400 bytes each.",
+            minimum=0,
+            maximum=INT32_MAX,
+            ours=True,
+        ),
+    ] = 500_000
     max_request_partition_size_limit: Annotated[
         int,
         About(

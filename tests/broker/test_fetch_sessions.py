@@ -18,8 +18,8 @@ def many(count: int) -> dict[PartitionKey, FetchPartition]:
     return {one.key: one for one in map(partition, range(count))}
 
 
-def sessions(limit: int = 2) -> FetchSessions:
-    return FetchSessions(limit, SeededRandom(1))
+def sessions(limit: int = 2, most_partitions: int = 1000) -> FetchSessions:
+    return FetchSessions(limit, most_partitions, SeededRandom(1))
 
 
 def refused(code: ErrorCode, all_sessions: FetchSessions, session_id: int, epoch: int, uses_ids: bool = False) -> None:
@@ -107,3 +107,44 @@ def test_what_gave_data_is_read_last() -> None:
     assert session is not None
     session.read_last(next(iter(session.partitions.values())))
     assert [one.number for one in session.partitions.values()] == [1, 2, 0]
+
+
+def test_partitions_of_all_sessions_together_are_limited() -> None:
+    all_sessions = sessions(limit=10, most_partitions=10)
+    assert all_sessions.begin(many(11), False, 0) == NO_SESSION
+    first = all_sessions.begin(many(6), False, 0)
+    second = all_sessions.begin(many(4), False, 0)
+    assert second != NO_SESSION and all_sessions.begin(many(1), False, 0) == NO_SESSION
+    all_sessions.close(first)
+    all_sessions.close(first)
+    assert all_sessions.begin(many(7), False, 0) == NO_SESSION
+    assert all_sessions.begin(many(6), False, 0) != NO_SESSION
+
+
+def test_a_session_that_grows_too_large_is_over() -> None:
+    all_sessions = sessions(most_partitions=10)
+    session_id = all_sessions.begin(many(9), False, 0)
+    forgotten = (("t", 0), ("t", 99))
+    assert all_sessions.go_on(session_id, 1, False, (partition(20), partition(1)), forgotten, 0) is not None
+    assert all_sessions.go_on(session_id, 2, False, (partition(21),), (), 0) is not None
+    with pytest.raises(LogServerError) as caught:
+        all_sessions.go_on(session_id, 3, False, (partition(22),), (), 0)
+    assert caught.value.code is ErrorCode.fetch_session_id_not_found
+    assert len(all_sessions) == 0 and all_sessions.begin(many(10), False, 0) != NO_SESSION
+
+
+def test_old_sessions_make_room_for_partitions() -> None:
+    all_sessions = sessions(limit=10, most_partitions=10)
+    small = all_sessions.begin(many(2), False, 0)
+    all_sessions.begin(many(5), False, 0)
+    assert all_sessions.begin(many(8), False, STALE_MS + 1) != NO_SESSION
+    assert len(all_sessions) == 1
+    refused(ErrorCode.fetch_session_id_not_found, all_sessions, small, 1)
+
+
+def test_names_that_can_not_be_count_by_their_length() -> None:
+    all_sessions = sessions(most_partitions=10)
+    long = {one.key: one for one in (partition(0, "t" * 2_400), partition(0, "t" * 249))}
+    assert all_sessions.begin(long, False, 0) == NO_SESSION
+    del long["t" * 249, 0]
+    assert all_sessions.begin(long, False, 0) != NO_SESSION
