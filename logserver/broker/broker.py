@@ -439,9 +439,20 @@ class Broker:
         topic = self.topic(name)
         record = topic.record._replace(settings=dict(decide(topic.record.settings)))
         self._check_settings(record.settings)
+        if topic.internal:
+            self._check_stays_compacted(record)
         if validate_only:
             return record
         return await self._update(topic, record, lambda: self.change_topic(name, decide))
+
+    def _check_stays_compacted(self, record: TopicRecord) -> None:
+        settings = TopicSettings.resolve(self.settings, record.settings)
+        if settings.deletes or not settings.compacts:
+            raise LogServerError(
+                ErrorCode.invalid_config,
+                f"{record.name} has to keep cleanup.policy=compact: what is in it would be lost with age, however "
+                "much it is still needed",
+            )
 
     @staticmethod
     def _check_settings_name(name: str) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from logserver.broker import Broker
 from logserver.broker.configs import ConfigKind
 from logserver.broker.dynamic_settings import DYNAMIC_SETTINGS
-from logserver.broker.topics import check_name
+from logserver.broker.topics import INTERNAL_TOPICS, check_name
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.config_resources import ResourceType, check_node, need_name, unknown_type
 from logserver.settings import (
@@ -88,7 +88,8 @@ async def change_settings(broker: Broker, kind: int, name: str, change: Change, 
     match kind:
         case ResourceType.TOPIC:
             need_name(name, "a topic")
-            check_name(name)
+            if name not in INTERNAL_TOPICS:
+                check_name(name)
             await broker.change_topic(name, lambda old: _checked(TOPICS, change, old), validate_only=validate_only)
             return
         case ResourceType.BROKER:

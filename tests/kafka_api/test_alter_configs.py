@@ -23,8 +23,9 @@ from .admin import (
     create,
     values,
 )
-from .raw_client import RawClient, served_versions
+from .raw_client import OFFSET_COMMIT, RawClient, served_versions
 
+NO_TOPIC = ErrorCode.unknown_topic_or_partition.value
 TOPIC_SOURCE, DEFAULT, METRICS_SOURCE, GROUP_SOURCE = 1, 5, 7, 8
 
 
@@ -252,3 +253,22 @@ def test_levels_that_are_none(
     result = alter(client, BROKER_LOGGER, node, ("logserver.broker", SET, "DEBUG"), (name, operation, value))
     assert result.error_code == code.value
     assert values(client, BROKER_LOGGER, "1") == before
+
+
+def test_the_topic_of_groups_has_settings_but_stays_compacted(client: RawClient) -> None:
+    topic = "__consumer_offsets"
+    assert alter(client, TOPIC, topic, ("segment.bytes", SET, "2000000")).error_code == NO_TOPIC
+    commit = {"name": "t", "partitions": [{"partition_index": 0, "committed_offset": 1}]}
+    create(client, {"name": "t"})
+    whole = {"group_id": "g", "generation_id_or_member_epoch": -1, "topics": [commit]}
+    assert client.call(OFFSET_COMMIT, 8, whole).topics[0].partitions[0].error_code == 0
+    assert values(client, TOPIC, topic, "cleanup.policy") == {"cleanup.policy": ("compact", TOPIC_SOURCE)}
+    assert alter(client, TOPIC, topic, ("segment.bytes", SET, "2000000")).error_code == 0
+    assert values(client, TOPIC, topic, "segment.bytes") == {"segment.bytes": ("2000000", TOPIC_SOURCE)}
+    for change in (
+        ("cleanup.policy", SET, "delete"),
+        ("cleanup.policy", APPEND, "delete"),
+        ("cleanup.policy", DELETE, None),
+    ):
+        assert alter(client, TOPIC, topic, change).error_code == ErrorCode.invalid_config.value
+    assert values(client, TOPIC, topic, "cleanup.policy") == {"cleanup.policy": ("compact", TOPIC_SOURCE)}

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from logserver.broker import Broker
 from logserver.broker.configs import ConfigKind
-from logserver.broker.topics import check_name
+from logserver.broker.topics import INTERNAL_TOPICS, check_name
 from logserver.errors import LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
@@ -75,7 +75,8 @@ def _configs(broker: Broker, resource: Struct, entries: SharedEntries) -> list[d
     name = resource.resource_name
     match resource.resource_type:
         case ResourceType.TOPIC:
-            check_name(name)
+            if name not in INTERNAL_TOPICS:
+                check_name(name)
             settings = broker.topic(name).record.settings
             return entries.of(ResourceType.TOPIC, settings, lambda: topic_entries(broker, settings))
         case ResourceType.BROKER if not name:
