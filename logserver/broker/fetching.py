@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from logserver_records.batch import Buffer
 
+from logserver.broker.isolation import IsolationLevel
 from logserver.broker.partition import Partition
 from logserver.errors import LogServerError
 
@@ -52,14 +53,20 @@ class _Waiter:
 
 
 async def fetch(
-    lookup: PartitionLookup, targets: Sequence[FetchTarget], *, max_wait_ms: int, min_bytes: int, max_bytes: int
+    lookup: PartitionLookup,
+    targets: Sequence[FetchTarget],
+    *,
+    max_wait_ms: int,
+    min_bytes: int,
+    max_bytes: int,
+    isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
 ) -> list[FetchResult]:
     """Reads partitions in turn; if less than `min_bytes` is there, waits for more, `max_wait_ms` at most.
 
     An error of any partition, a limit that is reached, or `max_wait_ms` of 0 answers at once. `max_bytes` is a soft
     limit over all: the first partition with data always gives at least one batch.
     """
-    results = await _read_all(lookup, targets, max_bytes)
+    results = await _read_all(lookup, targets, max_bytes, isolation)
     if max_wait_ms <= 0 or _is_enough(results, min_bytes):
         return results
     waiter = _Waiter()
@@ -70,13 +77,13 @@ async def fetch(
         async with asyncio.timeout(max_wait_ms / 1000):
             while True:
                 # What came between the read above and add_waiter is seen by reading first.
-                results = await _read_all(lookup, targets, max_bytes)
+                results = await _read_all(lookup, targets, max_bytes, isolation)
                 if _is_enough(results, min_bytes):
                     return results
                 await waiter.event.wait()
                 waiter.event.clear()
     except TimeoutError:
-        return await _read_all(lookup, targets, max_bytes)
+        return await _read_all(lookup, targets, max_bytes, isolation)
     finally:
         for partition in waited_for:
             partition.remove_waiter(waiter)
@@ -87,26 +94,30 @@ def _is_enough(results: Sequence[FetchResult], min_bytes: int) -> bool:
     return size >= max(min_bytes, 1) or any(result.error or result.more for result in results)
 
 
-async def _read_all(lookup: PartitionLookup, targets: Sequence[FetchTarget], max_bytes: int) -> list[FetchResult]:
+async def _read_all(
+    lookup: PartitionLookup, targets: Sequence[FetchTarget], max_bytes: int, isolation: IsolationLevel
+) -> list[FetchResult]:
     results = []
     left = max_bytes
     for target in targets:
-        result = await _read_one(lookup, target, left, nothing_yet=left == max_bytes)
+        result = await _read_one(lookup, target, left, isolation, nothing_yet=left == max_bytes)
         left -= len(result.data)
         results.append(result)
     return results
 
 
-async def _read_one(lookup: PartitionLookup, target: FetchTarget, left: int, *, nothing_yet: bool) -> FetchResult:
+async def _read_one(
+    lookup: PartitionLookup, target: FetchTarget, left: int, isolation: IsolationLevel, *, nothing_yet: bool
+) -> FetchResult:
     partition = None
     try:
         partition = lookup.partition(target.topic, target.partition)
         partition.check_epoch(target.leader_epoch)
         # As of now: what is committed while the read is awaited is not what a limit held back.
-        end = partition.high_watermark
+        end = isolation.end(partition)
         if left <= 0 and not nothing_yet:
             return FetchResult(partition, b"", target.offset, None, target.offset < end)
-        found = partition.read(target.offset, min(target.max_bytes, max(left, 0)))
+        found = isolation.read(partition, target.offset, min(target.max_bytes, max(left, 0)))
         if not isinstance(found, tuple):
             found = await found
     except LogServerError as error:

@@ -1,9 +1,23 @@
 """How coordinators reach partitions that another node may lead."""
 
-from typing import NamedTuple, Protocol
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import Final, NamedTuple, Protocol
+
+from logserver_records.control import ControlType, EndTransactionMarker
 
 from logserver.broker.broker import Broker
 from logserver.broker.partition import Partition
+from logserver.errors import LogServerError
+
+_MARKERS_AT_A_TIME: Final = 100
+"""Written between two turns of the event loop."""
+
+Place = tuple[str, int]
+"""Topic name and partition number."""
+
+
+Ended = Callable[[Place, LogServerError | None], None]
 
 
 class PartitionOffsets(NamedTuple):
@@ -12,6 +26,18 @@ class PartitionOffsets(NamedTuple):
     log_start_offset: int
     high_watermark: int
     leader_epoch: int
+
+
+class TransactionMarker(NamedTuple):
+    """The end of a producer's transaction, for the partitions that it has touched (WriteTxnMarkers)."""
+
+    producer_id: int
+    producer_epoch: int
+    is_commit: bool
+    coordinator_epoch: int
+    """Leader epoch of the partition that keeps the transaction: who led it before is fenced by it."""
+    transaction_version: int = 0
+    """2 where the producer's epoch rises with every transaction (KIP-890)."""
 
 
 class Peers(Protocol):
@@ -33,6 +59,15 @@ class Peers(Protocol):
 
         Raises:
             LogServerError: there is no such partition, or it can't be read.
+        """
+        ...
+
+    async def write_markers(
+        self, marker: TransactionMarker, places: Collection[Place]
+    ) -> Mapping[Place, LogServerError | None]:
+        """Ends a producer's transaction in partitions; returns for each what has gone wrong, None where it is durable.
+
+        UNKNOWN_TOPIC_OR_PARTITION says that there is no such partition any more.
         """
         ...
 
@@ -59,3 +94,40 @@ class LocalPeers:
         if partition.unavailable is not None:
             raise partition.unavailable
         return partition
+
+    async def write_markers(
+        self, marker: TransactionMarker, places: Collection[Place]
+    ) -> Mapping[Place, LogServerError | None]:
+        """As `Peers.write_markers`."""
+        outcomes: dict[Place, LogServerError | None] = {}
+        waiting = len(places)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def ended(place: Place, error: LogServerError | None) -> None:
+            nonlocal waiting
+            outcomes[place] = error
+            waiting -= 1
+            if not waiting and not done.done():
+                done.set_result(None)
+
+        for number, place in enumerate(sorted(places), 1):
+            self._write_marker(marker, place, ended)
+            if number % _MARKERS_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        if waiting:
+            await done
+        return outcomes
+
+    def _write_marker(self, marker: TransactionMarker, place: Place, ended: Ended) -> None:
+        end = EndTransactionMarker(
+            ControlType.COMMIT if marker.is_commit else ControlType.ABORT, marker.coordinator_epoch
+        )
+        try:
+            partition = self._broker.partition(*place)
+            appended = partition.append_marker(
+                marker.producer_id, marker.producer_epoch, end, marker.transaction_version
+            )
+        except LogServerError as error:
+            ended(place, error)
+        else:
+            partition.when_committed(appended.last_offset, lambda error: ended(place, error))

@@ -1,6 +1,6 @@
 """The group coordinator: everything that doors ask about groups, over all shards."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -26,7 +26,7 @@ from logserver.coordinator.formats import OffsetCommitValue
 from logserver.coordinator.limits import GroupLimits
 from logserver.coordinator.membership import check_id
 from logserver.coordinator.offsets import Place
-from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer, OffsetToCommit
+from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer, OffsetToCommit, Transaction
 from logserver.coordinator.routing import CONSUMER_OFFSETS, partition_of
 from logserver.coordinator.shard import GroupShard
 from logserver.coordinator.shard_runtime import ShardRuntime, Watcher
@@ -34,6 +34,9 @@ from logserver.coordinator.turns import Turns
 from logserver.errors import ErrorCode, LogServerError
 
 _NO_OFFSET: Final = -1
+
+Enlist = Callable[[Transaction, Collection[Place]], Awaitable[Mapping[Place, LogServerError | None]]]
+"""Makes sure that partitions are in a transaction; returns, or raises, why they are not."""
 
 
 class GroupCoordinator:
@@ -216,6 +219,53 @@ class GroupCoordinator:
         """
         shard = await self._shard(request.group_id)
         return await shard.decide(request.group_id, lambda state, now_ms: state.commit(request, now_ms))
+
+    async def commit_in_transaction(
+        self, request: Commit, transaction: Transaction, enlist: Enlist
+    ) -> Sequence[LogServerError | None]:
+        """Stores offsets that count once a transaction is committed; the answer has one entry for each, in order.
+
+        Args:
+            enlist: makes sure that a partition is in the transaction.
+
+        Raises:
+            LogServerError: who commits may not, the producer has no such transaction, or a coordinator is not here.
+        """
+        shard = await self._shard(request.group_id)
+        partition = shard.partition
+        verification = partition.verify(transaction.producer_id, transaction.producer_epoch)
+        if verification is not None:
+            place = (partition.topic, partition.number)
+            refusal = (await enlist(transaction, (place,)))[place]
+            if refusal is not None:
+                raise refusal
+        return await shard.decide_in_transaction(
+            request.group_id,
+            transaction,
+            verification,
+            lambda state, now_ms: state.commit_in_transaction(request, now_ms),
+        )
+
+    async def place_of(self, group_id: str) -> Place:
+        """Returns the partition that keeps a group's offsets, making its topic if it isn't there.
+
+        Raises:
+            LogServerError: INVALID_GROUP_ID, or the coordinator is not here.
+        """
+        partition = (await self._shard(group_id)).partition
+        return partition.topic, partition.number
+
+    async def pending(self, group_id: str) -> set[Place]:
+        """Returns the places of which an open transaction has an offset.
+
+        Raises:
+            LogServerError: the coordinator is not here.
+        """
+        shard = self.find_shard(group_id)
+        if shard is None:
+            return set()
+        await shard.loaded()
+        return await shard.look(lambda state: {(key.topic, key.partition) for key in state.pending.of(group_id)})
 
     async def committed(
         self, group_id: str, places: Sequence[Place] | None = None, member: tuple[str, int] | None = None

@@ -51,6 +51,14 @@ class OffsetToCommit(NamedTuple):
     metadata: str = ""
 
 
+class Transaction(NamedTuple):
+    """In which something is done: that of a transactional producer."""
+
+    transactional_id: str
+    producer_id: int
+    producer_epoch: int
+
+
 class Commit(NamedTuple):
     """A request to remember offsets (OffsetCommit)."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from logserver_records.codec import build_batch
+from logserver_segments.partition_log import Verification
 from logserver_segments.seams import Clock, Workers
 
 from logserver.broker.partition import Partition
@@ -13,11 +14,12 @@ from logserver.coordinator.classic_requests import Later, Reply
 from logserver.coordinator.decision import Decision, Entry, Wake
 from logserver.coordinator.formats import ConsumerGroupMemberMetadataKey, decode, encode_key, encode_value
 from logserver.coordinator.loading import Source, replay
+from logserver.coordinator.requests import Transaction
 from logserver.coordinator.runtime import DECISIONS_AT_A_TIME, MachineRuntime
 from logserver.coordinator.shard import GroupShard
 from logserver.coordinator.turns import Turns
 from logserver.coordinator.waiters import Answer, Waiters, answer
-from logserver.errors import LogServerError
+from logserver.errors import ErrorCode, LogServerError
 
 T = TypeVar("T")
 
@@ -60,6 +62,11 @@ class ShardRuntime(MachineRuntime[GroupShard]):
         # Topics have changed since the groups have begun to take that in.
         self._topics_changed = False
         self._takes_in_topics = False
+
+    def start(self) -> None:
+        """As `MachineRuntime.start`; from here on transactions end here only when their offsets are taken in."""
+        self.partition.marker_follower = self
+        super().start()
 
     # As a machine
 
@@ -140,6 +147,68 @@ class ShardRuntime(MachineRuntime[GroupShard]):
         await self._settled()
         assert not isinstance(decision.answer, Later)
         return decision.answer
+
+    async def decide_in_transaction(
+        self,
+        group_id: str,
+        transaction: Transaction,
+        verification: Verification | None,
+        decide: Callable[[GroupShard, int], Decision[T]],
+    ) -> T:
+        """As `decide`; what is decided counts once the transaction is committed.
+
+        Args:
+            verification: of the partition, where the producer has no open transaction in it.
+
+        Raises:
+            LogServerError: as `decide`; INVALID_TXN_STATE, INVALID_PRODUCER_EPOCH.
+        """
+        await self._turns.take(group_id)
+        shard = self.machine
+        now_ms = self._now_ms()
+        try:
+            decision = decide(shard, now_ms)
+            if decision.entries:
+                self._write_pending(shard, transaction, verification, decision.entries, now_ms)
+        finally:
+            await self._settled()
+        return decision.answer
+
+    def _write_pending(
+        self,
+        shard: GroupShard,
+        transaction: Transaction,
+        verification: Verification | None,
+        entries: Sequence[Entry],
+        now_ms: int,
+    ) -> None:
+        producer_id = transaction.producer_id
+        batch = build_batch(
+            _records(entries, now_ms),
+            producer_id=producer_id,
+            producer_epoch=transaction.producer_epoch,
+            is_transactional=True,
+        )
+
+        def apply() -> None:
+            for key, value in entries:
+                assert value is not None
+                shard.apply_pending(producer_id, key, value, self._last_offset)
+
+        self._append(lambda: self.partition.append_own(batch, verification), apply)
+
+    # Markers
+
+    def check_ready(self) -> None:
+        """As `MarkerFollower.check_ready`."""
+        if self._machine is None:
+            # To whoever writes markers all reasons are one.
+            raise LogServerError(ErrorCode.not_leader_or_follower, self._refusal.message)
+
+    def marker_written(self, producer_id: int, is_commit: bool, last_offset: int) -> None:
+        """As `MarkerFollower.marker_written`."""
+        shard = self.machine
+        self._take_in(last_offset, lambda: shard.end_transaction(producer_id, is_commit))
 
     def _write(self, shard: GroupShard, decision: Decision[object], now_ms: int) -> None:
         """Appends a decision's entries and applies them.

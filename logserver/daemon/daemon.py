@@ -20,6 +20,7 @@ from logserver.broker.broker import Node
 from logserver.broker.peers import LocalPeers
 from logserver.broker.topics import METADATA_TOPIC
 from logserver.coordinator import GroupCoordinator
+from logserver.coordinator.transactions.coordinator import TransactionCoordinator
 from logserver.daemon.housekeeping import Housekeeping
 from logserver.daemon.ports import PortError, bind, kafka_port_error
 from logserver.daemon.status import server_status
@@ -82,6 +83,7 @@ class Daemon:
         self._housekeeping: Housekeeping | None = None
         self._broker: Broker | None = None
         self._groups: GroupCoordinator | None = None
+        self._transactions: TransactionCoordinator | None = None
         self._door: GrpcDoor | None = None
         self._server: grpc.aio.Server | None = None
         self._grpc: list[Address] = []
@@ -157,9 +159,11 @@ class Daemon:
         peers = LocalPeers(broker)
         self._groups = GroupCoordinator(broker, peers, self._clock, self._workers)
         self._groups.start()
+        self._transactions = TransactionCoordinator(broker, peers, self._clock)
+        self._transactions.start()
         if settings.kafka_addresses:
-            await self._open_kafka(Services(broker, self._groups, peers, self._clock, settings))
-        await self._open_door(GrpcDoor(broker, self._groups, peers, self._clock, self._status))
+            await self._open_kafka(Services(broker, self._groups, self._transactions, peers, self._clock, settings))
+        await self._open_door(GrpcDoor(broker, self._groups, self._transactions, peers, self._clock, self._status))
         _log.info(
             "started",
             topics=len(broker.topics()),
@@ -235,6 +239,8 @@ class Daemon:
             await self._server.stop(grace_s / 2)
         if self._housekeeping is not None:
             await self._housekeeping.stop()
+        if self._transactions is not None:
+            self._transactions.stop()
         if self._groups is not None:
             self._groups.stop()
         if self._broker is not None:

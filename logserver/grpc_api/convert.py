@@ -3,6 +3,7 @@
 from logserverpb.v1 import admin_pb2, common_pb2, log_pb2
 
 from logserver.broker import Broker, Partition, Topic
+from logserver.broker.isolation import IsolationLevel
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.errors import to_error
 from logserver.settings import topic_setting_rows
@@ -35,6 +36,22 @@ def check_format(number: int) -> bool:
     return number == common_pb2.RECORD_FORMAT_RECORDS
 
 
+def check_isolation(number: int) -> IsolationLevel:
+    """Returns what a number of the enumeration stands for.
+
+    Raises:
+        LogServerError: INVALID_REQUEST for an unknown one.
+    """
+    try:
+        return IsolationLevel(number)
+    except ValueError:
+        raise LogServerError(
+            ErrorCode.invalid_request,
+            f"isolation_level {number} is not known; give ISOLATION_LEVEL_READ_UNCOMMITTED or "
+            "ISOLATION_LEVEL_READ_COMMITTED",
+        ) from None
+
+
 def partition_data(
     topic: str, number: int, partition: Partition | None, next_offset: int, error: LogServerError | None
 ) -> log_pb2.PartitionData:
@@ -45,13 +62,16 @@ def partition_data(
         next_offset=next_offset,
         high_watermark=partition.high_watermark if partition is not None else -1,
         log_start_offset=partition.log_start_offset if partition is not None else -1,
+        last_stable_offset=partition.last_stable_offset if partition is not None else -1,
     )
     if error is not None:
         message.error.CopyFrom(to_error(error))
     return message
 
 
-async def resolve(partition: Partition, position: common_pb2.Position) -> tuple[int, int]:
+async def resolve(
+    partition: Partition, position: common_pb2.Position, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
+) -> tuple[int, int]:
     """Returns (offset, timestamp) that a position stands for; -1 for what there is not.
 
     Raises:
@@ -66,7 +86,7 @@ async def resolve(partition: Partition, position: common_pb2.Position) -> tuple[
     if kind == "earliest":
         return partition.log_start_offset, -1
     if kind == "latest":
-        return partition.high_watermark, -1
+        return isolation.end(partition), -1
     if kind == "timestamp":
         found = await partition.offset_for_timestamp(position.timestamp)
     elif kind == "max_timestamp":
@@ -76,7 +96,9 @@ async def resolve(partition: Partition, position: common_pb2.Position) -> tuple[
             ErrorCode.invalid_request,
             "position is empty; give offset, timestamp, earliest, latest or max_timestamp",
         )
-    return (-1, -1) if found is None else (found.offset, found.timestamp_ms)
+    if found is None or found.offset >= isolation.end(partition):
+        return -1, -1
+    return found.offset, found.timestamp_ms
 
 
 def _check_offset(partition: Partition, offset: int) -> None:

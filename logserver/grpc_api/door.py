@@ -13,11 +13,12 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from logserver_segments.seams import Clock
-from logserverpb.v1 import admin_pb2, groups_pb2, log_pb2
+from logserverpb.v1 import admin_pb2, groups_pb2, log_pb2, transactions_pb2
 
 from logserver.broker import Broker
 from logserver.broker.peers import Peers
 from logserver.coordinator import GroupCoordinator
+from logserver.coordinator.transactions.coordinator import TransactionCoordinator
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.admin_service import AdminService, ServerStatus
 from logserver.grpc_api.calls import Calls
@@ -25,6 +26,7 @@ from logserver.grpc_api.errors import Malformed
 from logserver.grpc_api.groups_service import GroupsService
 from logserver.grpc_api.log_service import LogService
 from logserver.grpc_api.produce_request import read_produce_request, read_produce_stream_request
+from logserver.grpc_api.transactions_service import TransactionsService
 from logserver.grpc_api.wire import serialize
 
 _Read = Callable[[bytes], object]
@@ -47,16 +49,21 @@ class GrpcDoor:
         self,
         broker: Broker,
         groups: GroupCoordinator,
+        transactions: TransactionCoordinator,
         peers: Peers,
         clock: Clock,
         status: Callable[[], ServerStatus],
     ) -> None:
         self._calls = Calls()
         self._services: tuple[tuple[ServiceDescriptor, object], ...] = (
-            (log_pb2.DESCRIPTOR.services_by_name["Log"], LogService(broker, clock, self._calls)),
+            (log_pb2.DESCRIPTOR.services_by_name["Log"], LogService(broker, transactions, clock, self._calls)),
             (
                 groups_pb2.DESCRIPTOR.services_by_name["Groups"],
                 GroupsService(broker, groups, peers, self._calls),
+            ),
+            (
+                transactions_pb2.DESCRIPTOR.services_by_name["Transactions"],
+                TransactionsService(broker, groups, transactions),
             ),
             (admin_pb2.DESCRIPTOR.services_by_name["Admin"], AdminService(broker, status)),
         )

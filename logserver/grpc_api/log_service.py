@@ -7,9 +7,10 @@ from logserver_segments.seams import Clock
 from logserverpb.v1 import common_pb2, log_pb2
 
 from logserver.broker import Broker, FetchResult, FetchTarget, fetch
+from logserver.coordinator.transactions.coordinator import TransactionCoordinator
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.calls import Calls
-from logserver.grpc_api.convert import check_count, check_format, partition_data, resolve
+from logserver.grpc_api.convert import check_count, check_format, check_isolation, partition_data, resolve
 from logserver.grpc_api.errors import Context, answered, to_error
 from logserver.grpc_api.produce import ProduceStream, produce
 from logserver.grpc_api.produce_request import ProduceRequest
@@ -21,21 +22,22 @@ from logserver.grpc_api.wire import encode_partitions
 class LogService:
     """Servicer of `logserver.v1.Log`."""
 
-    def __init__(self, broker: Broker, clock: Clock, calls: Calls) -> None:
+    def __init__(self, broker: Broker, transactions: TransactionCoordinator, clock: Clock, calls: Calls) -> None:
         self._broker = broker
+        self._transactions = transactions
         self._clock = clock
         self._calls = calls
 
     @answered
     async def Produce(self, request: ProduceRequest, context: Context) -> log_pb2.ProduceResponse:
         """Appends to one or more partitions."""
-        return await produce(self._broker, self._clock, request)
+        return await produce(self._broker, self._transactions, self._clock, request)
 
     @answered
     async def ProduceStream(self, requests: object, context: Context) -> None:
         """Appends requests as they come and answers each when it is done."""
         with self._calls.track():
-            await ProduceStream(self._broker, self._clock, self._calls).run(context)
+            await ProduceStream(self._broker, self._transactions, self._clock, self._calls).run(context)
 
     @answered
     async def Fetch(self, request: log_pb2.FetchRequest, context: Context) -> bytes:
@@ -49,6 +51,7 @@ class LogService:
             if value < 0:
                 raise LogServerError(ErrorCode.invalid_request, f"{name} is {value}; it may not be negative")
         plain = check_format(request.format)
+        isolation = check_isolation(request.isolation_level)
         check_count(len(request.partitions), settings.max_request_partition_size_limit)
         for item in request.partitions:
             if item.max_bytes < 0:
@@ -70,7 +73,12 @@ class LogService:
         max_wait_ms = min(request.max_wait_ms, settings.grpc_max_wait_ms)
         with self._calls.track():
             results = await fetch(
-                self._broker, targets, max_wait_ms=max_wait_ms, min_bytes=request.min_bytes, max_bytes=max_bytes
+                self._broker,
+                targets,
+                max_wait_ms=max_wait_ms,
+                min_bytes=request.min_bytes,
+                max_bytes=max_bytes,
+                isolation=isolation,
             )
         if plain:
             return encode_partitions(_plain(targets, results, max_bytes, settings.record_batch_max_decompressed_bytes))
@@ -90,13 +98,14 @@ class LogService:
     async def ListOffsets(self, request: log_pb2.ListOffsetsRequest, context: Context) -> log_pb2.ListOffsetsResponse:
         """Finds offsets by position or timestamp."""
         check_count(len(request.partitions), self._broker.settings.max_request_partition_size_limit)
+        isolation = check_isolation(request.isolation_level)
         response = log_pb2.ListOffsetsResponse()
         for item in request.partitions:
             result = response.results.add(topic=item.topic, partition=item.partition, offset=-1, timestamp=-1)
             try:
                 partition = self._broker.partition(item.topic, item.partition)
                 result.leader_epoch = partition.leader_epoch
-                result.offset, result.timestamp = await resolve(partition, item.position)
+                result.offset, result.timestamp = await resolve(partition, item.position, isolation)
             except LogServerError as error:
                 result.error.CopyFrom(to_error(error))
         return response

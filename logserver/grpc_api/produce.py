@@ -1,7 +1,8 @@
 """Produce, unary and as a stream: append at once, answer when the acks asked for are reached."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from types import MappingProxyType
 from typing import Final
 
 from grpc.aio import EOF
@@ -12,12 +13,16 @@ from logserverpb.v1 import common_pb2, log_pb2
 
 from logserver.broker import Broker, Partition
 from logserver.broker.topics import INTERNAL_TOPICS
+from logserver.coordinator.transactions.coordinator import TransactionCoordinator
+from logserver.coordinator.transactions.enlisting import Outcomes, beginnings, enlist
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.calls import Calls
 from logserver.grpc_api.convert import check_count
 from logserver.grpc_api.errors import Context, to_error
 from logserver.grpc_api.produce_request import PartitionRequest, ProduceRequest
 from logserver.grpc_api.records import to_batch
+
+_NO_OUTCOMES: Final[Outcomes] = MappingProxyType({})
 
 _ANSWER_BYTES: Final = 512
 """What the answer for one partition takes in memory, one that is an error included."""
@@ -28,6 +33,7 @@ class Production:
 
     Args:
         done: called once, when `results` are all there; perhaps before the constructor returns.
+        outcomes: what the coordinator has said where a transaction begins.
     """
 
     __slots__ = ("_done", "_waiting", "failed", "results")
@@ -36,26 +42,29 @@ class Production:
         self,
         broker: Broker,
         clock: Clock,
-        partitions: Iterable[PartitionRequest],
-        acks: int,
+        request: ProduceRequest,
         done: Callable[["Production"], None],
+        outcomes: Outcomes,
     ) -> None:
         self.results: list[log_pb2.ProduceResult] = []
         self.failed = False
         self._done = done
         # One more than there are, so that nothing is done before all have been appended.
         self._waiting = 1
-        for item in partitions:
+        for number, item in enumerate(request.partitions):
             result = log_pb2.ProduceResult(topic=item.topic, partition=item.partition)
             self.results.append(result)
             try:
+                outcome = outcomes.get(number)
+                if isinstance(outcome, LogServerError):
+                    raise outcome
                 partition = broker.partition(item.topic, item.partition)
-                appended = partition.append(_payload(item, partition, clock))
+                appended = partition.append(_payload(item, partition, clock), outcome)
             except LogServerError as error:
                 self._fail(result, error)
                 continue
             result.log_start_offset = partition.log_start_offset
-            if acks == log_pb2.ACKS_ALL:
+            if request.acks == log_pb2.ACKS_ALL:
                 self._waiting += 1
                 partition.when_committed(appended.last_offset, self._committed(result, appended))
             else:
@@ -122,16 +131,38 @@ def _check(request: ProduceRequest, broker: Broker) -> None:
     check_count(len(request.partitions), broker.settings.max_request_partition_size_limit)
 
 
-async def produce(broker: Broker, clock: Clock, request: ProduceRequest) -> log_pb2.ProduceResponse:
+async def _enlisted(broker: Broker, transactions: TransactionCoordinator, request: ProduceRequest) -> Outcomes:
+    """Asks the coordinator about the partitions where a request begins a transaction."""
+    items = []
+    for number, item in enumerate(request.partitions):
+        if isinstance(item.data, common_pb2.RecordList):
+            raise LogServerError(
+                ErrorCode.invalid_request, "in a transaction give batches, which name the producer, and not records"
+            )
+        try:
+            partition = broker.partition(item.topic, item.partition)
+        except LogServerError:
+            # It is told when the others are written.
+            continue
+        if item.data is not None and item.topic not in INTERNAL_TOPICS:
+            items.append((number, partition, item.data))
+    found = beginnings(items, adds=True)
+    return await enlist(transactions, request.transactional_id, found, adds=True) if found else {}
+
+
+async def produce(
+    broker: Broker, transactions: TransactionCoordinator, clock: Clock, request: ProduceRequest
+) -> log_pb2.ProduceResponse:
     """Appends one request and returns its answer; with ACKS_NONE the answer only says what was refused at once."""
     _check(request, broker)
+    outcomes = await _enlisted(broker, transactions, request) if request.transactional_id else {}
     answer: asyncio.Future[Production] = asyncio.get_running_loop().create_future()
 
     def done(production: Production) -> None:
         if not answer.done():
             answer.set_result(production)
 
-    Production(broker, clock, request.partitions, request.acks, done)
+    Production(broker, clock, request, done, outcomes)
     return log_pb2.ProduceResponse(results=(await answer).results)
 
 
@@ -139,8 +170,9 @@ class ProduceStream:
     """One ProduceStream call. Reading pauses while `grpc.stream.max.inflight.bytes` wait for their answer, or for the
     client to take it."""
 
-    def __init__(self, broker: Broker, clock: Clock, calls: Calls) -> None:
+    def __init__(self, broker: Broker, transactions: TransactionCoordinator, clock: Clock, calls: Calls) -> None:
         self._broker = broker
+        self._transactions = transactions
         self._calls = calls
         self._clock = clock
         self._max_inflight_bytes = broker.settings.grpc_stream_max_inflight_bytes
@@ -177,7 +209,11 @@ class ProduceStream:
     async def _read(self, context: Context) -> None:
         while (request := await context.read()) is not EOF:
             _check(request, self._broker)
-            self._take(request)
+            # What comes behind it waits, so that records stay in order.
+            outcomes = (
+                await _enlisted(self._broker, self._transactions, request) if request.transactional_id else _NO_OUTCOMES
+            )
+            self._take(request, outcomes)
             # The message is stored, or held by nobody else; the next one may lie in its place.
             del request
             while self._inflight_bytes > self._max_inflight_bytes:
@@ -189,8 +225,8 @@ class ProduceStream:
         self._news.set()
         await writer
 
-    def _take(self, request: ProduceRequest) -> None:
-        correlation_id, acks, partitions = request
+    def _take(self, request: ProduceRequest, outcomes: Outcomes) -> None:
+        correlation_id, acks, partitions, _ = request
         # What holds memory is what came, and its answer, until the client takes it.
         size = sum(map(_size_bytes, partitions)) + _ANSWER_BYTES * (1 + len(partitions))
         self._inflight_bytes += size
@@ -208,7 +244,7 @@ class ProduceStream:
                 self._room.set()
             self._news.set()
 
-        Production(self._broker, self._clock, partitions, acks, done)
+        Production(self._broker, self._clock, request, done, outcomes)
 
     async def _write(self, context: Context) -> None:
         """Sends what is done, everything since the last message in one."""

@@ -40,6 +40,7 @@ class ProduceRequest(NamedTuple):
     correlation_id: int
     acks: int
     partitions: Collection[PartitionRequest]
+    transactional_id: str = ""
 
 
 class _Generated(Collection[PartitionRequest]):
@@ -67,17 +68,20 @@ class _Tags(NamedTuple):
     correlation_id: int
     partitions: int
     acks: int
+    transactional_id: int
 
 
 _UNARY: Final = _Tags(
     0,
     log_pb2.ProduceRequest.PARTITIONS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED,
     log_pb2.ProduceRequest.ACKS_FIELD_NUMBER << 3 | _VARINT,
+    log_pb2.ProduceRequest.TRANSACTIONAL_ID_FIELD_NUMBER << 3 | _LENGTH_DELIMITED,
 )
 _STREAMED: Final = _Tags(
     log_pb2.ProduceStreamRequest.CORRELATION_ID_FIELD_NUMBER << 3 | _VARINT,
     log_pb2.ProduceStreamRequest.PARTITIONS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED,
     log_pb2.ProduceStreamRequest.ACKS_FIELD_NUMBER << 3 | _VARINT,
+    log_pb2.ProduceStreamRequest.TRANSACTIONAL_ID_FIELD_NUMBER << 3 | _LENGTH_DELIMITED,
 )
 
 
@@ -112,7 +116,8 @@ def _read(
     except (_Unusual, IndexError, UnicodeDecodeError):
         request = generated.FromString(message)
         correlation_id = request.correlation_id if isinstance(request, log_pb2.ProduceStreamRequest) else 0
-        return ProduceRequest(correlation_id, request.acks, _Generated(request.partitions))
+        partitions = _Generated(request.partitions)
+        return ProduceRequest(correlation_id, request.acks, partitions, request.transactional_id)
 
 
 def _walk(message: bytes, tags: _Tags) -> ProduceRequest:
@@ -123,6 +128,7 @@ def _walk(message: bytes, tags: _Tags) -> ProduceRequest:
     """
     view = memoryview(message)
     correlation_id = acks = 0
+    transactional_id = ""
     partitions: list[PartitionRequest] = []
     position = fields = 0
     end = len(message)
@@ -138,6 +144,9 @@ def _walk(message: bytes, tags: _Tags) -> ProduceRequest:
             acks = number
         elif tag and tag == tags.correlation_id:
             correlation_id = number
+        elif tag == tags.transactional_id:
+            transactional_id = message[position : position + number].decode()
+            position += number
         else:
             raise _Unusual
         fields += 1
@@ -145,7 +154,7 @@ def _walk(message: bytes, tags: _Tags) -> ProduceRequest:
             raise _Unusual
     if position > end:
         raise _Unusual
-    return ProduceRequest(correlation_id, acks, partitions)
+    return ProduceRequest(correlation_id, acks, partitions, transactional_id)
 
 
 def _partition(message: bytes, view: memoryview, position: int, end: int) -> PartitionRequest:

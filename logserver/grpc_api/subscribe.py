@@ -14,9 +14,10 @@ from logserver_records.batch import Buffer
 from logserverpb.v1 import common_pb2, log_pb2
 
 from logserver.broker import Broker, Partition
+from logserver.broker.isolation import IsolationLevel
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.calls import Calls
-from logserver.grpc_api.convert import check_count, check_format, partition_data, resolve
+from logserver.grpc_api.convert import check_count, check_format, check_isolation, partition_data, resolve
 from logserver.grpc_api.errors import Context
 from logserver.grpc_api.records import from_batches
 from logserver.grpc_api.wire import encode_partitions
@@ -55,6 +56,7 @@ class Subscription:
         self._max_decompressed = settings.record_batch_max_decompressed_bytes
         self._response_bytes = min(_DEFAULT_RESPONSE_BYTES, self._most_bytes)
         self._plain = False
+        self._isolation = IsolationLevel.READ_UNCOMMITTED
         self._started = False
         self._ended = False
         self._credit = 0
@@ -136,6 +138,7 @@ class Subscription:
         if options.max_bytes < 0:
             raise LogServerError(ErrorCode.invalid_request, f"max_bytes is {options.max_bytes}; it may not be negative")
         self._plain = check_format(options.format)
+        self._isolation = check_isolation(options.isolation_level)
         self._response_bytes = min(options.max_bytes or _DEFAULT_RESPONSE_BYTES, self._most_bytes)
 
     def _add_credit(self, count: int) -> None:
@@ -202,10 +205,10 @@ class Subscription:
         try:
             if position.WhichOneof("at") == "max_timestamp":
                 raise LogServerError(ErrorCode.invalid_request, "max_timestamp is a position for ListOffsets only")
-            offset, _ = await resolve(assigned.partition, position)
+            offset, _ = await resolve(assigned.partition, position, self._isolation)
             if offset < 0:
                 # No record is as late as that.
-                offset, _ = await resolve(assigned.partition, _LATEST)
+                offset, _ = await resolve(assigned.partition, _LATEST, self._isolation)
         except LogServerError as error:
             self._end(assigned, generation, error)
             return
@@ -286,7 +289,7 @@ class Subscription:
             return 0
         partition = assigned.partition
         try:
-            found = partition.read(offset, max_bytes)
+            found = self._isolation.read(partition, offset, max_bytes)
             if not isinstance(found, tuple):
                 found = await found
                 if not self._is_current(assigned, generation):
@@ -308,7 +311,7 @@ class Subscription:
         answer.append((message, b"" if self._plain else batches))
         assigned.offset = next_offset
         self._credit -= size
-        if next_offset < partition.high_watermark:
+        if next_offset < self._isolation.end(partition):
             self._queue(assigned)
         # Batches that nothing came out of were work, too.
         return size or len(batches)

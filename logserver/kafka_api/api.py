@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -82,6 +83,8 @@ class Client:
     software_name: str = "unknown"
     """As the client's ApiVersions has said, and so the version (KIP-511)."""
     software_version: str = "unknown"
+    produce_tail: asyncio.Task[None] | None = None
+    """The last request of a transaction that waits for its coordinator; those that come behind it wait for it."""
 
 
 class Call:
@@ -94,6 +97,10 @@ class Call:
         self.api_key = api_key
         self.version = version
         self.client_id = client_id
+
+    def close(self, reason: str) -> None:
+        """Closes the connection: as raising `CloseConnection`, for those who answer later."""
+        raise NotImplementedError
 
     @property
     def services(self) -> Services:

@@ -1,7 +1,7 @@
 """The response of Fetch, written by hand: the records are chunks of their own, neither joined nor copied."""
 
 from base64 import urlsafe_b64decode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from struct import Struct as Packed
 from typing import Final, NamedTuple
 
@@ -18,14 +18,16 @@ _NO_TAGS: Final = b"\x00"
 _INT32: Final = Packed(">i")
 _TOP: Final = Packed(">ihi")
 """Throttle time, error code, session id."""
-_PARTITION_4: Final = Packed(">ihqqii")
-"""Number, error code, high watermark, last stable offset, count of aborted transactions, bytes of records."""
-_PARTITION_5: Final = Packed(">ihqqqii")
+_PARTITION_4: Final = Packed(">ihqq")
+"""Number, error code, high watermark, last stable offset."""
+_PARTITION_5: Final = Packed(">ihqqq")
 """With the log start offset behind the last stable offset."""
-_PARTITION_11: Final = Packed(">ihqqqiii")
-"""With the preferred read replica before the bytes of records."""
-_PARTITION_12: Final = Packed(">ihqqqBi")
-"""Compact; the bytes of records follow."""
+_REPLICA_AND_SIZE: Final = Packed(">ii")
+"""Preferred read replica, bytes of records."""
+_ABORTED: Final = Packed(">qq")
+"""Producer id, first offset."""
+_NO_REPLICA: Final = _INT32.pack(-1)
+_NULL: Final = _INT32.pack(-1)
 _DIVERGING: Final = Packed(">BBiqx")
 """Tag 0 and its size, epoch, end offset."""
 _CURRENT_LEADER: Final = Packed(">BBiix")
@@ -95,18 +97,24 @@ def _plain(response: FetchResponse, version: int) -> list[Buffer]:
         head += len(name).to_bytes(2) + name + _INT32.pack(len(group))
         for one in group:
             fetched = one.fetched
-            # There are no transactions yet, so the last stable offset is the high watermark.
-            end = fetched.high_watermark
+            end, stable = fetched.high_watermark, fetched.last_stable_offset
             number = fetched.asked.number
             size = sum(map(len, fetched.chunks))
-            aborted = 0 if response.is_read_committed else -1
+            # Their count, then the aborted transactions themselves; none is told to readers of everything.
+            aborted = (
+                _INT32.pack(len(fetched.aborted)) + b"".join(_aborted(fetched, b""))
+                if response.is_read_committed
+                else _NULL
+            )
             if version >= 11:
                 start = fetched.log_start_offset
-                head += _PARTITION_11.pack(number, one.error_code, end, end, start, aborted, -1, size)
+                head += _PARTITION_5.pack(number, one.error_code, end, stable, start) + aborted
+                head += _REPLICA_AND_SIZE.pack(-1, size)
             elif version >= 5:
-                head += _PARTITION_5.pack(number, one.error_code, end, end, fetched.log_start_offset, aborted, size)
+                start = fetched.log_start_offset
+                head += _PARTITION_5.pack(number, one.error_code, end, stable, start) + aborted + _INT32.pack(size)
             else:
-                head += _PARTITION_4.pack(number, one.error_code, end, end, aborted, size)
+                head += _PARTITION_4.pack(number, one.error_code, end, stable) + aborted + _INT32.pack(size)
             if size:
                 out.append(head)
                 out += fetched.chunks
@@ -120,7 +128,6 @@ def _flexible(response: FetchResponse, version: int) -> list[Buffer]:
     groups = _by_topic(response.partitions)
     head = bytearray(_TOP.pack(0, response.error_code, response.session_id))
     head += varint(len(groups) + 1)
-    aborted = 1 if response.is_read_committed else 0
     for group in groups:
         asked = group[0].fetched.asked
         if version >= _TOPIC_IDS:
@@ -130,10 +137,15 @@ def _flexible(response: FetchResponse, version: int) -> list[Buffer]:
         head += varint(len(group) + 1)
         for one in group:
             fetched = one.fetched
-            end = fetched.high_watermark
-            head += _PARTITION_12.pack(
-                fetched.asked.number, one.error_code, end, end, fetched.log_start_offset, aborted, -1
-            )
+            end, stable = fetched.high_watermark, fetched.last_stable_offset
+            head += _PARTITION_5.pack(fetched.asked.number, one.error_code, end, stable, fetched.log_start_offset)
+            if response.is_read_committed and fetched.aborted:
+                head += varint(len(fetched.aborted) + 1)
+                head += b"".join(_aborted(fetched, _NO_TAGS))
+            else:
+                # An empty list, or none to readers of everything.
+                head.append(response.is_read_committed)
+            head += _NO_REPLICA
             size = sum(map(len, fetched.chunks))
             head += varint(size + 1)
             if size:
@@ -145,6 +157,12 @@ def _flexible(response: FetchResponse, version: int) -> list[Buffer]:
     head += _endpoints(response.endpoints) if version >= _ENDPOINTS and response.endpoints else _NO_TAGS
     out.append(head)
     return out
+
+
+def _aborted(fetched: FetchedPartition, tags: bytes) -> Iterator[bytes]:
+    """Yields the aborted transactions of a partition, in the order of their first offsets as clients expect them."""
+    for one in sorted(fetched.aborted, key=lambda one: one.first_offset):
+        yield _ABORTED.pack(one.producer_id, one.first_offset) + tags
 
 
 def _partition_tags(one: AnsweredPartition) -> bytes:

@@ -11,10 +11,12 @@ from typing import Protocol
 
 from logserver_records.batch import Buffer
 from logserver_segments.logs import get_logger
+from logserver_segments.partition_log import AbortedTransaction
 from logserver_segments.reading import Slice
 
 from logserver.broker import Partition
 from logserver.broker.fetch_sessions import FetchPartition
+from logserver.broker.isolation import IsolationLevel
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.epochs import UNDEFINED_EPOCH, end_of_epoch, known_epoch
 from logserver.kafka_api.errors import without_trace
@@ -33,13 +35,25 @@ class Lookup(Protocol):
 class FetchedPartition:
     """What became of one partition."""
 
-    __slots__ = ("asked", "chunks", "diverging", "error", "is_queued", "next_offset", "partition", "size_bytes")
+    __slots__ = (
+        "aborted",
+        "asked",
+        "chunks",
+        "diverging",
+        "error",
+        "is_queued",
+        "next_offset",
+        "partition",
+        "size_bytes",
+    )
 
     def __init__(self, asked: FetchPartition) -> None:
         self.asked = asked
         self.partition: Partition | None = None
         self.error: LogServerError | None = None
         self.chunks: list[Buffer] = []
+        self.aborted: Sequence[AbortedTransaction] = ()
+        """Aborted transactions that overlap the records, for those who read committed ones."""
         self.size_bytes = 0
         self.next_offset = asked.fetch_offset
         self.diverging: tuple[int, int] | None = None
@@ -50,6 +64,11 @@ class FetchedPartition:
     def high_watermark(self) -> int:
         """As of now; -1 with an error."""
         return -1 if self.error is not None or self.partition is None else self.partition.high_watermark
+
+    @property
+    def last_stable_offset(self) -> int:
+        """As of now; -1 with an error."""
+        return -1 if self.error is not None or self.partition is None else self.partition.last_stable_offset
 
     @property
     def log_start_offset(self) -> int:
@@ -72,11 +91,13 @@ class PendingFetch:
         *,
         min_bytes: int,
         max_bytes: int,
+        isolation: IsolationLevel,
         done: Callable[[list[FetchedPartition]], None],
     ) -> None:
         self._lookup = lookup
         self._min_bytes = min_bytes
         self._max_bytes = max_bytes
+        self._isolation = isolation
         self._done = done
         self._results = [FetchedPartition(one) for one in asked]
         self._queue = deque(self._results)
@@ -110,6 +131,37 @@ class PendingFetch:
             if result.error is None and result.partition is not None and result.partition.unavailable is not None:
                 result.error = result.partition.unavailable
                 result.chunks.clear()
+        if self._isolation and (looking := self._look_for_aborted()):
+            self._cold = asyncio.ensure_future(self._finish_cold(looking))
+            return
+        self._done(self._results)
+
+    def _look_for_aborted(self) -> list[tuple[FetchedPartition, Awaitable[list[AbortedTransaction]]]]:
+        """Finds out which transactions that overlap the records were aborted; returns what has to be waited for."""
+        looking = []
+        for result in self._results:
+            if not result.chunks or result.partition is None:
+                continue
+            try:
+                found = result.partition.aborted_transactions(result.asked.fetch_offset, result.next_offset)
+            except LogServerError as error:
+                self._fail(result, error)
+                continue
+            if isinstance(found, list):
+                result.aborted = found
+            else:
+                looking.append((result, found))
+        return looking
+
+    async def _finish_cold(self, looking: list[tuple[FetchedPartition, Awaitable[list[AbortedTransaction]]]]) -> None:
+        for result, found in looking:
+            try:
+                result.aborted = await found
+            except LogServerError as error:
+                self._fail(result, error)
+            except Exception:
+                _log.exception("a read failed", partition=str(result.partition))
+                self._fail(result, LogServerError(ErrorCode.unknown_server_error, "the read failed; the log says more"))
         self._done(self._results)
 
     # Waiting
@@ -130,7 +182,7 @@ class PendingFetch:
         self._timer = asyncio.get_running_loop().call_later(self._max_wait_ms / 1000, self._finish)
         # What came while others were read from the disk, when nobody waited yet.
         for partition, result in self._waited_for.items():
-            if partition.high_watermark > result.next_offset:
+            if self._isolation.end(partition) > result.next_offset:
                 self.data_available(partition)
 
     def data_available(self, partition: Partition) -> None:
@@ -190,9 +242,9 @@ class PendingFetch:
             return None
         log = partition.log
         is_in_range = log is not None and log.log_start_offset <= result.next_offset <= log.log_end_offset
-        if is_in_range and (result.next_offset >= partition.high_watermark or (limit <= 0 and self._size_bytes)):
+        if is_in_range and (result.next_offset >= self._isolation.end(partition) or (limit <= 0 and self._size_bytes)):
             return None
-        return partition.read(result.next_offset, max(limit, 0))
+        return partition.read(result.next_offset, max(limit, 0), bool(self._isolation))
 
     def _diverges(self, result: FetchedPartition, partition: Partition) -> bool:
         """Whether the client's last record is of an epoch that ended before it here (KIP-595)."""
@@ -223,7 +275,7 @@ class PendingFetch:
         result.chunks.append(data)
         result.size_bytes += size
         self._size_bytes += size
-        if result.partition is not None and next_offset < result.partition.high_watermark:
+        if result.partition is not None and next_offset < self._isolation.end(result.partition):
             # More of it is there than the limits or the segment gave.
             self._is_enough = True
 

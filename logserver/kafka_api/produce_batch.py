@@ -3,7 +3,7 @@
 from struct import Struct as Packed
 from typing import Final
 
-from logserver_records.batch import COMPRESSION_MASK, HEADER_SIZE, LENGTH_OVERHEAD, MAGIC, TRANSACTIONAL_MASK
+from logserver_records.batch import COMPRESSION_MASK, HEADER_SIZE, LENGTH_OVERHEAD, MAGIC
 from logserver_records.compression import Compression
 
 from logserver.errors import ErrorCode, LogServerError
@@ -31,12 +31,6 @@ def one_batch(records: memoryview, version: int) -> memoryview:
                 raise _no_zstd(version)
             return records
     return _first_of(records, version)
-
-
-def is_transactional(records: memoryview) -> bool:
-    """Whether a batch says that it belongs to a transaction."""
-    # The lower byte of the attributes.
-    return len(records) > 22 and bool(records[22] & TRANSACTIONAL_MASK)
 
 
 def _no_zstd(version: int) -> LogServerError:

@@ -7,6 +7,7 @@ from logserver_segments.seams import Clock
 from logserver.broker import Broker
 from logserver.broker.peers import Peers
 from logserver.coordinator import GroupCoordinator
+from logserver.coordinator.transactions.coordinator import TransactionCoordinator
 from logserver.settings import ServerSettings
 
 
@@ -16,6 +17,7 @@ class Services:
 
     broker: Broker
     groups: GroupCoordinator
+    transactions: TransactionCoordinator
     peers: Peers
     clock: Clock
     settings: ServerSettings

@@ -4,9 +4,11 @@ import asyncio
 
 import grpc
 import pytest
-from logserverpb.v1 import common_pb2, log_pb2
+from logserverpb.v1 import common_pb2
 
+from logserver.coordinator.transactions.enlisting import Outcomes
 from logserver.errors import ErrorCode
+from logserver.grpc_api.produce_request import ProduceRequest
 from tests.broker.harness import batch
 
 from .servers import LEADER, NONE, ProduceStream, Server, batches, check_error, plain, refused, soon
@@ -139,10 +141,10 @@ async def test_a_client_that_takes_no_answers_is_read_no_further(
     taken = 0
     real = Servicer._take
 
-    def count(self: Servicer, request: log_pb2.ProduceStreamRequest) -> None:
+    def count(self: Servicer, request: ProduceRequest, outcomes: Outcomes) -> None:
         nonlocal taken
         taken += 1
-        real(self, request)
+        real(self, request, outcomes)
 
     Servicer._take = count  # type: ignore[method-assign]
     try:

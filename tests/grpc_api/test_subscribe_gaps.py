@@ -53,13 +53,13 @@ class Gaps:
         self.asked = 0
         real = Log.read
 
-        def read(log: Log, offset: int, max_bytes: int) -> Any:
+        def read(log: Log, offset: int, max_bytes: int, committed_only: bool = False) -> Any:
             for start, end in self._gaps:
                 if log.name == "t-0" and start <= offset < end <= log.committed_offset:
                     self.asked += 1
                     return Slice(b"", end)
             # A batch at a time, or a gap would be run over.
-            return real(log, offset, 1 if log.name == "t-0" else max_bytes)
+            return real(log, offset, 1 if log.name == "t-0" else max_bytes, committed_only)
 
         monkeypatch.setattr(Log, "read", read)
 

@@ -205,10 +205,10 @@ def test_a_producer_s_new_epoch_ends_the_old_one(server: LogServer, client: RawC
     assert read(client, target(0)) == [["a", "b"]]
 
 
-def test_transactional_batches_belong_to_no_transaction(server: LogServer, client: RawClient) -> None:
+def test_transactional_batches_of_no_transaction(server: LogServer, client: RawClient) -> None:
     create_topic(server, partitions=2)
     in_transaction = batch("a", producer_id=9, producer_epoch=0, base_sequence=0, is_transactional=True)
-    assert code_of(produce(client, in_transaction, transactional_id="me")) is ErrorCode.invalid_txn_state
+    assert code_of(produce(client, in_transaction, transactional_id="me")) is ErrorCode.invalid_producer_id_mapping
     # Without an id, all of the request is refused.
     data = [{"index": 0, "records": batch("b")}, {"index": 1, "records": in_transaction}]
     request = produce_request(None)

@@ -1,6 +1,7 @@
 """Fetch (key 1), versions 4 to 18.
 
-Behavior: reads each partition from the offset asked for, up to the high watermark, in whole record batches as they are
+Behavior: reads each partition from the offset asked for, up to the high watermark, or up to the last stable offset for
+those who read committed records only, who are told which transactions were aborted, in whole record batches as they are
 stored; the first batch of the response is sent whatever its size (KIP-74). With less than min_bytes there, it waits
 for more, max_wait_ms at most; an error of any partition, or an epoch that diverges, answers at once. Incremental
 sessions (KIP-227) are kept by the broker, so they outlive connections. The preferred read replica is always none.
@@ -14,8 +15,7 @@ NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH (KIP-951), 17 directory ids (KIP-
 Source: KIP-74, KIP-98, KIP-227, KIP-320, KIP-516, KIP-595, KIP-951; Apache Kafka: `KafkaApis.handleFetchRequest`,
 `ReplicaManager.fetchMessages`, `FetchSession`.
 
-Not done: transactions (the last stable offset is the high watermark, no transaction is aborted); followers, who are
-told that they are none (NOT_LEADER_OR_FOLLOWER).
+Not done: followers, who are told that they are none (NOT_LEADER_OR_FOLLOWER).
 """
 
 from typing import Final
@@ -30,6 +30,7 @@ from logserver.broker.fetch_sessions import (
     PartitionKey,
     next_epoch,
 )
+from logserver.broker.isolation import IsolationLevel
 from logserver.errors import ErrorCode, LogServerError, unknown_topic
 from logserver.kafka_api.api import Answer, Api, Call, Cancel
 from logserver.kafka_api.fetch_request import FetchRequest, read_fetch
@@ -70,6 +71,7 @@ class _Fetch:
             tuple(self._partitions.values()),
             min_bytes=min(request.min_bytes, max_bytes),
             max_bytes=max_bytes,
+            isolation=(IsolationLevel.READ_COMMITTED if request.is_read_committed else IsolationLevel.READ_UNCOMMITTED),
             done=self._done,
         )
         pending.start(request.max_wait_ms)

@@ -1,11 +1,11 @@
 """InitProducerId (key 22), versions 0 to 5.
 
 Behavior: gives an idempotent producer an id that nobody has had, with epoch 0; also where it names the one it has, as
-Apache Kafka does: a producer without transactions raises its epoch by itself (KIP-360). An id without an epoch, or an
-epoch without an id, is INVALID_REQUEST. A transactional id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, and a
-line in the log says why: that is the one error that the Java client, librdkafka and kafka-python all take as final.
-COORDINATOR_NOT_AVAILABLE, and with librdkafka UNSUPPORTED_VERSION, make them ask again until their time is up. An empty
-one is INVALID_REQUEST.
+Apache Kafka does: a producer without transactions raises its epoch by itself (KIP-360). A transactional id keeps its
+producer id; its epoch rises, so that an earlier producer of that name is fenced, and a transaction that one has left
+open is aborted first: the request waits for that up to a second, then it is CONCURRENT_TRANSACTIONS. A producer that
+names id and epoch must have the current ones (KIP-360). An id without an epoch, or an epoch without an id, is
+INVALID_REQUEST, and so is an empty transactional id.
 
 Version notes: 2 has tagged fields, 3 the client's own id and epoch (KIP-360), 4 PRODUCER_FENCED, 5
 TRANSACTION_ABORTABLE (KIP-890). Version 6 (two-phase commit, KIP-939) is not served by Apache Kafka 4.3 either, unless
@@ -13,39 +13,34 @@ its unstable versions are turned on.
 
 Source: KIP-98, KIP-360, KIP-890; Apache Kafka: `TransactionCoordinator.handleInitProducerId`.
 
-Not done: transactions.
+Not done: nothing.
 """
 
 from typing import Final
 
-from logserver_segments.logs import get_logger
-
+from logserver.coordinator.transactions.requests import InitProducerId
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
+from logserver.kafka_api.transactions import code_of
 
-_log = get_logger("logserver.kafka")
-
+_FENCED: Final = 4
 _NONE: Final = -1
-_SHOWN: Final = 100
 
 
 async def _handle(call: Call, request: Struct) -> Response:
     if (request.producer_id == _NONE) != (request.producer_epoch == _NONE):
         raise LogServerError(ErrorCode.invalid_request, "a producer id comes with its epoch, or neither does")
-    if request.transactional_id is not None:
-        if not request.transactional_id:
-            raise LogServerError(ErrorCode.invalid_request, "the transactional id is empty")
-        _log.warning(
-            "transactional producer refused",
-            transactional_id=request.transactional_id[:_SHOWN],
-            client=call.client_host,
-            reason="this server has no transactions yet; leave transactional.id out (enable.idempotence works)",
-        )
-        raise LogServerError(
-            ErrorCode.transactional_id_authorization_failed, "this server does not support transactions"
-        )
-    producer_id, epoch = await call.services.broker.init_producer_id()
+    if request.transactional_id is None:
+        producer_id, epoch = await call.services.broker.init_producer_id()
+        return {"error_code": 0, "producer_id": producer_id, "producer_epoch": epoch}
+    init = InitProducerId(
+        request.transactional_id, request.transaction_timeout_ms, request.producer_id, request.producer_epoch
+    )
+    try:
+        producer_id, epoch = await call.services.transactions.init_producer_id(init)
+    except LogServerError as error:
+        return _failed(request, code_of(error, knows_fenced=call.version >= _FENCED), error.message)
     return {"error_code": 0, "producer_id": producer_id, "producer_epoch": epoch}
 
 

@@ -14,7 +14,7 @@ does not have is UNSUPPORTED_VERSION.
 Source: KIP-79, KIP-320, KIP-405, KIP-734, KIP-1005, KIP-1023, KIP-1075; Apache Kafka: `ReplicaManager.fetchOffset`,
 `Partition.fetchOffsetForTimestamp`.
 
-Not done: transactions; the last stable offset is the high watermark. timeout_ms is about tiered storage, which there is
+Not done: timeout_ms is about tiered storage, which there is
 none of.
 """
 
@@ -24,6 +24,7 @@ from typing import Any, Final
 from logserver_segments.partition_log import TimestampOffset
 
 from logserver.broker import Broker, Partition
+from logserver.broker.isolation import IsolationLevel
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
@@ -45,6 +46,7 @@ _SINCE_VERSION: Final = {
     _EARLIEST_PENDING_UPLOAD: 11,
 }
 _CONSUMER: Final = -1
+_READ_COMMITTED: Final = 1
 _NOTHING: Final = -1
 
 
@@ -78,7 +80,9 @@ async def _partition(
         partition.check_epoch(known_epoch(asked.current_leader_epoch))
         if partition.unavailable is not None:
             raise partition.unavailable
-        offset, timestamp_ms, epoch = await _find(partition, asked.timestamp, request.replica_id)
+        offset, timestamp_ms, epoch = await _find(
+            partition, asked.timestamp, request.replica_id, IsolationLevel(request.isolation_level == _READ_COMMITTED)
+        )
     except LogServerError as error:
         return _failed_partition(asked, error.code.value)
     return {
@@ -97,11 +101,13 @@ def _check_timestamp(timestamp_ms: int, version: int) -> None:
         )
 
 
-async def _find(partition: Partition, timestamp_ms: int, replica_id: int) -> tuple[int, int, int]:
+async def _find(
+    partition: Partition, timestamp_ms: int, replica_id: int, isolation: IsolationLevel
+) -> tuple[int, int, int]:
     """Returns offset, timestamp and leader epoch."""
     if timestamp_ms == _LATEST:
         # Tools that look at replicas see the whole log.
-        end = partition.high_watermark if replica_id == _CONSUMER else partition.log_end_offset
+        end = isolation.end(partition) if replica_id == _CONSUMER else partition.log_end_offset
         return end, _NOTHING, partition.leader_epoch
     if timestamp_ms in (_EARLIEST, _EARLIEST_LOCAL):
         start = partition.log_start_offset
@@ -113,7 +119,7 @@ async def _find(partition: Partition, timestamp_ms: int, replica_id: int) -> tup
         found = await partition.offset_of_max_timestamp()
     else:
         found = await partition.offset_for_timestamp(timestamp_ms)
-    if found is None:
+    if found is None or (replica_id == _CONSUMER and found.offset >= isolation.end(partition)):
         return _NOTHING, _NOTHING, UNDEFINED_EPOCH
     return found.offset, found.timestamp_ms, epoch_of_offset(partition, found.offset)
 

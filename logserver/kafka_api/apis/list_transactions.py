@@ -1,42 +1,37 @@
 """ListTransactions (key 66), versions 0 to 2.
 
-Behavior: there are no transactions; states that are none are named in the answer.
+Behavior: lists transactional ids: those in some states, of some producers, whose transaction has begun longer ago, or
+whose name matches a regular expression. States that are none are named in the answer.
 
-Version notes: 1 can filter by duration (KIP-994), 2 by a regular expression (KIP-1152).
+Version notes: 1 can filter by duration (KIP-994), 2 by a regular expression of RE2 (KIP-1152).
 
 Source: KIP-664, KIP-994, KIP-1152; Apache Kafka: `TransactionStateManager.listTransactionStates`.
 
-Not done: transactions.
+Not done: nothing.
 """
 
-import re
 from typing import Final
 
-from logserver.errors import ErrorCode, LogServerError
+from logserver.coordinator.regex import compile_pattern
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
 
-_STATES: Final = (
-    "Empty",
-    "Ongoing",
-    "PrepareCommit",
-    "PrepareAbort",
-    "CompleteCommit",
-    "CompleteAbort",
-    "Dead",
-    "PrepareEpochFence",
-)
 
-
-def _handle(call: Call, request: Struct) -> Response:
-    try:
-        re.compile(request.transactional_id_pattern or "")
-    except re.error as error:
-        raise LogServerError(
-            ErrorCode.invalid_regular_expression, f"the pattern of transactional ids can't be read: {error}"
-        ) from None
-    unknown = [state for state in request.state_filters if state not in _STATES]
-    return {"unknown_state_filters": unknown, "transaction_states": ()}
+async def _handle(call: Call, request: Struct) -> Response:
+    pattern = request.transactional_id_pattern
+    found = await call.services.transactions.list(
+        request.state_filters,
+        request.producer_id_filters,
+        request.duration_filter,
+        compile_pattern(pattern).matches if pattern else None,
+    )
+    return {
+        "unknown_state_filters": found.unknown_states,
+        "transaction_states": [
+            {"transactional_id": one.transactional_id, "producer_id": one.producer_id, "transaction_state": one.state}
+            for one in found.transactions
+        ],
+    }
 
 
 API: Final = Api(66, "ListTransactions", 0, 2, handle=_handle)

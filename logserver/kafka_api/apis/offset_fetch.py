@@ -1,14 +1,15 @@
 """OffsetFetch (key 9), versions 1 to 10.
 
 Behavior: returns what groups have committed, for some partitions or for all; -1 where nothing is committed. A group
-that does not exist has committed nothing.
+that does not exist has committed nothing. Who asks for settled offsets only gets UNSTABLE_OFFSET_COMMIT where an open
+transaction has one.
 
 Version notes: 2 brought "all" (null topics) and an error of the whole request, 5 leader epochs, 7 that only settled
 offsets of transactions count, 8 several groups, 9 member epochs, which are checked (KIP-848), 10 topic ids.
 
 Source: Apache Kafka: `OffsetMetadataManager.fetchOffsets`, KIP-709.
 
-Not done: pending offsets of transactions, of which there are none.
+Not done: nothing.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ _NONE: Final = -1
 
 async def _handle(call: Call, request: Struct) -> Response:
     if call.version < _SEVERAL:
-        return await _group(call, request.group_id, request.topics, None)
+        return await _group(call, request.group_id, request.topics, None, request.require_stable)
     groups = []
     wholly: set[str] = set()
     async for group in in_turns(request.groups):
@@ -37,13 +38,17 @@ async def _handle(call: Call, request: Struct) -> Response:
                 continue
             wholly.add(group.group_id)
         member = (group.member_id, group.member_epoch) if group.member_id and group.member_epoch >= 0 else None
-        found = await _group(call, group.group_id, group.topics, member)
+        found = await _group(call, group.group_id, group.topics, member, request.require_stable)
         groups.append({"group_id": group.group_id, **found})
     return {"groups": groups}
 
 
 async def _group(
-    call: Call, group_id: str, topics: Sequence[Struct] | None, member: tuple[str, int] | None
+    call: Call,
+    group_id: str,
+    topics: Sequence[Struct] | None,
+    member: tuple[str, int] | None,
+    require_stable: bool,
 ) -> dict[str, Any]:
     places: list[Place] | None = None
     names: list[tuple[Struct, str | None]] = []
@@ -54,6 +59,8 @@ async def _group(
         if member is not None and not await call.services.groups.exists(group_id):
             # As if nobody in particular had asked.
             member = None
+        # First: what comes to an end in between is found settled.
+        pending = await call.services.groups.pending(group_id) if require_stable else set()
         found = await call.services.groups.committed(group_id, places, member)
     except LogServerError as error:
         code = error.code.value
@@ -69,14 +76,14 @@ async def _group(
             ],
         }
     if topics is None:
-        return {"topics": _all(call, found)}
+        return {"topics": _all(call, found, pending)}
     return {
         "topics": [
             {
                 "name": name or "",
                 "topic_id": _topic_id(call, topic),
                 "partitions": [
-                    _partition(number, found.get((name, number)))
+                    _partition(number, *_settled((name, number), found, pending))
                     if name is not None
                     else _partition(number, None, ErrorCode.unknown_topic_id.value)
                     for number in topic.partition_indexes
@@ -100,7 +107,16 @@ def _topic_id(call: Call, topic: Struct) -> str | None:
     return topic.topic_id if call.version >= _TOPIC_IDS else None
 
 
-def _all(call: Call, offsets: dict[Place, OffsetCommitValue]) -> list[dict[str, Any]]:
+def _settled(
+    place: Place, offsets: dict[Place, OffsetCommitValue], pending: set[Place]
+) -> tuple[OffsetCommitValue | None, int]:
+    """Returns what is committed for a place, and an error code."""
+    if place in pending:
+        return None, ErrorCode.unstable_offset_commit.value
+    return offsets.get(place), 0
+
+
+def _all(call: Call, offsets: dict[Place, OffsetCommitValue], pending: set[Place]) -> list[dict[str, Any]]:
     topics: dict[str, dict[str, Any]] = {}
     for name, number in sorted(offsets):
         if name not in topics:
@@ -110,7 +126,7 @@ def _all(call: Call, offsets: dict[Place, OffsetCommitValue]) -> list[dict[str, 
             topics[name] = {"name": name, "partitions": []}
             if view is not None:
                 topics[name]["topic_id"] = view.topic_id
-        topics[name]["partitions"].append(_partition(number, offsets[name, number]))
+        topics[name]["partitions"].append(_partition(number, *_settled((name, number), offsets, pending)))
     return list(topics.values())
 
 

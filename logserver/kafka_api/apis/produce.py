@@ -14,31 +14,39 @@ version 0, as Apache Kafka does: librdkafka takes a broker without it for one of
 Source: KIP-98, KIP-467, KIP-516, KIP-951; Apache Kafka: `KafkaApis.handleProduceRequest`, `ReplicaManager`,
 `DelayedProduce`, `LogValidator`.
 
-Not done: transactions. A transactional batch without a transactional id is refused as in Kafka
-(TRANSACTIONAL_ID_AUTHORIZATION_FAILED, for all of the request), one with an id belongs to no transaction
-(INVALID_TXN_STATE). Records are not decoded unless a setting of the topic is about each: their count and timestamps are
+Records of a transaction are taken where it has been begun by its coordinator (KIP-890); from version 12 on writing to a
+partition adds it to the transaction. A transactional batch without a transactional id is refused
+(TRANSACTIONAL_ID_AUTHORIZATION_FAILED, for all of the request), one of no transaction is INVALID_TXN_STATE.
+
+Not done: records are not decoded unless a setting of the topic is about each: their count and timestamps are
 taken from the batch's header.
 """
 
 import asyncio
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final
+
+from logserver_segments.partition_log import Verification
 
 from logserver.broker import Broker, Partition
 from logserver.broker.topics import INTERNAL_TOPICS, Topic
+from logserver.coordinator.transactions.enlisting import Outcomes, is_transactional
 from logserver.errors import ErrorCode, LogServerError, unknown_partition, unknown_topic
-from logserver.kafka_api.api import Answer, Api, Call, CloseConnection
+from logserver.kafka_api.api import Answer, Api, Call, Cancel, CloseConnection
 from logserver.kafka_api.errors import without_trace
-from logserver.kafka_api.produce_batch import is_transactional, one_batch
+from logserver.kafka_api.produce_batch import one_batch
 from logserver.kafka_api.produce_quick import quick
 from logserver.kafka_api.produce_request import ProducePartition, ProduceRequest, read_produce
 from logserver.kafka_api.produce_response import ProducedPartition, endpoint_of, timed_out, wait_ms_of, write_produce
+from logserver.kafka_api.transactional_produce import produce_in_transaction
 
 _ALL: Final = -1
 _LEADER: Final = 1
 _NONE: Final = 0
 _SHOWN: Final = 300
 """So much of a name or a reason is logged: names that do not exist may be as long as a client likes."""
+_NO_OUTCOMES: Final[Outcomes] = MappingProxyType({})
 
 
 class _Result(ProducedPartition):
@@ -106,19 +114,32 @@ class _Production:
         self._answer((response,))
 
 
-def _handle(call: Call, body: memoryview, answer: Answer) -> None:
+def _handle(call: Call, body: memoryview, answer: Answer) -> Cancel | None:
+    request = read_produce(body, call.version, call.services.settings.request_max_elements)
+    if request.transactional_id is not None:
+        broker = call.services.broker
+        return produce_in_transaction(
+            call, request, answer, lambda item: _partition(broker, item, call.version, request.acks), _produce
+        )
+    _produce(call, request, answer, _NO_OUTCOMES)
+    return None
+
+
+def _produce(call: Call, request: ProduceRequest, answer: Answer, outcomes: Outcomes) -> None:
     version = call.version
-    request = read_produce(body, version, call.services.settings.request_max_elements)
     results: list[_Result] = []
     refusal = _refusal(request)
     broker = call.services.broker
-    for item in request.partitions:
+    for number, item in enumerate(request.partitions):
         result = _Result(item)
         results.append(result)
         try:
             if refusal is not None:
                 raise refusal
-            _append(broker, item, result, version, request.acks)
+            outcome = outcomes.get(number)
+            if isinstance(outcome, LogServerError):
+                raise outcome
+            _append(broker, item, result, version, request.acks, outcome)
         except LogServerError as error:
             result.error = without_trace(error)
     if request.acks == _NONE:
@@ -129,11 +150,18 @@ def _handle(call: Call, body: memoryview, answer: Answer) -> None:
         answer((_response(call, results),))
 
 
-def _append(broker: Broker, item: ProducePartition, result: _Result, version: int, acks: int) -> None:
+def _append(
+    broker: Broker,
+    item: ProducePartition,
+    result: _Result,
+    version: int,
+    acks: int,
+    verification: Verification | None,
+) -> None:
     """Appends the records for one partition; with acks=all, a report is due unless they are durable already."""
     partition = _partition(broker, item, version, acks)
     result.log_start_offset = partition.log_start_offset
-    appended = partition.append(one_batch(item.records, version))
+    appended = partition.append(one_batch(item.records, version), verification)
     result.base_offset, result.append_time_ms = appended.base_offset, appended.append_time_ms
     if acks == _ALL:
         result.is_waiting = True

@@ -1,0 +1,96 @@
+"""What readers get of transactions (KIP-98).
+
+Kafka's consumers leave out the records of aborted transactions themselves, by what a fetch tells them of these (Apache
+Kafka: `CompletedFetch`); for readers behind other doors it is done here.
+"""
+
+from collections.abc import Awaitable, Collection
+from enum import IntEnum
+
+from logserver_records.batch import Buffer, whole_batches
+from logserver_segments.partition_log import AbortedTransaction
+from logserver_segments.reading import Slice
+
+from logserver.broker.partition import Partition
+
+
+def without_aborted(data: Buffer, aborted: Collection[AbortedTransaction]) -> Buffer:
+    """Returns whole batches, without copying if all of them stay.
+
+    Args:
+        data: whole batches of a log, in order.
+        aborted: the aborted transactions that overlap them.
+    """
+    if not aborted:
+        return data
+    view = memoryview(data)
+    kept: list[memoryview] = []
+    start = 0
+    is_whole = True
+    for position, header in whole_batches(data):
+        # A producer has one transaction after the other, and a marker is in none of them itself.
+        drops = (
+            header.is_transactional
+            and not header.is_control
+            and any(
+                one.producer_id == header.producer_id and one.first_offset <= header.base_offset < one.last_offset
+                for one in aborted
+            )
+        )
+        if drops:
+            is_whole = False
+            if start < position:
+                kept.append(view[start:position])
+            start = position + header.size
+    if is_whole:
+        return data
+    if start < len(view):
+        kept.append(view[start:])
+    return b"".join(kept)
+
+
+class IsolationLevel(IntEnum):
+    """What a reader gets; the numbers are Kafka's."""
+
+    READ_UNCOMMITTED = 0
+    """Everything that is durable."""
+    READ_COMMITTED = 1
+    """Up to the first record of an open transaction, and nothing of aborted ones."""
+
+    def end(self, partition: Partition) -> int:
+        """Returns the offset behind the last record that can be read; -1 while the partition is unavailable."""
+        return partition.last_stable_offset if self else partition.high_watermark
+
+    def read(self, partition: Partition, offset: int, max_bytes: int) -> Slice | Awaitable[Slice]:
+        """Reads as `Partition.read`.
+
+        Raises:
+            LogServerError: as `Partition.read`.
+        """
+        return _read_committed(partition, offset, max_bytes) if self else partition.read(offset, max_bytes)
+
+
+def _read_committed(partition: Partition, offset: int, max_bytes: int) -> Slice | Awaitable[Slice]:
+    found = partition.read(offset, max_bytes, committed_only=True)
+    if not isinstance(found, Slice):
+        return _awaited(partition, offset, found)
+    if not found.data:
+        return found
+    aborted = partition.aborted_transactions(offset, found.next_offset)
+    if not isinstance(aborted, list):
+        return _stripped(found, aborted)
+    return Slice(without_aborted(found.data, aborted), found.next_offset)
+
+
+async def _awaited(partition: Partition, offset: int, reading: Awaitable[Slice]) -> Slice:
+    found = await reading
+    if not found.data:
+        return found
+    aborted = partition.aborted_transactions(offset, found.next_offset)
+    return Slice(
+        without_aborted(found.data, aborted if isinstance(aborted, list) else await aborted), found.next_offset
+    )
+
+
+async def _stripped(found: Slice, looking: Awaitable[list[AbortedTransaction]]) -> Slice:
+    return Slice(without_aborted(found.data, await looking), found.next_offset)
