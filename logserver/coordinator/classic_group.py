@@ -9,9 +9,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from logserver.coordinator.classic_requests import JoinAnswer, Reply, SyncAnswer
 from logserver.coordinator.consumer_protocol import CONSUMER, topics_of
 from logserver.coordinator.formats import ClassicMember as MemberRecord
 from logserver.coordinator.formats import GroupMetadataValue
+from logserver.errors import LogServerError
 
 
 class ClassicState(StrEnum):
@@ -137,6 +139,18 @@ class ClassicGroup:
             is_subscribed = self.protocol_type == CONSUMER and not self.is_empty
             return lambda topic: is_subscribed
         return topics.__contains__
+
+    def waiting_replies(self, error: LogServerError) -> list[Reply]:
+        """Returns answers with an error for all members that wait."""
+        return [
+            Reply(
+                self.group_id,
+                member.member_id,
+                JoinAnswer(member.member_id, error) if member.is_joining else SyncAnswer(error),
+            )
+            for member in self.members.values()
+            if member.is_joining or member.is_syncing
+        ]
 
     def move_to(self, state: ClassicState, now_ms: int) -> None:
         """Changes the state."""

@@ -95,6 +95,8 @@ class ClassicGroups:
             group = self.groups.pop(group_id, None)
             for member_id in (*group.members, *group.pending) if group is not None else ():
                 self._timers.cancel((SESSION, group_id, member_id))
+            self._timers.cancel((JOINING, group_id))
+            self._timers.cancel((SYNCING, group_id))
             return
         group = self.groups.get(group_id)
         if group is None:

@@ -15,6 +15,7 @@ from logserver.coordinator.classic_group import ClassicGroup, ClassicMember, Cla
 from logserver.coordinator.classic_rebalance import Rebalances, joined, seen
 from logserver.coordinator.classic_refusals import (
     check_generation,
+    check_session_timeout,
     fenced_instance,
     find_member,
     rebalancing,
@@ -71,13 +72,7 @@ class ClassicMembership:
         return self._join_again(group, request, member, now_ms)
 
     def _check_join(self, group: ClassicGroup, request: JoinGroup) -> None:
-        low, high = self._limits.min_session_timeout_ms, self._limits.max_session_timeout_ms
-        if not low <= request.session_timeout_ms <= high:
-            raise LogServerError(
-                ErrorCode.invalid_session_timeout,
-                f"the session timeout is group.min.session.timeout.ms={low} to group.max.session.timeout.ms={high} "
-                f"milliseconds, not {request.session_timeout_ms}",
-            )
+        check_session_timeout(self._limits, request.session_timeout_ms)
         if not self._has_room(group, request):
             raise LogServerError(
                 ErrorCode.group_max_size_reached,
@@ -359,6 +354,7 @@ class ClassicMembership:
         """Starts time for a group that has been read from the log: every member gets a whole session."""
         for member in group.members.values():
             self._rebalances.live(group, member.member_id, member.session_timeout_ms, now_ms)
+        self._rebalances.rebalance_without_leader(group, now_ms)
         if len(group.members) > self._limits.classic_max_members:
             # The setting has changed: they join again as long as there is room.
             self._rebalances.prepare(group, now_ms)

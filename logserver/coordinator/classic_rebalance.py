@@ -140,6 +140,13 @@ class Rebalances:
                 # It has come in the place of its former self.
                 self.live(group, member.member_id, member.session_timeout_ms, now_ms)
         self.has_synced(group, group.leader or "")
+        self.rebalance_without_leader(group, now_ms)
+
+    def rebalance_without_leader(self, group: ClassicGroup, now_ms: int) -> None:
+        """Begins the rebalance of a group that has members and no leader: it has just been a consumer group."""
+        if group.members and group.leader is None:
+            replies, entries = self.prepare(group, now_ms)
+            assert not replies and not entries, "nobody has joined yet"
 
     def syncing_is_over(self, group: ClassicGroup, now_ms: int) -> Decision[None]:
         """Gives up members that have joined and never asked for their assignment."""

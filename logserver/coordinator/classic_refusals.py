@@ -2,6 +2,7 @@
 
 from logserver.coordinator.classic_group import ClassicGroup, ClassicMember, ClassicState
 from logserver.coordinator.classic_requests import MemberOfGroup
+from logserver.coordinator.limits import GroupLimits
 from logserver.errors import ErrorCode, LogServerError
 
 
@@ -21,6 +22,21 @@ def find_member(group: ClassicGroup, member_id: str, instance_id: str | None) ->
     if member is None:
         raise unknown_member(group.group_id, member_id)
     return member
+
+
+def check_session_timeout(limits: GroupLimits, session_timeout_ms: int) -> None:
+    """Checks what a member that joins asks for.
+
+    Raises:
+        LogServerError: INVALID_SESSION_TIMEOUT.
+    """
+    low, high = limits.min_session_timeout_ms, limits.max_session_timeout_ms
+    if not low <= session_timeout_ms <= high:
+        raise LogServerError(
+            ErrorCode.invalid_session_timeout,
+            f"the session timeout is group.min.session.timeout.ms={low} to group.max.session.timeout.ms={high} "
+            f"milliseconds, not {session_timeout_ms}",
+        )
 
 
 def check_generation(group_id: str, current: int, generation: int) -> None:

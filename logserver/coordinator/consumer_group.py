@@ -18,7 +18,9 @@ from logserver.coordinator.formats import (
     ConsumerGroupTargetAssignmentMemberValue,
     ConsumerGroupTargetAssignmentMetadataKey,
     ConsumerGroupTargetAssignmentMetadataValue,
+    Key,
     MemberState,
+    Value,
 )
 from logserver.coordinator.member import JOINING, Member, assignment_of
 
@@ -109,6 +111,24 @@ class ConsumerGroup:
         return (*member.topics, *self.patterns.get(member.pattern, ()))
 
     # Changing
+
+    def apply(self, key: Key, value: Value | None, timestamp_ms: int) -> None:
+        """Takes in a record of the group, but not the one that ends it; those of other kinds are passed by."""
+        match key, value:
+            case ConsumerGroupMetadataKey(), ConsumerGroupMetadataValue():
+                self.apply_epoch(value, timestamp_ms)
+            case ConsumerGroupMemberMetadataKey(_, member), ConsumerGroupMemberMetadataValue() | None:
+                self.apply_member(member, value)
+            case ConsumerGroupTargetAssignmentMetadataKey(), ConsumerGroupTargetAssignmentMetadataValue() | None:
+                self.apply_target_epoch(value)
+            case ConsumerGroupTargetAssignmentMemberKey(_, member), ConsumerGroupTargetAssignmentMemberValue() | None:
+                self.apply_target(member, value)
+            case ConsumerGroupCurrentMemberAssignmentKey(_, member), ConsumerGroupCurrentMemberAssignmentValue() | None:
+                self.apply_current(member, value)
+            case ConsumerGroupRegularExpressionKey(_, pattern), ConsumerGroupRegularExpressionValue() | None:
+                self.apply_pattern(pattern, value)
+            case _:
+                pass
 
     def apply_epoch(self, value: ConsumerGroupMetadataValue, timestamp_ms: int) -> None:
         """Takes in a record of the group epoch."""

@@ -1,6 +1,7 @@
 """All consumer groups of a shard (KIP-848)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
@@ -12,38 +13,35 @@ from logserver.coordinator.assignment import (
     task_for,
 )
 from logserver.coordinator.assignors import Assignment
+from logserver.coordinator.classic_group import ClassicGroup
+from logserver.coordinator.classic_members import JOIN, SESSION, SYNC, ClassicMembers
+from logserver.coordinator.classic_refusals import rebalancing
+from logserver.coordinator.classic_requests import JoinAnswer, JoinGroup, MemberOfGroup, SyncAnswer, SyncGroup
 from logserver.coordinator.consumer_group import ConsumerGroup
 from logserver.coordinator.decision import Decision, Entry, Wake
 from logserver.coordinator.formats import (
     ConsumerGroupCurrentMemberAssignmentKey,
-    ConsumerGroupCurrentMemberAssignmentValue,
     ConsumerGroupMemberMetadataKey,
-    ConsumerGroupMemberMetadataValue,
     ConsumerGroupMetadataKey,
-    ConsumerGroupMetadataValue,
-    ConsumerGroupRegularExpressionKey,
-    ConsumerGroupRegularExpressionValue,
-    ConsumerGroupTargetAssignmentMemberKey,
-    ConsumerGroupTargetAssignmentMemberValue,
     ConsumerGroupTargetAssignmentMetadataKey,
-    ConsumerGroupTargetAssignmentMetadataValue,
+    GroupMetadataKey,
     Key,
     MemberState,
     Value,
 )
 from logserver.coordinator.group_changes import GroupChanges
 from logserver.coordinator.limits import GroupLimits
-from logserver.coordinator.member import AWAY, LEAVING
+from logserver.coordinator.member import AWAY, JOINING, LEAVING, Member
 from logserver.coordinator.membership import Membership
+from logserver.coordinator.migration import upgraded
 from logserver.coordinator.requests import Heartbeat, HeartbeatAnswer
 from logserver.coordinator.timers import TimerKey, Timers
 from logserver.coordinator.topics_view import TopicsView
 from logserver.errors import ErrorCode, LogServerError
 
-SESSION: Final = "session"
 _REBALANCE: Final = "rebalance"
 _ASSIGNMENT: Final = "assignment"
-_OF_MEMBERS: Final = (SESSION, _REBALANCE)
+_OF_MEMBERS: Final = (SESSION, _REBALANCE, JOIN, SYNC)
 
 
 class ConsumerGroups:
@@ -61,32 +59,54 @@ class ConsumerGroups:
         self._again_ms = again_ms
         self._changes = GroupChanges(limits, topics)
         self._membership = Membership(limits, self._changes)
+        self._classic = ClassicMembers(limits, topics, self._changes, timers)
         # Assignments that are being made, by group.
         self._assigning: dict[str, AssignmentTask] = {}
 
     # Members
 
-    def heartbeat(self, request: Heartbeat, now_ms: int) -> Decision[HeartbeatAnswer]:
-        """Decides on a member's heartbeat; the first one makes the group.
+    def heartbeat(self, request: Heartbeat, former: ClassicGroup | None, now_ms: int) -> Decision[HeartbeatAnswer]:
+        """Decides on a member's heartbeat; the first one makes the group, or takes over a classic one.
+
+        Args:
+            former: the classic group of this id, if there is one.
 
         Raises:
-            LogServerError: as `Membership.heartbeat`; UNKNOWN_MEMBER_ID if there is no such group, unless it joins.
+            LogServerError: as `Membership.heartbeat`; UNKNOWN_MEMBER_ID if there is no such group, unless it joins;
+                GROUP_ID_NOT_FOUND if it joins a classic group that can't become a consumer group.
         """
         group = self.groups.get(request.group_id)
+        entries: Sequence[Entry] = ()
         if group is None:
             self._membership.check(request)
-            if request.member_epoch != 0:
+            if request.member_epoch != JOINING:
                 raise LogServerError(
                     ErrorCode.unknown_member_id,
                     f"there is no group {request.group_id[:100]!r} with a member {request.member_id[:100]!r}; join "
                     "again",
                 )
             group = ConsumerGroup(request.group_id)
+        if former is not None:
+            group = ConsumerGroup(request.group_id)
+            entries = self._take_over(former, request)
+            for key, value in entries:
+                group.apply(key, value, now_ms)
         decision = self._membership.heartbeat(group, request, now_ms)
         if request.member_epoch not in (LEAVING, AWAY):
             session = (SESSION, request.group_id, decision.answer.member_id)
             self._timers.set(session, now_ms + self._limits.session_timeout_of(request.group_id))
+        if former is not None:
+            # Who waits in a rebalance of the classic group joins again.
+            replies = former.waiting_replies(rebalancing(former.group_id))
+            return replace(decision, entries=(*entries, *decision.entries), replies=replies)
         return decision
+
+    def _take_over(self, former: ClassicGroup, request: Heartbeat) -> Sequence[Entry]:
+        if former.is_empty:
+            # It keeps its offsets.
+            return (Entry(GroupMetadataKey(former.group_id), None),)
+        takes_a_place = request.instance_id is not None and request.instance_id in former.instances
+        return upgraded(former, self._limits, self._topics, reassigns=takes_a_place)
 
     def look_again(self, group_id: str, member_id: str) -> Decision[HeartbeatAnswer | None]:
         """Takes a member's next step, if there is one that needs no word of the member; does not count as a heartbeat.
@@ -96,6 +116,25 @@ class ConsumerGroups:
         """
         group = self.groups.get(group_id) or ConsumerGroup(group_id)
         return self._membership.look_again(group, member_id)
+
+    # Members of the classic protocol
+
+    def with_members(self, group_id: str) -> ConsumerGroup | None:
+        """Returns a group that has members, None if there is none."""
+        group = self.groups.get(group_id)
+        return group if group is not None and not group.is_empty else None
+
+    def join(self, group: ConsumerGroup, request: JoinGroup, now_ms: int) -> Decision[JoinAnswer]:
+        """Decides on a JoinGroup; see `ClassicMembers.join`."""
+        return self._classic.join(group, request, now_ms)
+
+    def sync(self, group: ConsumerGroup, request: SyncGroup, now_ms: int) -> Decision[SyncAnswer]:
+        """Decides on a SyncGroup; see `ClassicMembers.sync`."""
+        return self._classic.sync(group, request, now_ms)
+
+    def classic_heartbeat(self, group: ConsumerGroup, request: MemberOfGroup, now_ms: int) -> Decision[None]:
+        """Decides on a Heartbeat of the classic protocol; see `ClassicMembers.heartbeat`."""
+        return self._classic.heartbeat(group, request, now_ms)
 
     def remove(
         self, group: ConsumerGroup, members: Sequence[tuple[str, str | None]], now_ms: int
@@ -176,44 +215,15 @@ class ConsumerGroups:
     # Records
 
     def apply(self, key: Key, value: Value | None, timestamp_ms: int) -> None:
-        """Takes in a record; those of other kinds are passed by, as is what a group knew of its topics before Kafka
-        4.1: the hash in its metadata serves now."""
-        match key, value:
-            case ConsumerGroupMetadataKey(group), ConsumerGroupMetadataValue():
-                self._group(group).apply_epoch(value, timestamp_ms)
-            case ConsumerGroupMetadataKey(group), None:
-                self.groups.pop(group, None)
-                self._assigning.pop(group, None)
-            case ConsumerGroupMemberMetadataKey(group, member), ConsumerGroupMemberMetadataValue() | None:
-                self._group(group).apply_member(member, value)
-            case (
-                ConsumerGroupTargetAssignmentMetadataKey(group),
-                ConsumerGroupTargetAssignmentMetadataValue() | None,
-            ):
-                self._group(group).apply_target_epoch(value)
-            case (
-                ConsumerGroupTargetAssignmentMemberKey(group, member),
-                ConsumerGroupTargetAssignmentMemberValue() | None,
-            ):
-                self._group(group).apply_target(member, value)
-            case (
-                ConsumerGroupCurrentMemberAssignmentKey(group, member),
-                ConsumerGroupCurrentMemberAssignmentValue() | None,
-            ):
-                self._group(group).apply_current(member, value)
-            case (
-                ConsumerGroupRegularExpressionKey(group, pattern),
-                ConsumerGroupRegularExpressionValue() | None,
-            ):
-                self._group(group).apply_pattern(pattern, value)
-            case _:
-                pass
-
-    def _group(self, group_id: str) -> ConsumerGroup:
-        group = self.groups.get(group_id)
+        """Takes in a record."""
+        if value is None and isinstance(key, ConsumerGroupMetadataKey):
+            self.groups.pop(key.group, None)
+            self._assigning.pop(key.group, None)
+            return
+        group = self.groups.get(key.group)
         if group is None:
-            group = self.groups[group_id] = ConsumerGroup(group_id)
-        return group
+            group = self.groups[key.group] = ConsumerGroup(key.group)
+        group.apply(key, value, timestamp_ms)
 
     def follow_up(self, entries: Iterable[Entry], now_ms: int) -> None:
         """Sets the timers that entries which have just been applied ask for."""
@@ -225,6 +235,8 @@ class ConsumerGroups:
                 case ConsumerGroupMemberMetadataKey(group, member), None:
                     for name in _OF_MEMBERS:
                         self._timers.cancel((name, group, member))
+                case ConsumerGroupMemberMetadataKey(group, member), _:
+                    self._watch_session(group, member, now_ms)
                 case ((ConsumerGroupMetadataKey(group) | ConsumerGroupTargetAssignmentMetadataKey(group)), _):
                     groups.add(group)
         for group_id in groups:
@@ -236,13 +248,32 @@ class ConsumerGroups:
                 due = assignment_due_ms(found, self._limits.assignment_interval_of(group_id), now_ms)
                 self._timers.set(timer, max(due, now_ms))
 
+    def _watch_session(self, group_id: str, member_id: str, now_ms: int) -> None:
+        """Begins the session of a member that has none: it was one of the classic group that this group was."""
+        member = self.groups[group_id].members.get(member_id)
+        if member is not None and self._timers.deadline((SESSION, group_id, member_id)) is None:
+            self._begin_session(group_id, member, now_ms)
+
+    def _begin_session(self, group_id: str, member: Member, now_ms: int) -> None:
+        if member.classic is not None:
+            timeout_ms = member.classic.session_timeout_ms
+        else:
+            timeout_ms = self._limits.session_timeout_of(group_id)
+        self._timers.set((SESSION, group_id, member.member_id), now_ms + timeout_ms)
+
     def _watch_revocation(self, group_id: str, member_id: str, now_ms: int) -> None:
         """Gives a member that has to give up partitions its time for it, anew for others than before."""
         key = (_REBALANCE, group_id, member_id)
         group = self.groups.get(group_id)
         member = group.members.get(member_id) if group is not None else None
-        # One that is away has given up everything; its session bounds how long it may be.
-        if member is None or member.state is not MemberState.UNREVOKED_PARTITIONS or member.is_away:
+        # One that is away has given up everything; its session bounds how long it may be. One of the classic protocol
+        # is told to join again, and has its time for that.
+        if (
+            member is None
+            or member.state is not MemberState.UNREVOKED_PARTITIONS
+            or member.is_away
+            or member.classic is not None
+        ):
             self._timers.cancel(key)
         else:
             self._timers.set(key, now_ms + member.rebalance_timeout_ms)
@@ -255,9 +286,8 @@ class ConsumerGroups:
                 # Nothing but tombstones was left of it.
                 del self.groups[group_id]
                 continue
-            session_ends_ms = now_ms + self._limits.session_timeout_of(group_id)
             for member in group.members.values():
-                self._timers.set((SESSION, group_id, member.member_id), session_ends_ms)
+                self._begin_session(group_id, member, now_ms)
                 self._watch_revocation(group_id, member.member_id, now_ms)
             if not group.is_empty and group.epoch > group.assignment_epoch:
                 self._timers.set((_ASSIGNMENT, group_id), now_ms)

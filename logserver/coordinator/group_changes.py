@@ -3,7 +3,6 @@
 Source: KIP-848; Apache Kafka: `GroupMetadataManager.consumerGroupHeartbeat`, `consumerGroupFenceMembers`.
 """
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from logserver.coordinator.assignment import assignment_due_ms, assignment_entries, assignment_task, is_large
@@ -22,8 +21,9 @@ from logserver.coordinator.formats import (
 )
 from logserver.coordinator.limits import GroupLimits
 from logserver.coordinator.member import JOINING, Member, fields_of
+from logserver.coordinator.migration import downgraded, is_downgraded
 from logserver.coordinator.reconcile import reconcile
-from logserver.coordinator.topics_view import TopicsView
+from logserver.coordinator.topics_view import TopicsView, topics_hash
 from logserver.errors import ErrorCode, LogServerError
 
 
@@ -122,11 +122,14 @@ class GroupChanges:
         ]
 
     def removal(self, group: ConsumerGroup, member_ids: Collection[str], now_ms: int) -> list[Entry]:
-        """Returns what has to be written when members leave or are given up."""
+        """Returns what has to be written when members leave or are given up; if the rest uses the classic protocol, the
+        group is a classic one from there on."""
+        rest = [member for member in group.members.values() if member.member_id not in member_ids]
+        if is_downgraded(group, rest, self._limits):
+            return list(downgraded(group, rest, self._topics, now_ms))
         entries: list[Entry] = []
         for member_id in member_ids:
             entries += group.removal_of(member_id)
-        rest = [member for member in group.members.values() if member.member_id not in member_ids]
         if group.patterns:
             used = {member.pattern for member in rest}
             entries += (
@@ -164,7 +167,7 @@ class GroupChanges:
         names = {name for member in group.members.values() for name in member.topics}
         for pattern in group.used_patterns():
             names.update(matched.get(pattern, ()))
-        if self._hash(names) != group.metadata_hash:
+        if topics_hash(names, self._topics) != group.metadata_hash:
             entries.append(self.epoch_entry(group, group.epoch + 1, names))
         return entries
 
@@ -189,16 +192,10 @@ class GroupChanges:
         return entries
 
     def epoch_entry(self, group: ConsumerGroup, epoch: int, names: Iterable[str]) -> Entry:
-        return Entry(ConsumerGroupMetadataKey(group.group_id), ConsumerGroupMetadataValue(epoch, self._hash(names)))
-
-    def _hash(self, names: Iterable[str]) -> int:
-        """Returns a digest of topics, which differs when one of them comes, goes, grows or is made anew."""
-        digest = hashlib.blake2b(digest_size=8)
-        for name in sorted(names):
-            view = self._topics.by_name(name)
-            if view is not None:
-                digest.update(f"{view.topic_id} {view.partitions}\n".encode())
-        return int.from_bytes(digest.digest(), "big", signed=True)
+        return Entry(
+            ConsumerGroupMetadataKey(group.group_id),
+            ConsumerGroupMetadataValue(epoch, topics_hash(names, self._topics)),
+        )
 
 
 def _pattern_entry(group: ConsumerGroup, pattern: str, names: tuple[str, ...], now_ms: int) -> Entry:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from logserver.settings import ServerSettings
+from logserver.settings import MigrationPolicy, ServerSettings
 
 OwnSettings = Callable[[str], Mapping[str, str]]
 """Returns the settings that a group has of its own, by name."""
@@ -31,6 +31,7 @@ class GroupLimits(NamedTuple):
     max_session_timeout_ms: int = 1_800_000
     classic_max_members: int = 10_000
     initial_rebalance_delay_ms: int = 0
+    migration_policy: MigrationPolicy = "bidirectional"
 
     own: OwnSettings = _none
 
@@ -45,6 +46,16 @@ class GroupLimits(NamedTuple):
     def assignment_interval_of(self, group_id: str) -> int:
         """Returns the shortest time between two assignments of a group, in milliseconds."""
         return int(self.own(group_id).get("consumer.assignment.interval.ms", self.assignment_interval_ms))
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether classic groups become consumer groups while they have members."""
+        return self.migration_policy in ("upgrade", "bidirectional")
+
+    @property
+    def downgrades(self) -> bool:
+        """Whether consumer groups become classic groups while they have members."""
+        return self.migration_policy in ("downgrade", "bidirectional")
 
     @staticmethod
     def of(settings: ServerSettings, own: OwnSettings = _none) -> "GroupLimits":
@@ -64,4 +75,5 @@ class GroupLimits(NamedTuple):
             max_session_timeout_ms=settings.group_max_session_timeout_ms,
             classic_max_members=settings.group_max_size,
             initial_rebalance_delay_ms=settings.group_initial_rebalance_delay_ms,
+            migration_policy=settings.group_consumer_migration_policy,
         )

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from logserver.coordinator.assignors import Assignment, TopicPartition
 from logserver.coordinator.formats import (
+    ClassicMemberMetadata,
     ConsumerGroupCurrentMemberAssignmentValue,
     ConsumerGroupMemberMetadataValue,
     MemberState,
@@ -45,6 +46,8 @@ class Member(NamedTuple):
     """What it may own."""
     revoking: Owned = _NOTHING
     """What it has been asked to give up, and has not yet."""
+    classic: ClassicMemberMetadata | None = None
+    """Of a member that uses the classic protocol: JoinGroup and SyncGroup, with its epoch as generation."""
 
     @property
     def is_away(self) -> bool:
@@ -62,6 +65,8 @@ class Member(NamedTuple):
             pattern=value.subscribed_topic_regex or None,
             rebalance_timeout_ms=value.rebalance_timeout_ms,
             assignor=value.server_assignor,
+            # Without protocols it is what a missing field is taken for, not a member of the classic protocol.
+            classic=classic if (classic := value.classic_member_metadata) and classic.supported_protocols else None,
         )
 
     def metadata(self) -> ConsumerGroupMemberMetadataValue:
@@ -75,6 +80,7 @@ class Member(NamedTuple):
             subscribed_topic_regex=self.pattern,
             rebalance_timeout_ms=self.rebalance_timeout_ms,
             server_assignor=self.assignor,
+            classic_member_metadata=self.classic,
         )
 
     def with_current(self, value: ConsumerGroupCurrentMemberAssignmentValue) -> "Member":

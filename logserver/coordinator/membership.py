@@ -71,7 +71,8 @@ class Membership:
         member = group.members.get(member_id)
         if member is None:
             raise _unknown(group, member_id)
-        if member.is_away:
+        if member.is_away or member.classic is not None:
+            # The one has to come back first, the other to join again.
             return Decision(None)
         after = reconcile(member, group.target(member_id), group.assignment_epoch, group.owners)
         if after is member:
@@ -135,11 +136,15 @@ class Membership:
                 if request.member_epoch != JOINING:
                     raise _unknown(group, request.member_id)
                 return request.member_id, Member(request.member_id)
+            if member.classic is not None and request.member_epoch != JOINING:
+                raise _unknown(group, request.member_id)
             # A static one, too, names its instance id only where that is new, as it does everything else: librdkafka's.
         else:
             static = group.static_member(request.instance_id)
             if static is None or static.member_id != request.member_id:
                 return self._find_static(group, request, static, entries)
+            if static.classic is not None and request.member_epoch != JOINING:
+                raise _unknown(group, request.member_id)
             member = static
         if request.member_epoch != JOINING:
             _check_epoch(member, request)
@@ -163,7 +168,8 @@ class Membership:
             return request.member_id, Member(request.member_id)
         if request.member_epoch != JOINING:
             raise _fenced(group, request.instance_id)
-        if not static.is_away:
+        # One that has used the classic protocol does not say that it leaves to come back.
+        if not static.is_away and static.classic is None:
             raise LogServerError(
                 ErrorCode.unreleased_instance_id,
                 f"the instance id {request.instance_id!r} is in use in the group {group.group_id!r} by "
@@ -185,7 +191,7 @@ class Membership:
             if static is not None and static.member_id != request.member_id:
                 raise _fenced(group, request.instance_id)
             member = static
-        if member is None:
+        if member is None or member.classic is not None:
             raise _unknown(group, request.member_id)
         if request.member_epoch == AWAY:
             away = member._replace(epoch=AWAY, revoking={})
@@ -241,6 +247,7 @@ def _updated(member: Member, request: Heartbeat) -> Member:
         assignor=request.assignor if request.assignor is not None else member.assignor,
         topics=tuple(sorted(set(subscription.topics))) if subscription is not None else member.topics,
         pattern=(subscription.pattern or None) if subscription is not None else member.pattern,
+        classic=None,
     )
 
 

@@ -75,7 +75,8 @@ class Commits:
             group: None if it has no members and never had any.
 
         Raises:
-            LogServerError: who commits may not: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH.
+            LogServerError: who commits may not: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH,
+                ILLEGAL_GENERATION.
         """
         return self._decided(request, check_committer(group, request), now_ms)
 
@@ -170,7 +171,7 @@ def check_reader(group: ConsumerGroup | None, group_id: str, member_id: str, mem
     """Checks a member that wants to read its group's offsets.
 
     Raises:
-        LogServerError: UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH.
+        LogServerError: UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, ILLEGAL_GENERATION.
     """
     request = Commit(group_id, member_id, member_epoch, ())
     member = group.members.get(member_id) if group is not None else None
@@ -192,7 +193,8 @@ def _check_owner(owner: str | None, member: Member, request: Commit) -> None:
     """
     if owner is not None and owner != member.member_id:
         raise LogServerError(
-            ErrorCode.stale_member_epoch,
+            # One of the classic protocol takes an illegal generation for the end of its membership.
+            ErrorCode.stale_member_epoch if member.classic is None else ErrorCode.rebalance_in_progress,
             f"the member {request.member_id[:100]!r} commits for a partition that another member owns now; what it has "
             "not committed others will read again",
         )
@@ -217,7 +219,7 @@ def _unknown(request: Commit) -> LogServerError:
 
 def _stale(member: Member, request: Commit) -> LogServerError:
     return LogServerError(
-        ErrorCode.stale_member_epoch,
+        ErrorCode.stale_member_epoch if member.classic is None else ErrorCode.illegal_generation,
         f"the member {request.member_id!r} comes with the epoch {request.member_epoch}, its epoch is {member.epoch}; "
         "take the new one, and commit only what the member still owns",
     )

@@ -13,6 +13,7 @@ from logserver.coordinator.assignment import AssignmentTask
 from logserver.coordinator.assignors import Assignment
 from logserver.coordinator.classic_group import ClassicGroup, ClassicState
 from logserver.coordinator.classic_groups import TIMERS, ClassicGroups
+from logserver.coordinator.classic_members import SESSION as CONSUMER_SESSION
 from logserver.coordinator.classic_rebalance import SESSION
 from logserver.coordinator.classic_refusals import check_committer
 from logserver.coordinator.classic_requests import (
@@ -24,11 +25,11 @@ from logserver.coordinator.classic_requests import (
     SyncGroup,
 )
 from logserver.coordinator.consumer_group import ConsumerGroup
-from logserver.coordinator.consumer_groups import SESSION as CONSUMER_SESSION
 from logserver.coordinator.consumer_groups import ConsumerGroups
 from logserver.coordinator.consumer_protocol import CONSUMER
 from logserver.coordinator.decision import Decision, Entry, Wake
 from logserver.coordinator.formats import (
+    ConsumerGroupPartitionMetadataKey,
     GroupMetadataKey,
     GroupMetadataValue,
     Key,
@@ -104,15 +105,7 @@ class GroupShard:
         Raises:
             LogServerError: as `ConsumerGroups.heartbeat`.
         """
-        former = self.classic.get(request.group_id)
-        if former is not None:
-            self._check_protocol(former, "classic protocol")
-        decision = self._consumer.heartbeat(request, now_ms)
-        if former is not None:
-            # It is a consumer group from here on, and keeps its offsets.
-            classic_ends = Entry(GroupMetadataKey(request.group_id), None)
-            decision = replace(decision, entries=(classic_ends, *decision.entries))
-        return decision
+        return self._consumer.heartbeat(request, self.classic.get(request.group_id), now_ms)
 
     def look_again(self, group_id: str, member_id: str) -> Decision[HeartbeatAnswer | None]:
         """Takes a member's next step, if there is one that needs no word of the member; does not count as a heartbeat.
@@ -137,19 +130,25 @@ class GroupShard:
             LogServerError: the member can't join.
         """
         check_id("group id", request.group_id)
+        group = self._consumer.with_members(request.group_id)
+        if group is not None:
+            return self._consumer.join(group, request, now_ms)
         former = self.groups.get(request.group_id)
-        if former is None:
-            return self._classic.join(request, now_ms)
-        self._check_protocol(former, "consumer group protocol (KIP-848)")
         decision = self._classic.join(request, now_ms)
-        return replace(decision, entries=(*former.removal(), *decision.entries))
+        return decision if former is None else replace(decision, entries=(*former.removal(), *decision.entries))
 
     def sync(self, request: SyncGroup, now_ms: int) -> Decision[SyncAnswer | Later]:
-        """Decides on a SyncGroup; see `ClassicGroups.sync`."""
+        """Decides on a SyncGroup; see `ClassicGroups.sync` and `ClassicMembers.sync`."""
+        group = self._consumer.with_members(request.group_id)
+        if group is not None:
+            return self._consumer.sync(group, request, now_ms)
         return self._classic.sync(request, now_ms)
 
     def classic_heartbeat(self, request: MemberOfGroup, now_ms: int) -> Decision[None]:
-        """Decides on a Heartbeat of the classic protocol; see `ClassicGroups.heartbeat`."""
+        """Decides on a Heartbeat of the classic protocol; see `ClassicGroups.heartbeat`, `ClassicMembers.heartbeat`."""
+        group = self._consumer.with_members(request.group_id)
+        if group is not None:
+            return self._consumer.classic_heartbeat(group, request, now_ms)
         return self._classic.heartbeat(request, now_ms)
 
     def leave(
@@ -160,15 +159,6 @@ class GroupShard:
         if group is not None and group_id not in self.classic:
             return self._consumer.remove(group, members, now_ms)
         return self._classic.leave(group_id, members, now_ms)
-
-    @staticmethod
-    def _check_protocol(group: ConsumerGroup | ClassicGroup, protocol: str) -> None:
-        if not group.is_empty:
-            raise LogServerError(
-                ErrorCode.inconsistent_group_protocol,
-                f"the group {group.group_id[:100]!r} has members of the {protocol}; others can join once those have "
-                "left",
-            )
 
     # Offsets
 
@@ -367,6 +357,9 @@ class GroupShard:
                 self._classic.apply(group, value)
             case GroupMetadataKey(group), None:
                 self._classic.apply(group, None)
+            case ConsumerGroupPartitionMetadataKey(), _:
+                # What a group knew of its topics before Kafka 4.1: the hash in its metadata serves now.
+                pass
             case _:
                 self._consumer.apply(key, value, timestamp_ms)
 

@@ -1,5 +1,6 @@
 """What coordinators know of topics."""
 
+import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
@@ -30,3 +31,13 @@ class TopicsView(Protocol):
             LogServerError: INVALID_REGULAR_EXPRESSION.
         """
         ...
+
+
+def topics_hash(names: Iterable[str], topics: TopicsView) -> int:
+    """Returns a digest of topics, which differs when one of them comes, goes, grows or is made anew."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in sorted(names):
+        view = topics.by_name(name)
+        if view is not None:
+            digest.update(f"{view.topic_id} {view.partitions}\n".encode())
+    return int.from_bytes(digest.digest(), "big", signed=True)

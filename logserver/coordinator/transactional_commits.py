@@ -60,6 +60,6 @@ def _check_classic(group: ClassicGroup, request: Commit) -> None:
 
 def _as_generation(error: LogServerError) -> LogServerError:
     """Producers know generations only."""
-    if error.code is ErrorCode.stale_member_epoch:
+    if error.code in (ErrorCode.stale_member_epoch, ErrorCode.rebalance_in_progress):
         return LogServerError(ErrorCode.illegal_generation, error.message)
     return error

@@ -47,10 +47,22 @@ _DIFFERENCES: Final = (
     ),
     ("settings", "some defaults differ, see the end of [settings.md](settings.md#differences-from-kafka)", "", ""),
     (
-        "members of both group protocols in one group",
-        "refused with INCONSISTENT_GROUP_PROTOCOL until the others have left; offsets stay",
-        "converted while they run",
-        "not done yet",
+        "a classic group whose `sticky` or `cooperative-sticky` assignor keeps user data in assignments (librdkafka)",
+        "becomes a consumer group like any other",
+        "GROUP_ID_NOT_FOUND for the consumer that joins it, fatal to librdkafka",
+        "the data is about stickiness, which is the server's from there on",
+    ),
+    (
+        "a consumer group that becomes a classic one",
+        "always rebalances, after a restart, too; its first record has what members own",
+        "keeps its assignment if a static member's return is the reason; its first record has what members are to own",
+        "a partition never has two owners, nor none for long",
+    ),
+    (
+        "a heartbeat of a consumer that was given up, when its group is a classic one by now",
+        "UNKNOWN_MEMBER_ID: it joins again",
+        "GROUP_ID_NOT_FOUND, fatal to clients",
+        "as where there is no such group",
     ),
     (
         "assignor `uniform`",

@@ -30,6 +30,7 @@ CleanupPolicy: TypeAlias = Literal["delete", "compact"]
 TimestampType: TypeAlias = Literal["CreateTime", "LogAppendTime"]
 CompressionType: TypeAlias = Literal["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]
 Assignor: TypeAlias = Literal["uniform", "range"]
+MigrationPolicy: TypeAlias = Literal["disabled", "upgrade", "downgrade", "bidirectional"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["text", "json"]
 
@@ -396,6 +397,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             example="range,uniform",
         ),
     ] = ("uniform", "range")
+    group_consumer_migration_policy: Annotated[
+        MigrationPolicy,
+        About(
+            "Which groups change their protocol while members run: `upgrade` makes a classic group a consumer group "
+            "when a consumer of that protocol joins, `downgrade` a consumer group a classic one when the last such "
+            "consumer has gone, `bidirectional` does both."
+        ),
+    ] = "bidirectional"
     group_min_session_timeout_ms: Annotated[
         int,
         About(

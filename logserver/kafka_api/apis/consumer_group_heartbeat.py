@@ -1,15 +1,15 @@
 """ConsumerGroupHeartbeat (key 68), versions 0 and 1.
 
 Behavior: joins, stays in and leaves a consumer group (KIP-848); the answer says what the member may own when that has
-changed or the member has said everything anew.
+changed or the member has said everything anew. A classic group with members becomes a consumer group when somebody
+joins it; GROUP_ID_NOT_FOUND says why where it can't (its members are no consumers, group.consumer.migration.policy).
 
 Version notes: 0 lets the server choose the member id, 1 has the client choose it (KIP-1082) and brings subscriptions by
 regular expression (RE2 syntax).
 
-Source: KIP-848, KIP-1082; Apache Kafka: `GroupMetadataManager.consumerGroupHeartbeat`.
+Source: KIP-848, KIP-1082; Apache Kafka: `GroupMetadataManager.consumerGroupHeartbeat`, `convertToConsumerGroup`.
 
-Not done: a member of a group that has members of the classic protocol (KIP-848's migration) is refused with
-INCONSISTENT_GROUP_PROTOCOL until those have left.
+Not done: nothing.
 """
 
 import uuid

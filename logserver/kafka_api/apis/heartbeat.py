@@ -1,6 +1,7 @@
 """Heartbeat (key 12), versions 0 to 4.
 
-Behavior: a sign of life of a member of the classic protocol; REBALANCE_IN_PROGRESS tells it to join again.
+Behavior: a sign of life of a member of the classic protocol; REBALANCE_IN_PROGRESS tells it to join again, also in a
+group that has members of the consumer group protocol (KIP-848).
 
 Version notes: 3 brought static members.
 

@@ -1,16 +1,17 @@
 """JoinGroup (key 11), versions 0 to 9.
 
 Behavior: a member of the classic protocol joins its group's next generation; the answer comes when all members have
-joined, or the rebalance timeout is over. The leader is told everybody's metadata.
+joined, or the rebalance timeout is over. The leader is told everybody's metadata. In a group that has members of the
+consumer group protocol (KIP-848) the server assigns, the member is no leader, and is answered at once; as
+group.consumer.migration.policy says, or else with INCONSISTENT_GROUP_PROTOCOL.
 
 Version notes: 1 brought the rebalance timeout (the session timeout serves before), 4 that a new member is given its id
 first (KIP-394), 5 static members (KIP-345), 7 the protocol type, 8 a reason (KIP-800), 9 that a leader may be told that
 it need not assign anew (KIP-814).
 
-Source: Apache Kafka: `GroupMetadataManager.classicGroupJoin`.
+Source: Apache Kafka: `GroupMetadataManager.classicGroupJoin`, `classicGroupJoinToConsumerGroup`.
 
-Not done: a classic member in a group that has members of the consumer group protocol (KIP-848's migration) is refused
-with INCONSISTENT_GROUP_PROTOCOL until those have left.
+Not done: nothing.
 """
 
 import uuid

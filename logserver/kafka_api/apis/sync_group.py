@@ -1,7 +1,8 @@
 """SyncGroup (key 14), versions 0 to 5.
 
 Behavior: a member of a generation asks for its assignment; the leader brings everybody's, which is answered once it is
-durable.
+durable. In a group that has members of the consumer group protocol (KIP-848) the server has assigned, and nobody
+waits.
 
 Version notes: 3 brought static members, 5 protocol type and name, which are checked.
 
