@@ -3,7 +3,8 @@
 Behavior: describes consumer groups with their members, what each owns and is to own; a group of the classic protocol is
 GROUP_ID_NOT_FOUND here, and DescribeGroups describes it.
 
-Version notes: 1 brought the type of a member.
+Version notes: 1 brought the type of a member: of the consumer group protocol, or of the classic one (KIP-848's
+migration).
 
 Source: KIP-848; Apache Kafka: `ConsumerGroup.asDescribedGroup`.
 
@@ -20,6 +21,7 @@ from logserver.kafka_api.codec import Struct
 from logserver.kafka_api.group_errors import ALL_OPERATIONS, NO_OPERATIONS, STATES
 from logserver.kafka_api.in_turns import in_turns
 
+_CLASSIC: Final = 0
 _CONSUMER: Final = 1
 
 
@@ -68,7 +70,7 @@ def _member(call: Call, found: MemberDescription) -> dict[str, Any]:
         "subscribed_topic_regex": member.pattern,
         "assignment": {"topic_partitions": _topics(call, found.assigned)},
         "target_assignment": {"topic_partitions": _topics(call, found.target)},
-        "member_type": _CONSUMER,
+        "member_type": _CONSUMER if member.classic is None else _CLASSIC,
     }
 
 
