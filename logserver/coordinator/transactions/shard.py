@@ -59,7 +59,7 @@ class _Ending:
 
     __slots__ = ("remaining", "start")
 
-    def __init__(self, remaining: frozenset[Partition]) -> None:
+    def __init__(self, remaining: set[Partition]) -> None:
         self.remaining = remaining
         self.start = next(_starts)
 
@@ -216,7 +216,7 @@ class TransactionShard:
             value.producer_epoch,
             value.state is TransactionState.PREPARE_COMMIT,
             value.client_transaction_version,
-            ending.remaining,
+            frozenset(ending.remaining),
             ending.start,
         )
 
@@ -228,9 +228,10 @@ class TransactionShard:
         ending = self._endings.get(task.transactional_id)
         if ending is None or ending.start != task.start:
             return TransactionDecision(None)
-        remaining = ending.remaining.difference(partitions)
-        if remaining:
-            ending.remaining = remaining
+        remaining = ending.remaining
+        done = remaining.intersection(partitions)
+        if len(done) < len(remaining):
+            remaining -= done
             return TransactionDecision(None)
         value = self._values[task.transactional_id]
         # Kafka's time, too, is that of when the markers were about to be sent.
@@ -300,7 +301,7 @@ class TransactionShard:
                     known[topic] = frozenset(numbers)
             self._watch(transactional_id, value, now_ms)
         if value is not None and value.state in ENDING:
-            places = frozenset((topic, number) for topic, numbers in value.partitions for number in numbers)
+            places = {(topic, number) for topic, numbers in value.partitions for number in numbers}
             self._endings[transactional_id] = _Ending(places)
 
     def loaded(self, now_ms: int) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 import tracemalloc
-from dataclasses import replace
+from collections.abc import Callable
 
 import pytest
 
@@ -192,7 +192,8 @@ def test_a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced() 
     add(machine, producer, B)
     machine.pass_time(1)
     task = markers(machine)
-    assert (task.producer_epoch, task.commit, task.partitions) == (1, False, {A, B})
+    assert (task.producer_epoch, task.commit) == (1, False)
+    assert task.partitions == {A, B}
     with pytest.raises(LogServerError) as refused:
         add(machine, producer, ("c", 0))
     assert refused.value.code is ErrorCode.concurrent_transactions
@@ -300,7 +301,7 @@ def test_limits_count_from_when_they_are_changed() -> None:
     machine = Machine()
     begin(machine, timeout_ms=900_000)
     machine.limits.max_timeout_ms = 1_000
-    with pytest.raises(LogServerError, match="transaction.max.timeout.ms=1000"):
+    with pytest.raises(LogServerError, match=r"transaction\.max\.timeout\.ms=1000"):
         begin(machine, timeout_ms=1_001)
     begin(machine, timeout_ms=1_000)
     machine.limits.id_expiration_ms = 60_000
@@ -339,13 +340,13 @@ def test_an_unused_transactional_id_takes_little_memory() -> None:
     value = TransactionLogValue(5, 1, 60_000, TransactionState.COMPLETE_COMMIT, (), 1, 1, 5)
     tracemalloc.start()
     try:
-        for number in range(10_000):
+        for number in range(2_000):
             data = encode_value(value._replace(producer_id=10_000 + number, last_update_timestamp_ms=10**12 + number))
             shard.apply(*decode(encode_key(f"transactional-id-{number}"), data), 1)
         size = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert size / 10_000 < 600, size
+    assert size / 2_000 < 600, size
     assert sys.getsizeof(value) < 200
 
 
@@ -377,7 +378,7 @@ def test_a_beginning_is_refused(request_: InitProducerId, code: ErrorCode) -> No
 
 def test_requests_without_transactional_id_are_refused() -> None:
     machine = Machine()
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: machine.shard.add_partitions("", 1, 1, [A], machine.now_ms),
         lambda: machine.shard.end(EndTransaction("", 1, 1, True), machine.now_ms),
         lambda: machine.shard.describe(""),
@@ -487,9 +488,3 @@ def test_a_transactional_id_is_described() -> None:
     with pytest.raises(LogServerError) as refused:
         machine.shard.describe("other")
     assert refused.value.code is ErrorCode.transactional_id_not_found
-
-
-def test_limits_are_those_of_kafka_unless_set() -> None:
-    limits = TransactionLimits()
-    assert (limits.max_timeout_ms, limits.id_expiration_ms) == (900_000, 604_800_000)
-    assert replace(limits, max_timeout_ms=1).max_timeout_ms == 1
