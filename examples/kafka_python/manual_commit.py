@@ -9,16 +9,20 @@ out for:
   before it. So a failure ends this program with the failed record uncommitted; its next start begins with it. Other
   ways out: try again (see webhooks), or set the record aside (see dead_letters).
 - A commit costs a round trip and a flush on the server. One a batch is enough, unless doing a record again is dear;
-  here money is charged, so one a record (`--commit-every` says otherwise).
+  here money is charged, so one a record (`--batch` says otherwise).
+- Commit before the next `poll`: inside `poll` partitions may go to another member, and a commit after that is
+  refused, or takes back what the next owner has committed.
 
 Needs: pip install "kafka-python>=3"
 """
 
 import argparse
 import json
+import signal
 import sys
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.errors import CommitFailedError, RebalanceInProgressError
 
 
 class ChargeError(Exception):
@@ -37,45 +41,53 @@ def charge(value: bytes) -> str:
         raise ChargeError(f"not an order: {value!r}") from error
 
 
+def commit(consumer: KafkaConsumer, done: dict[TopicPartition, OffsetAndMetadata]) -> None:
+    """Commits what is done; says so when this member has lost its partitions meanwhile."""
+    try:
+        consumer.commit(done)
+    except (CommitFailedError, RebalanceInProgressError) as error:
+        print(f"not committed, the next owner charges these again: {error}", flush=True)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--bootstrap-server", default="127.0.0.1:9092", metavar="HOST:PORT")
     options.add_argument("--topic", default="orders")
     options.add_argument("--group", default="charging")
-    options.add_argument("--commit-every", type=int, default=1, metavar="N", help="commit after so many orders")
+    options.add_argument("--batch", type=int, default=1, metavar="N", help="most orders between two commits")
     options.add_argument("--max", type=int, help="end after so many orders; otherwise go on until Ctrl-C")
     chosen = options.parse_args()
-    consumer = KafkaConsumer(
+    stopping = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+    count = 0
+    with KafkaConsumer(
         chosen.topic,
         bootstrap_servers=chosen.bootstrap_server,
         group_id=chosen.group,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-    )
-    done: dict[TopicPartition, OffsetAndMetadata] = {}
-    count = 0
-    try:
-        for message in consumer:
-            place = TopicPartition(message.topic, message.partition)
+    ) as consumer:
+        while not stopping and (chosen.max is None or count < chosen.max):
+            done: dict[TopicPartition, OffsetAndMetadata] = {}
             try:
-                print(charge(message.value), flush=True)
-            except ChargeError as error:
-                sys.exit(f"{place.topic} {place.partition} offset {message.offset} stops the work: {error}")
-            done[place] = OffsetAndMetadata(message.offset + 1)
-            count += 1
-            if count % chosen.commit_every == 0:
-                consumer.commit(done)
-                done.clear()
-            if count == chosen.max:
-                break
-    except KeyboardInterrupt:
-        print("stopped")
-    finally:
-        try:
-            if done:
-                consumer.commit(done)
-        finally:
-            consumer.close()
+                for place, records in consumer.poll(timeout_ms=1_000, max_records=chosen.batch).items():
+                    for record in records:
+                        try:
+                            print(charge(record.value), flush=True)
+                        except ChargeError as error:
+                            sys.exit(f"{place.topic} {place.partition} offset {record.offset} stops the work: {error}")
+                        done[place] = OffsetAndMetadata(record.offset + 1)
+                        count += 1
+            finally:
+                commit(consumer, done)
+    print(f"charged {count} orders")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ anew, and the next owner goes on at the last commit. What to watch out for:
   dies is only missed after `session_timeout_ms` (45 s by default).
 - `--instance NAME` makes the worker a static member: killed and started again under the same name it has its
   partitions back at once, without the others noticing. Each worker needs a name of its own.
-- A commit that comes too late, after the partitions went to someone else, raises CommitFailedError. Nothing is lost:
-  the next owner works on those records again.
+- A commit that comes too late, after the partitions went to someone else, raises an error. Nothing is lost: the next
+  owner works on those records again.
 - `assignment()` is empty right after the constructor: partitions arrive during `poll`, and the listener is told.
 
 Needs: pip install "kafka-python>=3"
@@ -20,7 +20,7 @@ import signal
 from collections.abc import Collection
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
-from kafka.errors import CommitFailedError
+from kafka.errors import CommitFailedError, RebalanceInProgressError
 
 
 class Owned(ConsumerRebalanceListener):
@@ -66,14 +66,16 @@ def main() -> None:
     ) as consumer:
         consumer.subscribe([chosen.topic], listener=Owned())
         while not stopping and (chosen.max is None or done < chosen.max):
-            for records in consumer.poll(timeout_ms=1_000).values():
+            batch = consumer.poll(timeout_ms=1_000)
+            for records in batch.values():
                 for record in records:
                     order = json.loads(record.value)
                     print(f"partition {record.partition} offset {record.offset} order {order['order']}", flush=True)
                     done += 1
             try:
-                consumer.commit()
-            except CommitFailedError as error:
+                if batch:
+                    consumer.commit()
+            except (CommitFailedError, RebalanceInProgressError) as error:
                 print(f"not committed, the next owner does these again: {error}", flush=True)
     print(f"left the group after {done} orders")
 

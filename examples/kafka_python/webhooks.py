@@ -28,7 +28,7 @@ from http import HTTPStatus
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
-from kafka.errors import CommitFailedError
+from kafka.errors import CommitFailedError, RebalanceInProgressError
 
 TIMEOUT_S = 10
 
@@ -137,7 +137,7 @@ def main() -> None:
             try:
                 place = TopicPartition(record.topic, record.partition)
                 consumer.commit({place: OffsetAndMetadata(record.offset + 1)})
-            except CommitFailedError as error:
+            except (CommitFailedError, RebalanceInProgressError) as error:
                 print(f"not committed, the next owner does this again: {error}", flush=True)
     print(f"handed over {done} records")
 

@@ -25,6 +25,11 @@ def numbers(lines: list[str]) -> list[int]:
     return [int(line.split()[5]) for line in lines if line.startswith("partition ")]
 
 
+def places(lines: list[str]) -> set[tuple[str, str]]:
+    """The partitions and offsets that such lines tell of."""
+    return {(line.split()[1], line.split()[3]) for line in lines if line.startswith("partition ")}
+
+
 def owned(line: str) -> set[int]:
     assert line.startswith("owns")
     return set(map(int, line.split()[1:]))
@@ -88,17 +93,13 @@ def test_workers_share_and_take_over_from_a_killed_one(server: LogServer) -> Non
         running(server, "kafka_python.orders_group", *arguments) as one,
         running(server, "kafka_python.orders_group", *arguments) as two,
     ):
-        shares = [
-            owned(worker.read_until(lambda line: len(line.split()) == 3 and "owns" in line)) for worker in (one, two)
-        ]
+        shares = [owned(worker.read_until(owns_two)) for worker in (one, two)]
         assert sorted(shares[0] | shares[1]) == [0, 1, 2, 3]
         killed = one.kill()
         assert owned(two.read_until(lambda line: line.startswith("owns"))) == {0, 1, 2, 3}
         assert run(server, "kafka_python.orders_producer", "--topic", topic, "--count", "40")
-        two.read_until(lambda line: numbers(two.lines).count(40) + numbers(killed).count(40) == 2)
-        left = two.stop()
-    places = sorted({line.rpartition(" order")[0] for line in killed + left if line.startswith("partition")})
-    assert len(places) == 140
+        two.read_until(lambda _: len(places(killed + two.lines)) == 140)
+        two.stop()
     assert sum(committed(server, "shared", topic).values()) == 140
 
 
@@ -132,10 +133,10 @@ def test_a_failed_order_stays_next_in_line(server: LogServer) -> None:
 @pytest.mark.parametrize("every", ["1", "1000"])
 def test_what_was_charged_is_committed_at_ctrl_c(server: LogServer, every: str) -> None:
     topic = orders(server, f"orders-charged-{every}", 9)
-    arguments = ["--topic", topic, "--group", f"charged-{every}", "--commit-every", every]
+    arguments = ["--topic", topic, "--group", f"charged-{every}", "--batch", every]
     with running(server, "kafka_python.manual_commit", *arguments) as charging:
         charging.read(9)
-        assert charging.stop()[9:] == ["stopped"]
+        assert charging.stop()[9:] == ["charged 9 orders"]
     assert sum(committed(server, f"charged-{every}", topic).values()) == 9
 
 
