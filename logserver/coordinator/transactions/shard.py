@@ -243,19 +243,19 @@ class TransactionShard:
     def expire(self, now_ms: int) -> Iterator[TransactionDecision[None]]:
         """Yields what time has brought, each to be carried out before the next: transactions open for longer than their
         timeout are aborted, transactional ids that were not in use for long are forgotten."""
-        due = self.timers.due(now_ms)
-        for key in due:
+        due = [(key, self._values.get(key[-1])) for key in self.timers.due(now_ms)]
+        for key, _ in due:
             # Until what it brings has been written, it is due again soon: the disk may be full.
             self.timers.set(key, now_ms + _AGAIN_MS)
-        for key in due:
+        for key, value in due:
             if key[0] == _UNUSED:
                 yield from self._forget(now_ms)
                 self.timers.set(key, now_ms + self._limits.expiration_check_interval_ms)
-            elif self.timers.deadline(key) == now_ms + _AGAIN_MS:
-                # Otherwise something has happened since. There is no fresh producer id at hand; `end` and
-                # `init_producer_id` make up for that.
-                value = fenced_off(self._values[key[1]], EPOCH_BUMP, NO_PRODUCER_ID, now_ms)
-                yield TransactionDecision(None, (TransactionEntry(key[1], value),))
+            # Otherwise something has happened since.
+            elif value is not None and self._values.get(key[-1]) is value:
+                # There is no fresh producer id at hand; `end` and `init_producer_id` make up for that.
+                aborted = fenced_off(value, EPOCH_BUMP, NO_PRODUCER_ID, now_ms)
+                yield TransactionDecision(None, (TransactionEntry(key[-1], aborted),))
 
     def _forget(self, now_ms: int) -> Iterator[TransactionDecision[None]]:
         before_ms = now_ms - self._limits.id_expiration_ms
