@@ -386,8 +386,14 @@ class Broker:
                 f"max.partitions={self.settings.max_partitions}",
             )
 
+    def _check_settings(self, settings: Mapping[str, str]) -> None:
+        try:
+            TopicSettings.resolve(self.settings, settings).check()
+        except SettingsError as error:
+            raise LogServerError(ErrorCode.invalid_config, str(error)) from None
+
     @staticmethod
-    def _check_settings(settings: Mapping[str, str]) -> None:
+    def _check_values(settings: Mapping[str, str]) -> None:
         try:
             check_topic_overrides(settings)
         except SettingsError as error:
@@ -418,7 +424,7 @@ class Broker:
         """
         self.topic(name)
         removed = set(reset)
-        self._check_settings(changes)
+        self._check_values(changes)
         for unknown in sorted(removed):
             self._check_settings_name(unknown)
         both = removed & set(changes)

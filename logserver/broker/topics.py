@@ -102,7 +102,9 @@ def log_config(topic: TopicSettings, server: ServerSettings) -> LogConfig:
         compression=compression,
         compression_level=level,
         segment_bytes=topic.segment_bytes,
-        segment_ms=topic.segment_ms,
+        # What is to be compacted in time has to be sealed in time.
+        segment_ms=min(topic.segment_ms, topic.max_compaction_lag_ms) if topic.compacts else topic.segment_ms,
+        segment_jitter_ms=topic.segment_jitter_ms,
         segment_index_bytes=topic.segment_index_bytes,
         index_interval_bytes=topic.index_interval_bytes,
         retention_ms=topic.retention_ms,
@@ -118,6 +120,7 @@ def log_config(topic: TopicSettings, server: ServerSettings) -> LogConfig:
         timestamp_after_max_ms=topic.message_timestamp_after_max_ms,
         min_cleanable_dirty_ratio=topic.min_cleanable_dirty_ratio,
         min_compaction_lag_ms=topic.min_compaction_lag_ms,
+        max_compaction_lag_ms=topic.max_compaction_lag_ms,
         delete_retention_ms=topic.delete_retention_ms,
         max_producers=server.log_max_producers_per_partition,
         producer_expiration_ms=server.producer_id_expiration_ms,

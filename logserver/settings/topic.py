@@ -84,6 +84,15 @@ class TopicSettings(msgspec.Struct, frozen=True, kw_only=True):
             inherited=Inherited((("log_roll_ms", 1), ("log_roll_hours", 3_600_000))),
         ),
     ]
+    segment_jitter_ms: Annotated[
+        int,
+        About(
+            "Segments may be rolled by up to so many milliseconds before segment.ms is over, each by another number, "
+            "so that not all logs roll at once.",
+            minimum=0,
+            example="60000",
+        ),
+    ] = 0
     segment_index_bytes: Annotated[
         int,
         About(
@@ -237,6 +246,15 @@ class TopicSettings(msgspec.Struct, frozen=True, kw_only=True):
             inherited=_server("log_cleaner_min_compaction_lag_ms"),
         ),
     ]
+    max_compaction_lag_ms: Annotated[
+        int,
+        About(
+            "Age in milliseconds at which records are compacted even if little of the log is new; at least "
+            "min.compaction.lag.ms. Only sealed segments are compacted: it limits segment.ms, too.",
+            minimum=1,
+            example="86400000",
+        ),
+    ] = INT64_MAX
 
     @staticmethod
     def resolve(server: ServerSettings, overrides: Mapping[str, str]) -> TopicSettings:
@@ -250,6 +268,13 @@ class TopicSettings(msgspec.Struct, frozen=True, kw_only=True):
             for name, definition in _IN_FORCE.items()
         }
         return TopicSettings(**values)  # type: ignore[arg-type]  # each value comes from that attribute's definition
+
+    def check(self) -> None:
+        """Raises SettingsError where settings contradict each other."""
+        least, most = self.min_compaction_lag_ms, self.max_compaction_lag_ms
+        if least > most:
+            name = "max.compaction.lag.ms"
+            raise SettingsError(name, f"{name}={most} can't be less than min.compaction.lag.ms={least}")
 
     @property
     def deletes(self) -> bool:

@@ -14,7 +14,7 @@ from logserver_records.batch import NO_PRODUCER_ID, BatchHeader, read_header
 from logserver_records.codec import Record, decode_batch, rebuild_batch
 
 from logserver_segments.committer import Loss, LossReason
-from logserver_segments.config import LogConfig
+from logserver_segments.config import NEVER_MS, LogConfig
 from logserver_segments.log import Log
 from logserver_segments.logs import get_logger
 from logserver_segments.scan import scan
@@ -60,6 +60,27 @@ def dirty_ratio(log: Log, cleaned_to: int, now_ms: int) -> float:
     total = sum(segment.size for segment in segments)
     dirty = sum(segment.size for segment in segments if segment.base_offset >= cleaned_to)
     return dirty / total if total else 0.0
+
+
+def is_overdue(log: Log, cleaned_to: int, now_ms: int) -> bool:
+    """Returns whether a record that came since `cleaned_to` is older than `max.compaction.lag.ms`, told by the first
+    timestamps of the segments, as Kafka does.
+
+    Raises:
+        OSError, ScanStopped: a segment can't be read.
+    """
+    limit = log.config.max_compaction_lag_ms
+    if limit == NEVER_MS:
+        return False
+    dirty = [segment for segment in cleanable(log, now_ms) if segment.base_offset >= cleaned_to]
+    return any(now_ms - time > limit for segment in dirty if (time := _first_timestamp(segment)) >= 0)
+
+
+def _first_timestamp(segment: Segment) -> int:
+    if segment.first_timestamp is None:
+        first = next(scan(segment.file, 0, segment.size, next_offset=segment.base_offset), None)
+        segment.first_timestamp = -1 if first is None else first[1].max_timestamp
+    return segment.first_timestamp
 
 
 async def clean(log: Log, resources: Resources, workers: Workers, now_ms: int) -> Cleaned | None:

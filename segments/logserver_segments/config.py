@@ -18,6 +18,7 @@ class LogConfig:
 
     segment_bytes: int = 1 << 30
     segment_ms: int = 7 * 24 * 3600 * 1000
+    segment_jitter_ms: int = 0
     segment_index_bytes: int = 10 << 20
     index_interval_bytes: int = 4096
     retention_ms: int = 7 * 24 * 3600 * 1000
@@ -34,6 +35,7 @@ class LogConfig:
     timestamp_after_max_ms: int = 3600_000
     min_cleanable_dirty_ratio: float = 0.5
     min_compaction_lag_ms: int = 0
+    max_compaction_lag_ms: int = NEVER_MS
     delete_retention_ms: int = 24 * 3600 * 1000
     # What batches are stored with; None keeps each as its producer sent it.
     compression: Compression | None = None

@@ -13,7 +13,7 @@ from logserver_records.codec import build_batch, decode_batch
 from logserver_records.compression import Compression
 from logserver_records.control import ControlType, EndTransactionMarker, build_marker
 from logserver_segments import cleaner
-from logserver_segments.cleaner import Cleaned
+from logserver_segments.cleaner import Cleaned, is_overdue
 from logserver_segments.errors import DuplicateSequence
 
 from .conftest import Lines
@@ -330,6 +330,38 @@ def test_only_a_log_with_enough_news_is_compacted() -> None:
     box.log.roll()
     run(box.directory.compact())
     assert box.log.size_bytes < size
+
+
+def test_what_is_older_than_max_compaction_lag_ms_is_compacted_however_little_it_is() -> None:
+    box = Box(replace(COMPACT, min_cleanable_dirty_ratio=0.0, max_compaction_lag_ms=1000))
+    _keys(box, [b"key %d" % number for number in range(30)])
+    box.log.roll()
+    run(box.directory.compact())
+    box.log.config = replace(box.log.config, min_cleanable_dirty_ratio=1.0)
+    _keys(box, [b"key 1"], timestamp=box.clock.now)
+    box.log.roll()
+    size = box.log.size_bytes
+    box.clock.advance(1000)
+    run(box.directory.compact())
+    assert box.log.size_bytes == size
+    box.clock.advance(1)
+    run(box.directory.compact())
+    assert box.log.size_bytes < size
+    assert [offset for offset, _, _ in _left(box)][:3] == [0, 2, 3]
+
+
+def test_a_log_is_overdue_by_the_first_record_that_was_not_compacted_yet_also_after_a_restart() -> None:
+    box = Box(replace(COMPACT, max_compaction_lag_ms=1000))
+    for time in (0, 100, 2000):
+        _keys(box, [b"a"], timestamp=NOW + time)
+        box.log.roll()
+    for _ in range(2):
+        assert not is_overdue(box.log, 0, NOW + 1000)
+        assert is_overdue(box.log, 0, NOW + 1001)
+        assert not is_overdue(box.log, 1, NOW + 1001)
+        assert is_overdue(box.log, 1, NOW + 1101)
+        assert not is_overdue(box.log, 3, NOW + 9000)
+        box.reopen()
 
 
 def test_a_log_that_is_not_compacted_is_left_alone() -> None:

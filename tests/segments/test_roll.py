@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from logserver_segments.errors import DiskFull, WriteFailed
@@ -37,6 +38,22 @@ def test_segment_ms_counts_from_the_first_record_by_the_records_own_times() -> N
     for time in (0, 500, 1000, 1001, 2001, 2002, 100):
         box.append(batch(b"x", timestamp=NOW + time))
     assert _bases(box) == [0, 3, 5]
+
+
+def test_jitter_rolls_logs_earlier_each_segment_by_a_time_of_its_own() -> None:
+    config = replace(SMALL, segment_bytes=1 << 20, segment_ms=1000, segment_jitter_ms=600)
+    box = Box(config)
+    for time in range(0, 30_000, 10):
+        if time == 15_000:
+            box.reopen()
+        box.append(batch(b"x", timestamp=NOW + time))
+    lengths = [10 * (end - begin) for begin, end in pairwise(_bases(box))]
+    assert len(set(lengths)) > 10
+    assert all(400 <= length <= 1010 for length in lengths), lengths
+    again = Box(config)
+    for time in range(0, 30_000, 10):
+        again.append(batch(b"x", timestamp=NOW + time))
+    assert _bases(again) == _bases(box)
 
 
 def test_segment_ms_counts_on_after_a_restart() -> None:

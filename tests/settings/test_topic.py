@@ -26,6 +26,7 @@ def test_kafkas_defaults_apply_but_for_the_flush():
         "retention_bytes": -1,
         "segment_bytes": 1_073_741_824,
         "segment_ms": 604_800_000,
+        "segment_jitter_ms": 0,
         "segment_index_bytes": 10_485_760,
         "index_interval_bytes": 4096,
         "max_message_bytes": 1_048_588,
@@ -43,6 +44,7 @@ def test_kafkas_defaults_apply_but_for_the_flush():
         "delete_retention_ms": 86_400_000,
         "min_cleanable_dirty_ratio": 0.5,
         "min_compaction_lag_ms": 0,
+        "max_compaction_lag_ms": 2**63 - 1,
     }
 
 
@@ -179,3 +181,11 @@ def test_settings_about_several_brokers_can_be_given_and_those_that_cannot_be_ke
 def test_a_topic_without_cleanup_policy_keeps_everything():
     settings = resolve({"cleanup.policy": ""})
     assert (settings.deletes, settings.compacts) == (False, False)
+
+
+def test_the_lags_of_compaction_do_not_cross():
+    with pytest.raises(
+        SettingsError, match=r"max\.compaction\.lag\.ms=10 can't be less than min\.compaction\.lag\.ms=11"
+    ):
+        resolve({"max.compaction.lag.ms": "10", "min.compaction.lag.ms": "11"}).check()
+    resolve({"max.compaction.lag.ms": "10", "min.compaction.lag.ms": "10"}).check()

@@ -47,7 +47,8 @@ async def compact(log: Log, cleaned_to: int, resources: Resources, workers: Work
         return None
     try:
         ratio = cleaner.dirty_ratio(log, cleaned_to, now_ms)
-        if ratio == 0 or ratio < log.config.min_cleanable_dirty_ratio:
+        is_enough = ratio >= log.config.min_cleanable_dirty_ratio
+        if ratio == 0 or not (is_enough or cleaner.is_overdue(log, cleaned_to, now_ms)):
             return None
         end = log.segments[-1].base_offset
         done = await cleaner.clean(log, resources, workers, now_ms)

@@ -1,5 +1,7 @@
 """Rolling: when the active segment is sealed and a new one begun."""
 
+from zlib import crc32
+
 from logserver_records.batch import BatchHeader
 
 from logserver_segments.errors import RecordListTooLarge, WriteFailed
@@ -49,7 +51,15 @@ def _is_aged(state: LogState, active: Segment, header: BatchHeader, now_ms: int)
     if active.first_timestamp < 0:
         return False
     latest = header.max_timestamp if header.max_timestamp >= 0 else now_ms
-    return latest - active.first_timestamp > state.config.segment_ms
+    return latest - active.first_timestamp > _segment_ms(state, active)
+
+
+def _segment_ms(state: LogState, active: Segment) -> int:
+    """Returns `segment.ms`, less a part of `segment.jitter.ms`: which part is told by the segment, so that a restart
+    does not change it. Apache Kafka draws it by lot."""
+    most = min(state.config.segment_jitter_ms, state.config.segment_ms)
+    jitter = crc32(f"{state.name} {active.base_offset}".encode()) % most if most else 0
+    return state.config.segment_ms - jitter
 
 
 def roll(state: LogState) -> None:
