@@ -26,6 +26,7 @@ _JOIN_GROUP: Final = 11
 _CREATE_TOPICS: Final = 19
 _DELETE_TOPICS: Final = 20
 _CREATE_PARTITIONS: Final = 37
+_TRANSACTIONS: Final = range(24, 29)
 
 
 def api_versions() -> list[Any]:
@@ -113,6 +114,8 @@ class _Maker:
             for name in (f"{parent}.{field.name}", field.name):
                 if name in self._sensible:
                     return self._sensible[name]
+            if field.name == "partitions":
+                return [0] if field.struct is None else [_PARTITION]
         if field.is_nullable and (self._kind == "empty" or (self._is_arbitrary and self._random.random() < 0.2)):
             return None
         if not field.is_array:
@@ -184,7 +187,7 @@ class _Maker:
             # Of data
             "acks": -1,
             "timeout_ms": 10_000,
-            "transactional_id": None,
+            "transactional_id": "x" if self._api_key in _TRANSACTIONS else None,
             "transactional_ids": ["x"],
             "records": world.records,
             "replica_id": -1,
@@ -241,7 +244,6 @@ class _Maker:
             "configuration_keys": None,
             "resource_types": [],
             "path": world.server.data_dir,
-            "partitions": [0] if self._api_key in (34, 35, 43, 68) else [_PARTITION],
             "partition_indexes": [0],
             "replicas": None,
             "endpoint_type": 1,

@@ -24,8 +24,8 @@ UNKNOWN_SERVER_ERROR: Final = -1
 NO_ERROR: Final = 0
 TRANSACTIONS: Final = (24, 25, 26, 27, 28)
 """It takes several requests to make sense of one."""
-DELEGATION_TOKENS: Final = (38, 39, 40)
-"""Their answers say never as -1, a time that kio has no object for."""
+NEVER: Final = (38, 39, 40, 65)
+"""Answers about tokens and transactions that say never as -1, a time that kio has no object for."""
 
 REFUSED: Final = {
     "LeaveGroup": {25},  # no member has this id
@@ -121,7 +121,7 @@ def _read_by_kio(api_key: int, version: int, body: bytes) -> None:
     try:
         found, size = entity_reader(entity)(body, 0)
     except OutOfBoundValue:
-        assert api_key in DELEGATION_TOKENS
+        assert api_key in NEVER
         return
     assert size == len(body)
     again = io.BytesIO()
