@@ -7,7 +7,7 @@ from logserver_client import partition_for_key
 
 from logserver.testing import LogServer
 
-from ..other_clients.kafkajs import kafkajs
+from ..other_clients.node import kafkajs
 from .groups import committed
 from .raw_client import RawClient
 from .records import batch, create_topic, stored

@@ -1,4 +1,4 @@
-"""KafkaJS, run by the programs in the folder beside this file."""
+"""KafkaJS, run by the programs in the folder `kafkajs`."""
 
 import json
 import os
