@@ -27,7 +27,7 @@ _SETTLE_TIMEOUT_S: Final = 90
 _PRODUCE_EVERY_S: Final = 0.01
 _WATCH_EVERY_S: Final = 0.02
 
-_PROTOCOLS: Final[dict[str, dict[str, Any]]] = {
+PROTOCOLS: Final[dict[str, dict[str, Any]]] = {
     "classic, range": {"partition.assignment.strategy": "range"},
     "classic, cooperative-sticky": {"partition.assignment.strategy": "cooperative-sticky"},
     "consumer (KIP-848)": {"group.protocol": "consumer"},
@@ -253,7 +253,7 @@ def main() -> None:
     report.notes += _NOTES
     table = report.table(f"{chosen.members} members, {chosen.partitions} partitions")
     with scratch(chosen.directory) as directory:
-        for number, (name, settings) in enumerate(_PROTOCOLS.items()):
+        for number, (name, settings) in enumerate(PROTOCOLS.items()):
             progress(name)
             data: Path = directory / str(number)
             of_server: dict[str, str] = {}
