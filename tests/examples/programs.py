@@ -1,5 +1,6 @@
 """Examples run as a user runs them: a process each, talking to a real server."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ EXAMPLES: Final = sorted(
     for path in (ROOT / "examples" / folder).glob("[a-z]*.py")
 )
 TIMEOUT_S: Final = 40
+# Unbuffered, a line and its end are written apart, and the lines of processes that share an output run together.
+ENVIRONMENT: Final = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def command(server: LogServer, name: str, *arguments: str) -> list[str]:
@@ -38,6 +41,7 @@ def run(server: LogServer, name: str, *arguments: str, code: int = 0, told: str 
     done = subprocess.run(
         command(server, name, *arguments),
         cwd=ROOT,
+        env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -124,7 +128,12 @@ class Running:
 def running(server: LogServer, name: str, *arguments: str) -> Iterator[Running]:
     """Starts an example, which ends with the block at the latest."""
     process = subprocess.Popen(
-        command(server, name, *arguments), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        command(server, name, *arguments),
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     example = Running(process)
     try:

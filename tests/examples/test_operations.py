@@ -131,7 +131,5 @@ def test_workers_come_with_the_lag_and_go_without_it(server: LogServer) -> None:
     lines = run(server, "kafka_python.autoscaler", *arguments)
     assert lines[0] == "500 behind: 0 -> 3 workers"
     assert lines[-1] == "all workers have left"
-    done = Counter(line for line in lines if line.startswith("partition"))
-    assert len(done) == 500
-    assert len([line for line in lines if line.startswith("left the group")]) == 3
+    assert len({line for line in lines if line.startswith("partition")}) == 500
     assert sum(committed(server, "scaled", topic).values()) == 500

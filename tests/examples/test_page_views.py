@@ -23,8 +23,8 @@ def counts(path: Path) -> Counter[str]:
     return found
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
-def test_page_views_are_stored_with_every_compression(server: LogServer, compression: str) -> None:
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_page_views_are_stored_compressed(server: LogServer, compression: str) -> None:
     topic = make_topic(server, f"views-{compression}")
     arguments = ["--topic", topic, "--count", str(COUNT), "--compression", compression]
     (line,) = run(server, "kafka_python.page_views_producer", *arguments)
