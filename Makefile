@@ -9,13 +9,14 @@ PROTO := $(sort $(wildcard proto/logserverpb/v1/*.proto))
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 
 .NOTPARALLEL:
-.PHONY: help setup demo run test test-full other-clients bench lint generated proto clean clients segments tests
+.PHONY: help setup demo run test test-full differential other-clients bench lint generated proto clean clients segments tests
 
 help:
 	@echo "make demo       real flight records through a real server: stored, killed, restarted, replayed, checked"
 	@echo "make test       the tests, without the long proofs"
 	@echo "make test-full  the tests with the long proofs"
 	@echo "make other-clients  fetches Apache Kafka's tools and KafkaJS, for their tests; without them these are left out"
+	@echo "make differential  the same requests to Apache Kafka 4.3.1 and to this server: what differs (needs java and mvn)"
 	@echo "make bench      the benchmarks, one after the other, into benchmarks/report.md (ARGS=--quick: whether they work)"
 	@echo "make run        a server on 127.0.0.1:50051, data in ./logserver-data (ARGS='...' adds options)"
 	@echo "make lint       style, types, import arrows, generated code"
@@ -39,6 +40,9 @@ test-full: $(DEV)
 
 other-clients:
 	@tests/other_clients/fetch
+
+differential: $(DEV)
+	$(BIN)/python -m tests.differential $(ARGS)
 
 bench: $(RUN)
 	$(BIN)/python -m benchmarks $(ARGS)

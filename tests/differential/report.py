@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from logserver.kafka_api.registry import APIS
+
 from .compare import Difference
 from .explained import Explained, Sorted
 from .session import Exchange
@@ -39,6 +41,9 @@ def text(exchanges: Sequence[Exchange], found: Sorted, *, has_all: bool) -> str:
     unexplained = {(difference.part, difference.label) for difference in found.unexplained}
     keys = {exchange.api_key for exchange in exchanges}
     versions = {(exchange.api_key, exchange.version) for exchange in exchanges}
+    missing = sorted(key for key in APIS if key not in keys)
+    if has_all and missing:
+        lines.append(f"Served here, and not asked by the script: {', '.join(APIS[key].name for key in missing)}")
     lines.append(
         f"{len(asked)} requests of {len(keys)} keys in {len(versions)} versions: "
         f"{len(asked - explained - unexplained)} answers are equal, {len(explained - unexplained)} differ as "

@@ -54,7 +54,7 @@ def classic_groups(s: Session) -> None:
 
 def _wrong_joins(s: Session) -> None:
     def ask(label: str, version: int = 9, **more: object) -> None:
-        group = str(more.pop("group", "wrong"))
+        group = str(more.pop("group", f"wrong: {label}"))
         s.ask(f"join: {label}", Key.JOIN_GROUP, version, join_message(group, **more))  # type: ignore[arg-type]
 
     ask("the empty group", group="")
@@ -71,7 +71,7 @@ def _wrong_joins(s: Session) -> None:
     ask("a long reason", reason="x" * 400)
     for version in (0, 1, 3, 4, 5):
         ask(f"version {version}", version, group=f"wrong-{version}")
-    _describe(s, "groups of members without ids", "wrong", "wrong-0", "wrong-5", "")
+    _describe(s, "groups of members without ids", "wrong: a reason", "wrong-0", "wrong-5", "")
 
 
 def _wrong_syncs(s: Session, first: str) -> None:

@@ -72,7 +72,7 @@ def topic_settings(s: Session) -> None:
         {
             "retention.ms": "5000",
             "cleanup.policy": "compact",
-            "preallocate": "true",
+            "preallocate": "false",
             "unclean.leader.election.enable": "true",
             "segment.jitter.ms": "10",
         },
