@@ -1,7 +1,7 @@
 """Kafka's encoding a second time, apart from the server's: it notes where each length stands, so that tests can lie."""
 
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from struct import Struct as Packed
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +20,7 @@ _PACKED: Final = {
 }
 _BATCH_LENGTHS: Final = (8, 23, 57)
 """Length of a record batch, last offset delta, count of its records."""
+_UNKNOWN_TAG: Final = 9_999
 _IN_BATCH: Final = "in its batch at "
 _BATCH_HEADER_BYTES: Final = 61
 _INTS: Final = (1_000_000_000, 100_000, 200_001)
@@ -42,9 +43,10 @@ class Length(NamedTuple):
 class Traced:
     """A frame as it is written, behind its size, with its lengths."""
 
-    def __init__(self) -> None:
+    def __init__(self, has_unknown_tags: bool = False) -> None:
         self.data = bytearray()
         self.lengths: list[Length] = []
+        self._has_unknown_tags = has_unknown_tags
 
     def number(self, kind: str, value: Any) -> None:
         self.data += _PACKED[kind].pack(value)
@@ -56,6 +58,25 @@ class Traced:
         else:
             self.number(kind, value)
         self.lengths.append(Length(start, len(self.data), kind, what))
+
+    def tags(self, what: str, known: Sequence[tuple[int, str, "Traced"]]) -> None:
+        """Writes tagged fields in the order of their tags, and behind them one that nobody knows, if there is to be."""
+        fields = list(known)
+        if self._has_unknown_tags:
+            unknown = Traced()
+            unknown.data += b"new"
+            fields.append((_UNKNOWN_TAG, "that is unknown", unknown))
+        self.length("varint", len(fields), f"tags of {what}")
+        for tag, name, inner in fields:
+            self.data += varint(tag)
+            self.length("varint", len(inner.data), f"size of the tag {name}")
+            base = len(self.data)
+            self.lengths += [found._replace(start=found.start + base, end=found.end + base) for found in inner.lengths]
+            self.data += inner.data
+
+    def part(self) -> "Traced":
+        """Returns a part that is written like the whole."""
+        return Traced(self._has_unknown_tags)
 
     def lies(self, length: Length) -> Iterator[bytes]:
         """Returns the frame with each of the values that a length may have to do harm, and those next to its own."""
@@ -114,16 +135,26 @@ def varint(value: int) -> bytes:
 
 
 def traced_request(
-    api_key: int, version: int, message: Mapping[str, Any], correlation_id: int, client_id: str = "traced"
+    api_key: int,
+    version: int,
+    message: Mapping[str, Any],
+    correlation_id: int,
+    client_id: str = "traced",
+    *,
+    has_unknown_tags: bool = False,
 ) -> Traced:
-    """Writes a whole request, but for the size of its frame."""
-    out = Traced()
+    """Writes a whole request, but for the size of its frame.
+
+    Args:
+        has_unknown_tags: whether every struct that can has a tagged field which no schema knows.
+    """
+    out = Traced(has_unknown_tags)
     for kind, value in (("int16", api_key), ("int16", version), ("int32", correlation_id)):
         out.number(kind, value)
     out.length("int16", len(client_id), "client id")
     out.data += client_id.encode()
     if header_is_flexible(api_key, version, "request"):
-        out.length("varint", 0, "tags of the header")
+        out.tags("the header", ())
     _struct(out, message_schema(api_key, version, "request"), message)
     return out
 
@@ -146,16 +177,13 @@ def _struct(out: Traced, schema: StructSchema, message: Mapping[str, Any]) -> No
         )
         if message.get(field.name, field.default) != field.default
     ]
-    out.length("varint", len(tagged), f"tags of {schema.name}")
+    known = []
     for field in tagged:
         assert field.tag is not None
-        inner = Traced()
+        inner = out.part()
         _field(inner, field, True, message[field.name])
-        out.data += varint(field.tag)
-        out.length("varint", len(inner.data), f"size of the tag {field.name}")
-        base = len(out.data)
-        out.lengths += [length._replace(start=length.start + base, end=length.end + base) for length in inner.lengths]
-        out.data += inner.data
+        known.append((field.tag, field.name, inner))
+    out.tags(schema.name, known)
 
 
 def _field(out: Traced, field: FieldSchema, is_flexible: bool, value: Any) -> None:
