@@ -132,6 +132,12 @@ def _check_dynamic(old: Mapping[str, str], new: Mapping[str, str]) -> None:
 
 
 def _check_group(broker: Broker, new: Mapping[str, str]) -> None:
+    for name, text in new.items():
+        least, most = _bounds(broker, name)
+        if not least <= int(text) <= most:
+            raise LogServerError(
+                ErrorCode.invalid_config, f"{name}={text} has to be from {least} to {most}, as the server is set"
+            )
     values = {name: int(new[name]) if name in new else int(GROUPS.default(broker, name)) for name in GROUP_DEFINITIONS}
     heartbeat, session = "consumer.heartbeat.interval.ms", "consumer.session.timeout.ms"
     if values[heartbeat] >= values[session]:
@@ -139,3 +145,10 @@ def _check_group(broker: Broker, new: Mapping[str, str]) -> None:
             ErrorCode.invalid_config,
             f"{heartbeat}={values[heartbeat]} has to be less than {session}={values[session]}",
         )
+
+
+def _bounds(broker: Broker, name: str) -> tuple[int, int]:
+    """Returns what a setting of a group may be, by the server's settings."""
+    kind, _, rest = name.partition(".")
+    least, most = (SERVER_DEFINITIONS[f"group.{kind}.{bound}.{rest}"].attribute for bound in ("min", "max"))
+    return getattr(broker.settings, least), getattr(broker.settings, most)

@@ -106,8 +106,8 @@ _DIFFERENCES: Final = (
     ),
     (
         "settings of a group",
-        "`consumer.*`; the session has to be longer than the time between two heartbeats",
-        "between `group.consumer.min.*` and `group.consumer.max.*`",
+        "`consumer.*`; sessions and heartbeats from 1 ms on, unless `group.consumer.min.*` says otherwise",
+        "sessions from 45 s, heartbeats from 5 s on, unless `group.consumer.min.*` says otherwise",
         "short sessions make examples and tests quick",
     ),
     (

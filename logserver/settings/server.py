@@ -381,6 +381,56 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             differs=KafkaDifference("1000", "A second consumer that waits a second for its partitions annoys."),
         ),
     ] = 100
+    group_consumer_min_session_timeout_ms: Annotated[
+        int,
+        About(
+            "Least consumer.session.timeout.ms that a group may be given.",
+            minimum=1,
+            maximum=INT32_MAX,
+            differs=KafkaDifference("45000", "Short sessions make examples and tests quick."),
+        ),
+    ] = 1
+    group_consumer_max_session_timeout_ms: Annotated[
+        int,
+        About(
+            "Largest consumer.session.timeout.ms that a group may be given.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 60_000
+    group_consumer_min_heartbeat_interval_ms: Annotated[
+        int,
+        About(
+            "Least consumer.heartbeat.interval.ms that a group may be given.",
+            minimum=1,
+            maximum=INT32_MAX,
+            differs=KafkaDifference("5000", "Short sessions make examples and tests quick."),
+        ),
+    ] = 1
+    group_consumer_max_heartbeat_interval_ms: Annotated[
+        int,
+        About(
+            "Largest consumer.heartbeat.interval.ms that a group may be given.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 15_000
+    group_consumer_min_assignment_interval_ms: Annotated[
+        int,
+        About(
+            "Least consumer.assignment.interval.ms that a group may be given.",
+            minimum=0,
+            maximum=INT32_MAX,
+        ),
+    ] = 0
+    group_consumer_max_assignment_interval_ms: Annotated[
+        int,
+        About(
+            "Largest consumer.assignment.interval.ms that a group may be given.",
+            minimum=0,
+            maximum=INT32_MAX,
+        ),
+    ] = 15_000
     group_consumer_max_size: Annotated[
         int,
         About(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from logserver.coordinator import GroupCoordinator
+from logserver.errors import ErrorCode
 from logserver.kafka_api.codec import Struct
 from logserver.kafka_api.codec.schema import message_schema
 from logserver.testing import LogServer
@@ -29,6 +30,22 @@ def heartbeat(client: RawClient, group: str, member: str, epoch: int = 0) -> Str
     return response
 
 
+def test_the_operator_sets_bounds() -> None:
+    bounds = {"group.consumer.min.heartbeat.interval.ms": "3000", "group.consumer.max.assignment.interval.ms": "500"}
+    with LogServer(settings=bounds) as server, RawClient(server.kafka) as client:
+
+        def code(name: str, value: str) -> ErrorCode:
+            return ErrorCode(alter(client, GROUP, "g", (name, SET, value)).error_code)
+
+        assert code("consumer.heartbeat.interval.ms", "2999") is ErrorCode.invalid_config
+        assert code("consumer.heartbeat.interval.ms", "3000") is ErrorCode.none
+        assert code("consumer.assignment.interval.ms", "501") is ErrorCode.invalid_config
+        assert code("consumer.assignment.interval.ms", "500") is ErrorCode.none
+        # Kafka's own bounds.
+        assert code("consumer.session.timeout.ms", "60001") is ErrorCode.invalid_config
+        assert code("consumer.session.timeout.ms", "60000") is ErrorCode.none
+
+
 def session_left_ms(server: LogServer, group: str) -> int:
     async def left(daemon: Any) -> int:
         groups: GroupCoordinator = daemon._groups
@@ -42,12 +59,12 @@ def session_left_ms(server: LogServer, group: str) -> int:
 
 def test_sessions_and_heartbeats(server: LogServer, client: RawClient) -> None:
     create(client, {"name": "t"})
-    settings = [("consumer.session.timeout.ms", SET, "600000"), ("consumer.heartbeat.interval.ms", SET, "7000")]
+    settings = [("consumer.session.timeout.ms", SET, "60000"), ("consumer.heartbeat.interval.ms", SET, "7000")]
     assert alter(client, GROUP, "own", *settings).error_code == 0
     for group in ("own", "plain"):
         joined = heartbeat(client, group, "m")
         assert joined.heartbeat_interval_ms == (7000 if group == "own" else 5000)
-    assert 45_000 < session_left_ms(server, "own") <= 600_000
+    assert 45_000 < session_left_ms(server, "own") <= 60_000
     assert 0 < session_left_ms(server, "plain") <= 45_000
     # From the next heartbeat on a change is in force for members that are there.
     alter(client, GROUP, "own", ("consumer.session.timeout.ms", DELETE, None))
