@@ -1,4 +1,4 @@
-"""Five members are restarted one after the other, in each protocol: one owner at a time, no step back, nothing left out.
+"""Five members restart one after the other, in each protocol: one owner at a time, nothing taken back or left out.
 
 How long a group takes to settle is told by `python -m benchmarks.restarts`, whose measurement this is.
 """
