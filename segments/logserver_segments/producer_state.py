@@ -160,6 +160,15 @@ class ProducerStates:
             return None
         if header.producer_epoch == producer.epoch:
             first, last = header.base_sequence, header.last_sequence
+            if (
+                producer.batches
+                and first == producer.batches[-1].last_sequence + 1
+                and not header.attributes & TRANSACTIONAL_MASK
+                and producer.transaction_first_offset == NO_TRANSACTION
+                and not self.verifications
+            ):
+                # As nearly always.
+                return None
             for batch in producer.batches:
                 if batch.first_sequence == first and batch.last_sequence == last:
                     return batch

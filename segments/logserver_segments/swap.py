@@ -46,10 +46,15 @@ def end_swap(directory: str, base_offset: int, bases: Sequence[int], disk: Disk)
     """Removes the old segments' files and gives the new one's their names. Safe to repeat."""
     stem = f"{directory}/{file_name(base_offset, '')}"
     for base in bases:
-        for suffix in (INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX):
+        for suffix in (INDEX_SUFFIX, TIME_INDEX_SUFFIX):
             disk.remove(f"{directory}/{file_name(base, suffix)}")
         if base != base_offset:
+            disk.remove(f"{directory}/{file_name(base, TXN_INDEX_SUFFIX)}")
             disk.remove(f"{directory}/{file_name(base, LOG_SUFFIX)}")
+    # Before the log file gets its name, because it is not made again where it is missing. If this is repeated it may
+    # be in its place already.
+    if disk.exists(stem + TXN_INDEX_SUFFIX + CLEANED_SUFFIX):
+        disk.rename(stem + TXN_INDEX_SUFFIX + CLEANED_SUFFIX, stem + TXN_INDEX_SUFFIX)
     disk.rename(stem + LOG_SUFFIX + SWAP_SUFFIX, stem + LOG_SUFFIX)
     for suffix in (INDEX_SUFFIX, TIME_INDEX_SUFFIX):
         # Gone if it is repeated; then the index is made again when it is needed.
@@ -62,7 +67,7 @@ def end_swap(directory: str, base_offset: int, bases: Sequence[int], disk: Disk)
 def undo_swap(directory: str, base_offset: int, disk: Disk) -> None:
     """Removes what was made for a swap that did not begin."""
     stem = f"{directory}/{file_name(base_offset, '')}"
-    for suffix in (LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX):
+    for suffix in (LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX):
         disk.remove(stem + suffix + CLEANED_SUFFIX)
     disk.remove(stem + REPLACES_SUFFIX)
 

@@ -124,8 +124,14 @@ class TransactionIndex:
         self._disk.remove(self.path)
 
     def in_file(self, entries: int) -> None:
-        """Says that the file was made, and has this many entries."""
+        """Says that the file was made, and has this many entries; without entries it goes.
+
+        Raises:
+            OSError: the disk refused to remove it.
+        """
         self._file_entries = entries
+        if not entries:
+            self._remove_file()
 
     # Looking up
 

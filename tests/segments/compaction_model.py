@@ -6,15 +6,19 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from logserver_records.codec import build_batch
+from logserver_records.codec import Record, build_batch
 from logserver_segments import cleaner
 
 from .fake_disk import PowerCut
-from .support import SMALL, Box, NotingCommitter, read, records_in, run
+from .support import SMALL, Box, NotingCommitter, read, run
+from .transactional import ABORT, COMMIT, TransactionalProducer, aborted, committed_records
 
 DELETE_RETENTION_MS = 5_000
 KEYS = st.sampled_from([b"a", b"b", b"c", b"d"])
 VALUES = st.one_of(st.none(), st.binary(min_size=0, max_size=60))
+
+
+PRODUCERS = (11, 12, 13)
 
 
 class Appended(NamedTuple):
@@ -24,8 +28,18 @@ class Appended(NamedTuple):
     value: bytes | None
 
 
+class Open(NamedTuple):
+    """A transaction that is open: its producer's epoch, and its records."""
+
+    epoch: int
+    records: list[Appended]
+
+
 class CompactionModel(RuleBasedStateMachine):
-    """Whoever reads it all ends with the same value for each key as whoever had read everything ever appended."""
+    """Whoever reads it all ends with the same value for each key as whoever had read everything ever appended.
+
+    `appended` has what is decided and not aborted; who reads committed records only must not meet anything else.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,19 +48,25 @@ class CompactionModel(RuleBasedStateMachine):
         self.appended: list[Appended] = []
         self.sequence = 0
         self.start = 0
+        self.end = 0
+        self.open: dict[int, Open] = {}
+        self.writers = {producer_id: TransactionalProducer(self.box.log, producer_id) for producer_id in PRODUCERS}
 
     @property
-    def end(self) -> int:
-        return self.appended[-1].offset + 1 if self.appended else 0
+    def stable(self) -> int:
+        first = min((found.records[0].offset for found in self.open.values()), default=self.end)
+        return max(first, self.start)
 
     @invariant()
     def nothing_but_what_a_reader_needs_goes(self) -> None:
         log = self.box.log
         log.check_invariant()
         assert (log.log_end_offset, log.log_start_offset) == (self.end, self.start)
+        assert log.last_stable_offset == self.stable
         visible = self._visible()
-        assert visible == [record for record in self.appended if record in set(visible)]
-        latest = {record.key: record for record in self.appended}
+        decided = [record for record in self.appended if record.offset < self.stable]
+        assert visible == [record for record in decided if record in set(visible)]
+        latest = {record.key: record for record in decided}
         kept = {record.key: record for record in visible}
         for key, record in latest.items():
             if record.offset < self.start:
@@ -57,20 +77,34 @@ class CompactionModel(RuleBasedStateMachine):
                 # A tombstone that is old enough may go, and takes all of the key with it.
                 assert kept.get(key) in (record, None), (key, record, kept[key])
         active = max(log.segments[-1].base_offset, self.start)
-        assert [r for r in visible if r.offset >= active] == [r for r in self.appended if r.offset >= active]
+        assert [r for r in visible if r.offset >= active] == [r for r in decided if r.offset >= active]
+        for transaction in self.open.values():
+            # What is open is not touched.
+            kept_open = [record for record in transaction.records if record.offset >= self.start]
+            assert [record for record in self._everything() if record in set(kept_open)] == kept_open
 
     def _visible(self) -> list[Appended]:
-        log = self.box.log
+        """What a reader of committed records sees, from the log start on."""
         found = []
         offset = self.start
-        while offset < log.committed_offset:
-            part = read(log, offset, 200)
+        while offset < self.box.log.last_stable_offset:
+            part = self.box.log.read(offset, 200, True)
+            part = part if isinstance(part, tuple) else run(part)
             assert part.next_offset > offset
-            for record in records_in(part.data):
-                assert record.key is not None
-                found.append(Appended(record.offset, record.timestamp_ms, record.key, record.value))
+            transactions = aborted(self.box.log, offset, part.next_offset)
+            found += [_appended(record) for record in committed_records(bytes(part.data), offset, transactions)]
             offset = part.next_offset
-        return [record for record in found if record.offset >= self.start]
+        return found
+
+    def _everything(self) -> list[Appended]:
+        """All records but control records."""
+        found = []
+        offset = self.start
+        while offset < self.box.log.committed_offset:
+            part = read(self.box.log, offset, 200)
+            found += [_appended(record) for record in committed_records(bytes(part.data), offset, [])]
+            offset = part.next_offset
+        return found
 
     @rule(pairs=st.lists(st.tuples(KEYS, VALUES), min_size=1, max_size=4), is_idempotent=st.booleans())
     def append(self, pairs: list[tuple[bytes, bytes | None]], is_idempotent: bool) -> None:
@@ -90,6 +124,36 @@ class CompactionModel(RuleBasedStateMachine):
         if is_idempotent:
             self.sequence += len(pairs)
         self.appended += [Appended(base + n, now, key, value) for n, (key, value) in enumerate(pairs)]
+        self.end += len(pairs)
+
+    @rule(producer_id=st.sampled_from(PRODUCERS), pairs=st.lists(st.tuples(KEYS, VALUES), min_size=1, max_size=3))
+    def append_in_a_transaction(self, producer_id: int, pairs: list[tuple[bytes, bytes | None]]) -> None:
+        writer, now = self.writers[producer_id], self.box.clock.now
+        payload = build_batch(
+            [(now, key, value, ()) for key, value in pairs],
+            producer_id=producer_id,
+            producer_epoch=writer.epoch,
+            base_sequence=writer.sequence,
+            is_transactional=True,
+        )
+        writer.log = self.box.log
+        base = self.end
+        assert writer.send_payload(payload, len(pairs)).base_offset == base
+        transaction = self.open.setdefault(producer_id, Open(writer.epoch, []))
+        transaction.records.extend(Appended(base + n, now, key, value) for n, (key, value) in enumerate(pairs))
+        self.end += len(pairs)
+
+    @rule(producer_id=st.sampled_from(PRODUCERS), is_commit=st.booleans(), is_bumped=st.booleans())
+    def end_a_transaction(self, producer_id: int, is_commit: bool, is_bumped: bool) -> None:
+        writer = self.writers[producer_id]
+        writer.log = self.box.log
+        writer.version = 2 if is_bumped else 1
+        appended = writer.end(COMMIT if is_commit else ABORT, now=self.box.clock.now)
+        assert appended.base_offset == self.end
+        self.end += 1
+        transaction = self.open.pop(producer_id, None)
+        if transaction is not None and is_commit:
+            self.appended = sorted(self.appended + transaction.records)
 
     @rule(ms=st.integers(0, 6_000))
     def time_passes(self, ms: int) -> None:
@@ -123,13 +187,13 @@ class CompactionModel(RuleBasedStateMachine):
     def look_up(self, ago: int) -> None:
         found = run(self.box.log.offset_for_timestamp(self.box.clock.now - ago))
         wanted = self.box.clock.now - ago
-        expected = next((record for record in self._visible() if record.timestamp >= wanted), None)
+        expected = next((record for record in self._everything() if record.timestamp >= wanted), None)
         assert (found and tuple(found)) == (expected and (expected.offset, expected.timestamp))
 
     @rule()
     def look_up_largest(self) -> None:
         found = run(self.box.log.offset_of_max_timestamp())
-        expected = max(self._visible(), key=lambda record: (record.timestamp, -record.offset), default=None)
+        expected = max(self._everything(), key=lambda record: (record.timestamp, -record.offset), default=None)
         assert (found and tuple(found)) == (expected and (expected.offset, expected.timestamp))
 
     @rule()
@@ -164,3 +228,8 @@ class CompactionModel(RuleBasedStateMachine):
         if self.box.log.offline is not None:
             self.box.directory.close_log("topic", 0)
             self.box.open_log()
+
+
+def _appended(record: Record) -> Appended:
+    assert record.key is not None
+    return Appended(record.offset, record.timestamp_ms, record.key, record.value)

@@ -212,9 +212,9 @@ def test_an_emptied_batch_that_tells_a_producers_sequence_keeps_its_header() -> 
     box.log.roll()
     _clean(box)
     headers = _headers(box)
-    assert [header.base_sequence for header in headers] == [*range(12), -1]
-    assert [header.record_count for header in headers] == [0] * 12 + [1]
-    # Its sequences are known from the log alone.
+    # At the ends of what were two segments and a half, and the last one of all.
+    assert [(header.base_sequence, header.record_count) for header in headers] == [(4, 0), (9, 0), (11, 0), (-1, 1)]
+    # Its last sequence is known from the log alone.
     box.directory.close()
     for name in box.names:
         if name.endswith(".snapshot"):
@@ -224,6 +224,19 @@ def test_an_emptied_batch_that_tells_a_producers_sequence_keeps_its_header() -> 
     assert box.append(again)[0][:2] == (11, 11) and box.append(again)[0].duplicate
     with pytest.raises(DuplicateSequence):
         box.append(build_batch([(NOW, b"a", b"x", ())], producer_id=7, producer_epoch=0, base_sequence=2))
+
+
+def test_of_a_producer_that_is_forgotten_no_header_stays() -> None:
+    box = Box(COMPACT)
+    for sequence in range(4):
+        box.append(build_batch([(NOW, b"a", b"x", ())], producer_id=7, producer_epoch=0, base_sequence=sequence))
+    box.append(keyed((b"a", b"last")))
+    box.log.roll()
+    box.log.producers.expire(NOW, 1000)
+    box.log.producers.expire(NOW + 1001, 1000)
+    _clean(box)
+    assert _left(box) == [(4, b"a", b"last")]
+    assert [header.base_offset for header in _headers(box)] == [4]
 
 
 def test_the_end_of_a_segment_stays_where_it_was() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from logserver_records.batch import split
-from logserver_records.codec import build_batch
+from logserver_records.codec import Record, build_batch
 from logserver_records.control import ControlType, EndTransactionMarker
 from logserver_segments.log import Log
 from logserver_segments.partition_log import AbortedTransaction, Appended
@@ -38,9 +38,12 @@ class TransactionalProducer:
 
     def send(self, *values: bytes, key: bytes | None = None, now: int = NOW) -> Appended:
         payload = transactional(*values, producer=(self.producer_id, self.epoch, self.sequence), key=key, now=now)
+        return self.send_payload(payload, len(values), now=now)
+
+    def send_payload(self, payload: bytes, count: int, *, now: int = NOW) -> Appended:
         verification = self.log.verify(self.producer_id, self.epoch, self.sequence, self.version >= 2)
         appended = self.log.append(payload, 0, now, verification)
-        self.sequence += len(values)
+        self.sequence += count
         return appended
 
     def end(self, marker: EndTransactionMarker, *, now: int = NOW) -> Appended:
@@ -75,16 +78,15 @@ def read_committed(log: Log, offset: int | None = None, max_bytes: int = 200) ->
         part = log.read(offset, max_bytes, True)
         part = part if isinstance(part, tuple) else run(part)
         assert offset < part.next_offset <= log.last_stable_offset
-        found += committed_values(bytes(part.data), offset, aborted(log, offset, part.next_offset))
+        records = committed_records(bytes(part.data), offset, aborted(log, offset, part.next_offset))
+        found += [(record.offset, record.value) for record in records]
         offset = part.next_offset
     ends = log.read(max(offset, log.last_stable_offset), max_bytes, True)
     assert len((ends if isinstance(ends, tuple) else run(ends)).data) == 0
     return found
 
 
-def committed_values(
-    data: bytes, offset: int, transactions: list[AbortedTransaction]
-) -> list[tuple[int, bytes | None]]:
+def committed_records(data: bytes, offset: int, transactions: list[AbortedTransaction]) -> list[Record]:
     """The records of an answer that a consumer which asked for `offset` hands on."""
     waiting = sorted(transactions, key=lambda transaction: transaction.first_offset)
     leaving_out: set[int] = set()
@@ -96,7 +98,7 @@ def committed_values(
         if header.is_control:
             leaving_out.discard(header.producer_id)
         elif not (header.is_transactional and header.producer_id in leaving_out):
-            found += [(record.offset, record.value) for record in records_in(batch) if record.offset >= offset]
+            found += [record for record in records_in(batch) if record.offset >= offset]
     return found
 
 

@@ -50,7 +50,8 @@ async def compact(log: Log, cleaned_to: int, resources: Resources, workers: Work
         is_enough = ratio >= log.config.min_cleanable_dirty_ratio
         if ratio == 0 or not (is_enough or cleaner.is_overdue(log, cleaned_to, now_ms)):
             return None
-        end = log.segments[-1].base_offset
+        # Not behind a transaction that is open: what follows it is not compacted yet.
+        end = log.offset_behind(cleaner.cleanable(log, now_ms)[-1])
         done = await cleaner.clean(log, resources, workers, now_ms)
     except (OSError, StorageError, ScanStopped, RecordError) as error:
         _log.error("compaction failed", log=log.name, error=str(error))
