@@ -22,6 +22,7 @@ from logserver_segments.partition_log import (
     TimestampOffset,
     Verification,
 )
+from logserver_segments.preparation import Prepared, takes_long
 from logserver_segments.reading import Slice
 from logserver_segments.seams import Clock
 
@@ -201,8 +202,26 @@ class Partition:
 
     # Produce
 
-    def append(self, payload: Buffer, verification: Verification | None = None) -> Appended:
-        """Appends a client's payload of whole record batches.
+    def takes_long(self, payload: Buffer) -> bool:
+        """Whether a client's payload of one batch should be given to `prepare` before it is appended.
+
+        Raises:
+            LogServerError: the partition can't take it.
+        """
+        return takes_long(payload, self._led().config, self._clock.now_ms())
+
+    async def prepare(self, payload: bytes) -> Prepared:
+        """Does what takes long of appending a client's payload of one batch on another thread: decoding records that
+        have to be looked at, compressing them anew.
+
+        Raises:
+            LogServerError: the payload is refused, or the partition can't take it.
+        """
+        log = self._led()
+        return await self._awaited(log, log.prepare(payload, self._clock.now_ms()))
+
+    def append(self, payload: Buffer | Prepared, verification: Verification | None = None) -> Appended:
+        """Appends a client's payload of whole record batches, or what `prepare` has made of it.
 
         Args:
             verification: what `verify` gave, once the transaction coordinator has said yes; needed by a transactional

@@ -83,6 +83,8 @@ class Client:
     software_name: str = "unknown"
     """As the client's ApiVersions has said, and so the version (KIP-511)."""
     software_version: str = "unknown"
+    preparing: asyncio.Task[None] | None = None
+    """The last produce request whose records are prepared by another thread; those behind it wait for it."""
     produce_tail: asyncio.Task[None] | None = None
     """The last request of a transaction that waits for its coordinator; those that come behind it wait for it."""
 

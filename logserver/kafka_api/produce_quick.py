@@ -52,6 +52,8 @@ _BATCH: Final = Packed(">qi4xb4xh")
 _NO_TAGS: Final = b"\x00\x00\x00"
 """Of the partition, of the topic, of the request."""
 _TOPIC_ID_BYTES: Final = 16
+_MOST_BYTES: Final = 8 * 1024
+"""Records of so many bytes never take long, unless they are compressed."""
 
 
 class _Target:
@@ -97,7 +99,7 @@ class QuickProduce:
     def __call__(
         self, connection: "Connection", correlation_id: int, data: bytearray, begin: int, end: int
     ) -> bytes | Place | None:
-        if end - begin < HEADER_SIZE + _TOPIC_ID_BYTES:
+        if end - begin < HEADER_SIZE + _TOPIC_ID_BYTES or connection.client.preparing is not None:
             return None
         # Up to the length of the records; where it is not so, nothing will be known of these bytes.
         if self._has_ids:
@@ -149,6 +151,8 @@ class QuickProduce:
         log_start_offset = partition.log_start_offset
         try:
             with memoryview(data) as view, view[position:behind] as records:
+                if (attributes & COMPRESSION_MASK or behind - position > _MOST_BYTES) and partition.takes_long(records):
+                    return None
                 appended = partition.append(records)
         except LogServerError:
             # Nothing was stored: it will be refused again, and told.

@@ -8,6 +8,7 @@ from logserver_records.control import EndTransactionMarker
 
 from logserver_segments.committer import Loss
 from logserver_segments.config import LogConfig
+from logserver_segments.preparation import Prepared
 from logserver_segments.reading import Slice
 
 
@@ -121,10 +122,19 @@ class PartitionLog(Protocol):
         """Why the log can't be used, or None."""
         ...
 
+    def prepare(self, payload: bytes, now_ms: int) -> Awaitable[Prepared]:
+        """Does on another thread what takes long of appending a client's payload of one batch: decoding records that
+        have to be looked at, compressing them anew. See `preparation.takes_long`.
+
+        Raises:
+            StorageError: one of its kinds, when awaited: the payload is refused.
+        """
+        ...
+
     def append(
-        self, payload: Buffer, leader_epoch: int, now_ms: int, verification: Verification | None = None
+        self, payload: Buffer | Prepared, leader_epoch: int, now_ms: int, verification: Verification | None = None
     ) -> Appended:
-        """Checks and appends a client's payload of whole record batches.
+        """Checks and appends a client's payload of whole record batches, or what `prepare` has made of it.
 
         Args:
             verification: what `verify` gave, once the coordinator has said yes; a transactional batch needs it unless

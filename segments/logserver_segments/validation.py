@@ -119,6 +119,11 @@ def _check_header(header: BatchHeader, config: LogConfig, now_ms: int) -> bool:
             f"an idempotent record batch needs producer id, epoch and sequence of at least 0, it has "
             f"{header.producer_id}, {header.producer_epoch} and {header.base_sequence}"
         )
+    return looks_at_records(header, config, now_ms)
+
+
+def looks_at_records(header: BatchHeader, config: LogConfig, now_ms: int) -> bool:
+    """Whether the records of a batch have to be decoded to say that they may be appended."""
     if config.compact:
         return True
     return not config.log_append_time and (

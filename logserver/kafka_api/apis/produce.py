@@ -5,7 +5,8 @@ with acks=all, and not at all with acks=0; where that fails, the connection is c
 partition's error is its own; records that are refused one by one are named, a thousand at most (KIP-467). Batches that
 an idempotent producer sends again are answered with the offsets of the first time. What is not durable when timeout_ms
 is over, a second at least, is answered with REQUEST_TIMED_OUT, and may become so later: only a disk that hangs is that
-slow.
+slow. Records that have to be decoded or compressed anew, because a setting of the topic says so, are so by another
+thread if they are many; requests behind theirs on the connection wait for them.
 
 Version notes: 3 brought transactions and headers, 5 log_start_offset, 7 zstd, 8 the errors of single records, 9 tagged
 fields, 10 the current leader beside NOT_LEADER_OR_FOLLOWER (KIP-951), 13 topic ids (KIP-516). ApiVersions advertises
@@ -28,6 +29,7 @@ from types import MappingProxyType
 from typing import Final
 
 from logserver_segments.partition_log import Verification
+from logserver_segments.preparation import Prepared
 
 from logserver.broker import Broker, Partition
 from logserver.broker.topics import INTERNAL_TOPICS, Topic
@@ -36,6 +38,7 @@ from logserver.errors import ErrorCode, LogServerError, unknown_partition, unkno
 from logserver.kafka_api.api import Answer, Api, Call, Cancel, CloseConnection
 from logserver.kafka_api.errors import without_trace
 from logserver.kafka_api.produce_batch import one_batch
+from logserver.kafka_api.produce_preparation import Find, Preparations, prepare_and_go_on
 from logserver.kafka_api.produce_quick import quick
 from logserver.kafka_api.produce_request import ProducePartition, ProduceRequest, read_produce
 from logserver.kafka_api.produce_response import ProducedPartition, endpoint_of, timed_out, wait_ms_of, write_produce
@@ -116,16 +119,29 @@ class _Production:
 
 def _handle(call: Call, body: memoryview, answer: Answer) -> Cancel | None:
     request = read_produce(body, call.version, call.services.settings.request_max_elements)
+    return prepare_and_go_on(call, request, answer, _find_for(call, request), _go_on)
+
+
+def _find_for(call: Call, request: ProduceRequest) -> Find:
+    broker, version, acks = call.services.broker, call.version, request.acks
+    return lambda item: _partition(broker, item, version, acks)
+
+
+def _go_on(call: Call, request: ProduceRequest, answer: Answer, preparations: Preparations) -> Cancel | None:
+    """Appends, and answers; inside a transaction the coordinator may have to be asked first."""
+
+    def produce(call: Call, request: ProduceRequest, answer: Answer, outcomes: Outcomes) -> None:
+        _produce(call, request, answer, outcomes, preparations)
+
     if request.transactional_id is not None:
-        broker = call.services.broker
-        return produce_in_transaction(
-            call, request, answer, lambda item: _partition(broker, item, call.version, request.acks), _produce
-        )
-    _produce(call, request, answer, _NO_OUTCOMES)
+        return produce_in_transaction(call, request, answer, _find_for(call, request), produce)
+    produce(call, request, answer, _NO_OUTCOMES)
     return None
 
 
-def _produce(call: Call, request: ProduceRequest, answer: Answer, outcomes: Outcomes) -> None:
+def _produce(
+    call: Call, request: ProduceRequest, answer: Answer, outcomes: Outcomes, preparations: Preparations
+) -> None:
     version = call.version
     results: list[_Result] = []
     refusal = _refusal(request)
@@ -139,7 +155,7 @@ def _produce(call: Call, request: ProduceRequest, answer: Answer, outcomes: Outc
             outcome = outcomes.get(number)
             if isinstance(outcome, LogServerError):
                 raise outcome
-            _append(broker, item, result, version, request.acks, outcome)
+            _append(broker, item, result, version, request.acks, outcome, preparations.get(number))
         except LogServerError as error:
             result.error = without_trace(error)
     if request.acks == _NONE:
@@ -157,11 +173,14 @@ def _append(
     version: int,
     acks: int,
     verification: Verification | None,
+    prepared: Prepared | LogServerError | None,
 ) -> None:
     """Appends the records for one partition; with acks=all, a report is due unless they are durable already."""
     partition = _partition(broker, item, version, acks)
     result.log_start_offset = partition.log_start_offset
-    appended = partition.append(one_batch(item.records, version), verification)
+    if isinstance(prepared, LogServerError):
+        raise prepared
+    appended = partition.append(prepared or one_batch(item.records, version), verification)
     result.base_offset, result.append_time_ms = appended.base_offset, appended.append_time_ms
     if acks == _ALL:
         result.is_waiting = True

@@ -26,18 +26,25 @@ from logserver_segments.log.state import DISK_FULL, LogState
 from logserver_segments.log.transactions import take_marker
 from logserver_segments.markers import read_marker
 from logserver_segments.partition_log import Appended, Verification
+from logserver_segments.preparation import Prepared
 from logserver_segments.recompression import recompress
 from logserver_segments.segment import Segment
 from logserver_segments.validation import check_payload
 
 
 def append(
-    state: LogState, payload: Buffer, leader_epoch: int, now_ms: int, verification: Verification | None
+    state: LogState, payload: Buffer | Prepared, leader_epoch: int, now_ms: int, verification: Verification | None
 ) -> Appended:
     """Checks and appends a client's payload; see `PartitionLog.append`."""
     if state.offline is not None:
         state.check_online()
-    batches = check_payload(payload, state.config, now_ms)
+    if isinstance(payload, Prepared) and payload.config is state.config:
+        payload, batches, _ = payload
+    else:
+        if isinstance(payload, Prepared):
+            # The settings have changed since.
+            payload = payload.payload
+        batches = check_payload(payload, state.config, now_ms)
     first = batches[0][1]
     if first.producer_id != NO_PRODUCER_ID:
         known = state.producers.check(first, verification)

@@ -32,6 +32,7 @@ from logserver_segments.partition_log import (
     TimestampOffset,
     Verification,
 )
+from logserver_segments.preparation import Prepared, prepare
 from logserver_segments.producer_state import ProducerStates
 from logserver_segments.reading import Slice
 from logserver_segments.seams import Workers
@@ -152,8 +153,12 @@ class Log:
 
     # Append and commit
 
+    def prepare(self, payload: bytes, now_ms: int) -> Awaitable[Prepared]:
+        """Does what takes long of appending on another thread; see `PartitionLog.prepare`."""
+        return self._state.workers.run(prepare, payload, self._state.config, now_ms)
+
     def append(
-        self, payload: Buffer, leader_epoch: int, now_ms: int, verification: Verification | None = None
+        self, payload: Buffer | Prepared, leader_epoch: int, now_ms: int, verification: Verification | None = None
     ) -> Appended:
         """Checks and appends a client's payload; see `PartitionLog.append`."""
         return append.append(self._state, payload, leader_epoch, now_ms, verification)
