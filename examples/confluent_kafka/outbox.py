@@ -52,7 +52,7 @@ def place_order(database: sqlite3.Connection, customer: str, cents: int) -> int:
     return number
 
 
-def relay_batch(database: sqlite3.Connection, producer: Producer, topic: str) -> int:
+def relay_batch(database: sqlite3.Connection, producer: Producer, topic: str, most: int) -> int:
     """Sends the oldest events that are not sent yet and marks them; returns how many. Raises KafkaException."""
     failures: list[KafkaError] = []
 
@@ -61,7 +61,7 @@ def relay_batch(database: sqlite3.Connection, producer: Producer, topic: str) ->
             failures.append(error)
 
     batch = database.execute(
-        "SELECT position, event_id, key, value FROM outbox WHERE NOT sent ORDER BY position LIMIT 500"
+        "SELECT position, event_id, key, value FROM outbox WHERE NOT sent ORDER BY position LIMIT ?", [most]
     ).fetchall()
     for _, event_id, key, value in batch:
         producer.produce(topic, value, key, headers=[("event-id", event_id)], on_delivery=delivered)
@@ -83,7 +83,7 @@ def relay(chosen: argparse.Namespace, database: sqlite3.Connection) -> None:
     )
     sent = 0
     while not stopping.is_set():
-        count = relay_batch(database, producer, chosen.topic)
+        count = relay_batch(database, producer, chosen.topic, chosen.batch)
         sent += count
         if not count:
             if not chosen.follow:
@@ -99,6 +99,7 @@ def main() -> None:
     options.add_argument("--topic", default="order-events")
     options.add_argument("--database", default="shop.db", metavar="FILE")
     options.add_argument("--count", type=int, default=1, help="how many orders to write")
+    options.add_argument("--batch", type=int, default=500, metavar="N", help="relay: most events between two marks")
     options.add_argument("--follow", action="store_true", help="relay: go on until Ctrl-C")
     chosen = options.parse_args()
 

@@ -155,7 +155,8 @@ def test_each_deposit_is_booked_once(server: LogServer, tmp_path: Path) -> None:
     again = len(records[::3])
     database = str(tmp_path / "balances.db")
     arguments = ["--topic", topic, "--database", database]
-    with running(server, "confluent_kafka.deduplicating_consumer", *arguments, "--group", "killed") as consumer:
+    killed = ["--group", "killed", "--batch", "20"]
+    with running(server, "confluent_kafka.deduplicating_consumer", *arguments, *killed) as consumer:
         consumer.read(100)
         consumer.kill()
     # Another group starts at the beginning, as if nothing had been committed.

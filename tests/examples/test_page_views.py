@@ -46,7 +46,7 @@ def test_page_views_that_are_refused_are_told(server: LogServer) -> None:
 def test_each_view_counts_once_although_the_counter_is_killed(server: LogServer, tmp_path: Path) -> None:
     topic, count = make_topic(server, "views-counted"), 20_000
     run(server, "kafka_python.page_views_producer", "--topic", topic, "--count", str(count))
-    arguments = ["--topic", topic, "--database", str(tmp_path / "views.db"), "--batch", "50"]
+    arguments = ["--topic", topic, "--database", str(tmp_path / "views.db"), "--batch", "100"]
     with running(server, "kafka_python.page_views_counter", *arguments, "--group", "one") as counter:
         counter.read_until(lambda line: line == "counted 500")
         counter.kill()
