@@ -5,7 +5,7 @@ What to watch out for:
   as the connection is free, which makes many small requests; a few milliseconds make few large ones.
 - Compression works on whole batches, so larger batches compress better. gzip needs nothing else; lz4, snappy and
   zstd need their own packages (`pip install lz4 python-snappy zstandard`) and are much quicker.
-- `acks="all"` (the default) costs throughput on no account worth having: batches of all connections share the flush.
+- `acks="all"` (the default) costs little, for batches of all connections share a flush.
 - Do not set `retries`: kafka-python tries again until `delivery_timeout_ms` (2 minutes), and as an idempotent
   producer (the default in version 3) it stores nothing twice while doing so. A small `retries` gives up during a
   restart.
