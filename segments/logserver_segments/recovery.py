@@ -263,13 +263,15 @@ def _cut_aborted(segments: list[Segment], checked: _Checked) -> int | None:
     for number, segment in enumerate(segments):
         if number + 1 < len(segments) and segments[number + 1].base_offset <= checked.check_from:
             continue
+        if segment.base_offset >= checked.check_from:
+            segment.aborted.reset()
+            continue
         try:
             segment.aborted.truncate(checked.check_from)
         except (IndexDamaged, OSError) as error:
-            if segment.size:
-                _log.warning("transaction index made again", segment=segment.path, reason=str(error))
+            _log.warning("transaction index made again", segment=segment.path, reason=str(error))
             segment.aborted.reset()
-            aborted_from = min(checked.check_from, segment.base_offset)
+            aborted_from = segment.base_offset
     return aborted_from
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from logserver_records.codec import build_batch
+from logserver_records.control import EndTransactionMarker, build_marker
 from logserver_segments.errors import DiskFull, LogOffline, OffsetOutOfRange, StorageError
 
 from .fake_disk import PowerCut
@@ -23,11 +25,15 @@ class ModelRecord(NamedTuple):
 
 @dataclass
 class ModelBatch:
-    """One appended batch. `producer` is (producer id, base sequence) or None."""
+    """One appended batch. `producer` is (producer id, base sequence) or None; `epoch` is the leader's."""
 
     records: list[ModelRecord]
     producer: tuple[int, int] | None
     epoch: int
+    producer_epoch: int = 0
+    is_transactional: bool = False
+    # What it is, if it is a control batch; its base sequence is -1.
+    marker: EndTransactionMarker | None = None
 
     @property
     def base(self) -> int:
@@ -117,6 +123,16 @@ class LogModel(RuleBasedStateMachine):
             record for part in self.batches for record in part.records if self.start <= record.offset < self.committed
         ]
 
+    def visible_data(self) -> list[ModelRecord]:
+        """Without control records."""
+        return [
+            record
+            for part in self.batches
+            if part.marker is None
+            for record in part.records
+            if self.start <= record.offset < self.committed
+        ]
+
     # Appending
 
     @rule(sizes=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 50)), min_size=1, max_size=3), data=st.data())
@@ -127,7 +143,7 @@ class LogModel(RuleBasedStateMachine):
             times = [self.box.clock.now + data.draw(st.integers(-3, 3)) for _ in range(count)]
             made.append(self._batch(offset, times, size))
             offset = made[-1].next
-        payload = b"".join(_encode(part) for part in made)
+        payload = b"".join(encode(part) for part in made)
         appended = self.box.log.append(payload, self.epoch, self.box.clock.now)
         assert (appended.base_offset, appended.last_offset, appended.duplicate) == (self.end, offset - 1, False)
         self.batches += made
@@ -144,7 +160,7 @@ class LogModel(RuleBasedStateMachine):
         known = self._last_of(producer_id)
         sequence = known.producer[1] + len(known.records) if known is not None and known.producer is not None else 0
         part = self._batch(self.end, [self.box.clock.now] * count, 5, (producer_id, sequence))
-        appended = self.box.log.append(_encode(part), self.epoch, self.box.clock.now)
+        appended = self.box.log.append(encode(part), self.epoch, self.box.clock.now)
         assert (appended.base_offset, appended.duplicate) == (part.base, False)
         self.batches.append(part)
 
@@ -158,7 +174,7 @@ class LogModel(RuleBasedStateMachine):
         # Below the log start a producer may be forgotten.
         if part is None or part.base < self.start:
             return
-        appended = self.box.log.append(_encode(part), self.epoch, self.box.clock.now)
+        appended = self.box.log.append(encode(part), self.epoch, self.box.clock.now)
         assert (appended.base_offset, appended.last_offset, appended.duplicate) == (part.base, part.next - 1, True)
 
     @rule(producer_id=st.sampled_from(PRODUCERS))
@@ -168,7 +184,7 @@ class LogModel(RuleBasedStateMachine):
             return
         part = self._batch(self.end, [NOW], 5, (producer_id, known.producer[1] + len(known.records) + 1))
         try:
-            self.box.log.append(_encode(part), self.epoch, self.box.clock.now)
+            self.box.log.append(encode(part), self.epoch, self.box.clock.now)
         except StorageError:
             return
         raise AssertionError("a gap in sequences was stored")
@@ -180,7 +196,7 @@ class LogModel(RuleBasedStateMachine):
         try:
             part = self._batch(self.end, [self.box.clock.now], 100)
             try:
-                self.box.log.append(_encode(part), self.epoch, self.box.clock.now)
+                self.box.log.append(encode(part), self.epoch, self.box.clock.now)
             except DiskFull:
                 pass
             else:
@@ -240,7 +256,7 @@ class LogModel(RuleBasedStateMachine):
         assert got == expected[: len(got)] and got[-1].offset < self.committed
         assert found.next_offset == got[-1].offset + 1
         assert any(part.next == found.next_offset for part in self.batches)
-        assert len(found.data) <= max(max_bytes, len(_encode(first)))
+        assert len(found.data) <= max(max_bytes, len(encode(first)))
 
     @rule()
     def read_everything(self) -> None:
@@ -269,13 +285,13 @@ class LogModel(RuleBasedStateMachine):
     def look_up(self, ago: int) -> None:
         timestamp = self.box.clock.now - ago
         found = run(self.box.log.offset_for_timestamp(timestamp))
-        expected = next((record for record in self.visible() if record.timestamp >= timestamp), None)
+        expected = next((record for record in self.visible_data() if record.timestamp >= timestamp), None)
         assert (found and tuple(found)) == (expected and (expected.offset, expected.timestamp))
 
     @rule()
     def look_up_largest(self) -> None:
         found = run(self.box.log.offset_of_max_timestamp())
-        expected = max(self.visible(), key=lambda record: (record.timestamp, -record.offset), default=None)
+        expected = max(self.visible_data(), key=lambda record: (record.timestamp, -record.offset), default=None)
         assert (found and tuple(found)) == (expected and (expected.offset, expected.timestamp))
 
     # Giving space back
@@ -389,7 +405,7 @@ class LogModel(RuleBasedStateMachine):
         try:
             if action == "append":
                 self.batches.append(part)
-                log.append(_encode(part), self.epoch, box.clock.now)
+                log.append(encode(part), self.epoch, box.clock.now)
                 # Acknowledged, where the committer flushes at once.
                 self._note_committed()
                 keep_to = self.durable
@@ -461,9 +477,20 @@ class LogModel(RuleBasedStateMachine):
         self.read_everything()
 
 
-def _encode(part: ModelBatch) -> bytes:
-    return batch(
-        *(record.value for record in part.records),
-        timestamps=[record.timestamp for record in part.records],
-        producer=(part.producer[0], 0, part.producer[1]) if part.producer is not None else (-1, -1, -1),
+def encode(part: ModelBatch) -> bytes:
+    """The record batch as a client sends it, or the log makes it."""
+    producer_id, sequence = part.producer if part.producer is not None else (-1, -1)
+    if part.marker is not None:
+        return build_marker(
+            part.marker,
+            timestamp_ms=part.records[0].timestamp,
+            producer_id=producer_id,
+            producer_epoch=part.producer_epoch,
+        )
+    return build_batch(
+        [(record.timestamp, None, record.value, ()) for record in part.records],
+        producer_id=producer_id,
+        producer_epoch=part.producer_epoch if part.producer is not None else -1,
+        base_sequence=sequence,
+        is_transactional=part.is_transactional,
     )

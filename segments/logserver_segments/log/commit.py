@@ -54,6 +54,8 @@ def take_report(state: LogState, end: LogEnd) -> None:
 
 def _advance(state: LogState, end: LogEnd) -> None:
     state.committed = end
-    state.producers.unstable.committed(end.offset)
+    unstable = state.producers.unstable
+    if unstable.ended:
+        unstable.committed(end.offset)
     if state.listener is not None:
         state.listener.log_committed(end.offset)
