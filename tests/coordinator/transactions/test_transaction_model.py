@@ -8,7 +8,7 @@ from .transaction_model import TransactionModel
 
 
 def test_transactions_keep_their_promises() -> None:
-    run_state_machine_as_test(TransactionModel, settings=quick(300, 20))
+    run_state_machine_as_test(TransactionModel, settings=quick(150, 15))
 
 
 @pytest.mark.long

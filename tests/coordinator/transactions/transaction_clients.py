@@ -118,24 +118,31 @@ class Client:
         asker = replace(self._asker, begins=not resumes, resumes=resumes)
         self._ask(lambda shard, now_ms: shard.init_producer_id(request, now_ms), begun, fate, asker)
 
-    def produce(self, place: Place, fate: str) -> None:
-        """Sends a batch; before the first one to a partition, a client of version 0 adds that."""
+    def produce(self, place: Place, fate: str, is_added: bool = True) -> None:
+        """Sends a batch; before the first one to a partition, a client of version 0 adds that.
+
+        Args:
+            is_added: or not, because of a mistake.
+        """
         log = self.world.logs.get(place)
         if not self._may_ask or self.ending is not None or log is None:
             return
         attempt = self._current()
-        if self.version == 0 and place not in self._added:
+        is_unknown = self.version == 0 and place not in self._added
+        if is_unknown and is_added:
             self._add(place, attempt, fate, lambda: self._added.add(place))
+            return
+        guard = log.begin_verification(*self.identity)
+        if guard is None and is_unknown:
+            # It would go into the transaction before, whose marker is still to come; nobody can tell (KIP-890).
             return
         spec = self.world.spec
         batch = Batch(*self.identity, len(spec.attempt_of))
         spec.attempt_of[batch.record] = attempt
-        producing = Producing(log, batch, log.begin_verification(*self.identity), attempt)
-        if producing.guard is None:
-            self.producing.append(producing)
-        elif self.version == 2:
+        producing = Producing(log, batch, guard, attempt)
+        if self.version == 2 and guard is not None:
             self._add(place, attempt, fate, lambda: self.producing.append(producing))
-        elif self._is_verified(place):
+        elif guard is None or self._is_verified(place):
             self.producing.append(producing)
 
     def _is_verified(self, place: Place) -> bool:

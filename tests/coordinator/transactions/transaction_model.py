@@ -22,7 +22,7 @@ _FATES: Final = ("answered", "answered", "answered", "lost", "unanswered")
 _TIMEOUTS_MS: Final = (1_000, 5_000, 10_000)
 _CLIENTS: Final = (5, 1, 4)
 """How often it is each of them."""
-_ROUNDS_TO_REST: Final = 10
+_ROUNDS_TO_REST: Final = 3
 
 Act = Callable[["TransactionModel", Client, Random], object]
 
@@ -39,18 +39,25 @@ def _client(model: "TransactionModel", client: Client, random: Random) -> None:
     elif client.ending is not None or random.random() < 0.2:
         client.end(random.random() < 0.8, fate)
     else:
-        client.produce(random.choice(PLACES), fate)
+        client.produce(random.choice(PLACES), fate, is_added=random.random() < 0.95)
 
 
 def _markers(model: "TransactionModel", client: Client, random: Random) -> None:
-    markers = model.world.markers
-    if not markers or random.random() < 0.1:
-        model.world.send_markers()
-    else:
-        marker = markers.pop(random.randrange(len(markers)))
-        model.world.deliver(marker, random.random() < 0.8)
+    """Markers are sent, arrive, are answered; or arrive or are answered once more, or never."""
+    world = model.world
+    if world.written and random.random() < 0.5:
+        marker = world.written.pop(random.randrange(len(world.written)))
+        if random.random() < 0.9:
+            world.answer(marker)
+        if random.random() < 0.1:
+            world.written.append(marker)
+    elif world.markers and random.random() < 0.9:
+        marker = world.markers.pop(random.randrange(len(world.markers)))
+        world.deliver(marker)
         if random.random() < 0.2:
-            markers.append(marker)
+            world.markers.append(marker)
+    else:
+        world.send_markers()
 
 
 def _delete(model: "TransactionModel", client: Client, random: Random) -> None:
@@ -62,7 +69,7 @@ def _delete(model: "TransactionModel", client: Client, random: Random) -> None:
 
 
 def _time(model: "TransactionModel", client: Client, random: Random) -> None:
-    model.world.pass_time(random.choices((10, 500, 3_000, 6_000, 45_000), (8, 8, 4, 2, 1))[0])
+    model.world.pass_time(random.choices((10, 500, 3_000, 6_000, 110_000), (8, 8, 4, 2, 1))[0])
 
 
 _ACTS: Final[dict[str, tuple[int, Act]]] = {
@@ -130,10 +137,7 @@ class TransactionModel(RuleBasedStateMachine):
             while client.producing:
                 client.arrive(0)
         for _ in range(_ROUNDS_TO_REST):
-            self.world.flush()
-            self.world.send_markers()
-            while self.world.markers:
-                self.world.deliver(self.world.markers.pop(), True)
+            self._settle()
             self.world.check()
             self.world.pass_time(LIMITS.max_timeout_ms)
         self.world.flush()
@@ -162,8 +166,9 @@ class TransactionModel(RuleBasedStateMachine):
         assert record in log.read_committed()
 
     def _settle(self) -> None:
-        self.world.flush()
         self.world.send_markers()
         while self.world.markers:
-            self.world.deliver(self.world.markers.pop(), True)
+            self.world.deliver(self.world.markers.pop())
+        while self.world.written:
+            self.world.answer(self.world.written.pop())
         self.world.flush()

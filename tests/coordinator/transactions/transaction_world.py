@@ -16,7 +16,7 @@ from .partition_log import PartitionLog
 from .transaction_spec import Place, TransactionSpec
 
 PLACES = (("a", 0), ("a", 1), ("b", 0))
-LIMITS = TransactionLimits(max_timeout_ms=10_000, id_expiration_ms=40_000, expiration_check_interval_ms=5_000)
+LIMITS = TransactionLimits(max_timeout_ms=10_000, id_expiration_ms=100_000, expiration_check_interval_ms=5_000)
 
 Decide = Callable[[TransactionShard, int], TransactionDecision[Any]]
 
@@ -62,6 +62,8 @@ class World:
         self.spec = TransactionSpec()
         self.logs: dict[Place, PartitionLog] = {place: PartitionLog() for place in PLACES}
         self.markers: list[Marker] = []
+        self.written: list[Marker] = []
+        """Markers that are in their partitions, of which their coordinator does not know yet."""
         self._durable = 0
         self._waiting: list[tuple[Result, Then]] = []
         self._incarnation = 0
@@ -134,7 +136,7 @@ class World:
             assert task is not None
             self.markers += [Marker(task, place, self._incarnation) for place in sorted(task.partitions)]
 
-    def deliver(self, marker: Marker, is_answered: bool) -> None:
+    def deliver(self, marker: Marker) -> None:
         """Has a marker arrive. One that is late may; but of a transaction whose epoch is that of the next one, only
         while its coordinator waits for it: that is what KIP-890 is for."""
         task = marker.task
@@ -146,8 +148,13 @@ class World:
         is_there = log is None or log.end(
             task.producer_id, task.producer_epoch, task.commit, marker.incarnation, task.transaction_version
         )
-        if is_there and is_answered and marker.incarnation == self._incarnation:
-            self.machine.carry_out(self.machine.shard.partition_ended(task, [marker.place]))
+        if is_there:
+            self.written.append(marker)
+
+    def answer(self, marker: Marker) -> None:
+        """Has the coordinator that has sent a marker, if it is still there, know that it is written."""
+        if marker.incarnation == self._incarnation:
+            self.machine.carry_out(self.machine.shard.partition_ended(marker.task, [marker.place]))
 
     def delete(self, place: Place) -> None:
         """Deletes a partition."""
