@@ -50,7 +50,7 @@ class Place(Protocol):
 
 
 class Quick(Protocol):
-    """A short way for requests like the one before: see `produce_quick`."""
+    """A short way for requests that are simple: see `produce_quick`."""
 
     def __call__(
         self, connection: Connection, correlation_id: int, data: bytearray, begin: int, end: int, /

@@ -16,12 +16,13 @@ from logserver_records.batch import Buffer
 from logserver_segments.logs import get_logger
 
 from logserver.errors import ErrorCode, LogServerError
-from logserver.kafka_api.api import Api, Call, Cancel, Client, CloseConnection, Place, Quick, Response
+from logserver.kafka_api.api import Api, Call, Cancel, Client, CloseConnection, Place, Response
 from logserver.kafka_api.codec import MalformedMessage, Struct, read_request, write_response
 from logserver.kafka_api.frames import SIZE, UnknownApi, looks_like, read_header
 from logserver.kafka_api.incoming import Incoming
 from logserver.kafka_api.listener import Listener
 from logserver.kafka_api.registry import API_VERSIONS, APIS
+from logserver.kafka_api.routes import Route
 from logserver.kafka_api.transport import Transport
 
 _log = get_logger("logserver.kafka")
@@ -31,7 +32,6 @@ _MOST_READY: Final = 256
 """So many responses are sent together at most."""
 _JOINED_BYTES: Final = 16 * 1024
 """Responses that have no more than this together are joined: the socket takes one piece faster than many."""
-_LEAST_HEADER: Final = 10
 _KIND: Final = Packed(">ii")
 """API key and version in one, correlation id."""
 _RESPONSE_HEAD: Final = Packed(">ii")
@@ -116,7 +116,7 @@ class Connection:
         # The header of the last request, as bytes and as read: most are followed by more of the kind.
         self._last_kind = -1
         self._last_rest = b""
-        self._last_quick: Quick | None = None
+        self._last_route: Route | None = None
         self._unanswered_bytes = 0
         self._is_reading = True
         self._is_writable = True
@@ -206,8 +206,7 @@ class Connection:
                 if behind > end:
                     break
                 start = behind
-                if not self._serve_quickly(data, begin, behind):
-                    self._serve(data, begin, behind)
+                self._serve(data, begin, behind)
                 if self._is_closed:
                     break
                 # What is answered already makes room for more.
@@ -229,43 +228,27 @@ class Connection:
         else:
             self.close(f"a request claims {size} bytes, socket.request.max.bytes={self._listener.request_max_bytes}")
 
-    def _serve_quickly(self, data: bytearray, begin: int, end: int) -> bool:
-        """Serves a request with the same header as the last one, if its API has a short way for it; returns whether."""
-        if self._last_quick is None or end - begin < _LEAST_HEADER:
-            return False
-        kind, correlation_id = _KIND.unpack_from(data, begin)
-        rest = self._last_rest
-        if kind != self._last_kind or not data.startswith(rest, begin + _KIND.size, end):
-            return False
+    def _serve(self, data: bytearray, begin: int, end: int) -> bool:
+        """Serves one request; what is wrong with it closes the connection. Returns whether it went the short way."""
         try:
-            answer = self._last_quick(self, correlation_id, data, begin + _KIND.size + len(rest), end)
-        except Exception:
-            _log.exception("request failed", peer=self._peer)
-            self.close("a request failed; the lines above say why")
-            return True
-        if answer is None:
-            return False
-        if not isinstance(answer, bytes):
-            self._begin(answer)
-        elif self._places:
-            self._places.append(answer)
-        else:
-            self._ready.append(answer)
-        return True
-
-    def _serve(self, data: bytearray, begin: int, end: int) -> None:
-        """Serves one request; what is wrong with it closes the connection."""
-        try:
-            route, version, correlation_id, client_id, body = read_header(data, begin, end)
-            if client_id != self._client_id_bytes:
-                self._client_id_bytes = client_id
-                self._client_id = client_id.decode("utf-8", "replace")
+            kind, correlation_id = _KIND.unpack_from(data, begin) if end - begin >= _KIND.size else (None, -1)
+            route = self._last_route
+            if (
+                route is None
+                or kind != self._last_kind
+                or not data.startswith(self._last_rest, begin + _KIND.size, end)
+            ):
+                route = self._read_header(data, begin, end)
+            body = begin + _KIND.size + len(self._last_rest)
+            if route.quick is not None and (answer := route.quick(self, correlation_id, data, body, end)) is not None:
+                self._take_quick(answer)
+                return True
             api = route.api
             call = _Request(
                 self,
                 self._client,
                 api.key,
-                version,
+                route.version,
                 self._client_id,
                 correlation_id,
                 route.response_has_tags,
@@ -273,31 +256,50 @@ class Connection:
             )
             self._begin(call)
             self._has_spoken = True
-            self._last_kind, _ = _KIND.unpack_from(data, begin)
-            self._last_rest = bytes(data[begin + _KIND.size : body])
-            self._last_quick = route.quick
             message = memoryview(data)[body:end]
             if api.raw is not None:
                 cancel = api.raw(call, message, call.answer)
                 if call.chunks is None:
                     call.cancel = cancel
-                return
-            request = read_request(api.key, version, message, self._client.services.settings.request_max_elements)
+                return False
+            most_elements = self._client.services.settings.request_max_elements
+            request = read_request(api.key, route.version, message, most_elements)
         except UnknownApi as error:
             self._refuse_api(error, end - begin)
-            return
+            return False
         except CloseConnection as error:
             self.close(str(error))
-            return
+            return False
         except MalformedMessage as error:
             shown = looks_like(bytes(data[begin : begin + 16])) if not self._has_spoken else "a request can't be read"
             self.close(f"{shown}: {error}")
-            return
+            return False
         except Exception:
             _log.exception("request failed", peer=self._peer)
             self.close("a request failed; the lines above say why")
-            return
+            return False
         self._handle(api, call, request)
+        return False
+
+    def _read_header(self, data: bytearray, begin: int, end: int) -> Route:
+        """Reads a header; those of the requests that follow are held against it."""
+        route, _, _, client_id, body = read_header(data, begin, end)
+        if client_id != self._client_id_bytes:
+            self._client_id_bytes = client_id
+            self._client_id = client_id.decode("utf-8", "replace")
+        self._last_kind, _ = _KIND.unpack_from(data, begin)
+        self._last_rest = bytes(data[begin + _KIND.size : body])
+        self._last_route = route
+        return route
+
+    def _take_quick(self, answer: bytes | Place) -> None:
+        self._has_spoken = True
+        if not isinstance(answer, bytes):
+            self._begin(answer)
+        elif self._places:
+            self._places.append(answer)
+        else:
+            self._ready.append(answer)
 
     def _refuse_api(self, error: UnknownApi, size: int) -> None:
         if error.api_key != API_VERSIONS:

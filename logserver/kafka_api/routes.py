@@ -10,10 +10,11 @@ from logserver.kafka_api.registry import APIS
 class Route:
     """One version of an API."""
 
-    __slots__ = ("api", "has_tags", "quick", "response_has_tags")
+    __slots__ = ("api", "has_tags", "quick", "response_has_tags", "version")
 
     def __init__(self, api: Api, version: int) -> None:
         self.api = api
+        self.version = version
         self.has_tags = header_is_flexible(api.key, version)
         """Whether tagged fields stand between the request's header and its message."""
         self.response_has_tags = response_header_is_flexible(api.key, version)
