@@ -99,9 +99,14 @@ def main() -> None:
         while not stopping and (chosen.max is None or counted < chosen.max):
             batch = consumer.poll(timeout_ms=1_000)
             if batch:
-                counted += count_batch(database, batch)
+                new = count_batch(database, batch)
                 consumer.commit_async()
-                print(f"counted {counted}", flush=True)
+                counted += new
+                before = sum(map(len, batch.values())) - new
+                print(
+                    f"counted {counted}" + (f", {before} of the batch were counted before" if before else ""),
+                    flush=True,
+                )
         try:
             consumer.commit()
         except (CommitFailedError, RebalanceInProgressError) as error:

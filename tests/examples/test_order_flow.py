@@ -1,6 +1,7 @@
 """confluent-kafka: services that react to each other's events."""
 
 import json
+import uuid
 from collections import defaultdict
 from contextlib import ExitStack
 
@@ -40,5 +41,8 @@ def test_orders_come_to_their_ends_although_a_service_is_killed(server: LogServe
         event = json.loads(record.value or b"")
         # The killed one may have sent an event twice: with the same id.
         assert events[event["order"]].setdefault(event["type"], event["event_id"]) == event["event_id"]
+        if event["type"] == "payment_taken":
+            cause = uuid.UUID(events[event["order"]]["order_placed"])
+            assert event["event_id"] == str(uuid.uuid5(cause, "payment_taken"))
     ways = [list(types) for types in events.values()]
     assert (ways.count(DELIVERED), ways.count(FAILED)) == (300, 20)

@@ -56,7 +56,7 @@ def test_each_view_counts_once_although_the_counter_is_killed(server: LogServer,
     with running(server, "kafka_python.page_views_counter", *arguments, "--group", "two") as counter:
         if killed_at < count:
             counter.read_until(lambda line: line == f"counted {count - killed_at}")
-        counter.stop()
+        assert not [line for line in counter.stop() if "before" in line]
     expected = Counter(json.loads(record.value or b"")["page"] for record in stored(server, topic))
     assert counts(tmp_path / "views.db") == expected
     assert expected.total() == count
