@@ -14,10 +14,16 @@ from confluent_kafka.admin import (
     ConfigSource,
     NewPartitions,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
 from logserver.testing import LogServer
+
+from .raw_client import RawClient
+from .records import batch, create_topic, stored
+
+T0 = 1_700_000_000_000
 
 
 @pytest.fixture
@@ -72,6 +78,20 @@ def test_settings(admin: AdminClient) -> None:
 
 def _set(name: str, value: str) -> ConfigEntry:
     return ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+
+
+def test_records(server: LogServer, client: RawClient, admin: AdminClient) -> None:
+    create_topic(server)
+    stored(client, batch(*"abcdef", timestamp_ms=T0))
+    place = TopicPartition("t", 0)
+
+    def offset(spec: OffsetSpec) -> int:
+        return int(admin.list_offsets({place: spec})[place].result(30).offset)
+
+    deleted = admin.delete_records([TopicPartition("t", 0, 2)])
+    assert [future.result(30).low_watermark for future in deleted.values()] == [2]
+    specs = [OffsetSpec.earliest(), OffsetSpec.latest(), OffsetSpec.max_timestamp(), OffsetSpec.for_timestamp(T0 + 3)]
+    assert [offset(spec) for spec in specs] == [2, 6, 5, 3]
 
 
 def test_the_cluster(server: LogServer, admin: AdminClient) -> None:

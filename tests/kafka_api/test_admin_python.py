@@ -12,17 +12,24 @@ from kafka.admin import (
     AlterConfigOp,
     ConfigResource,
     ConfigResourceType,
+    OffsetSpec,
     ResourcePatternFilter,
     ResourceType,
 )
 from kafka.errors import (
     InvalidReplicationFactorError,
+    NoError,
     SecurityDisabledError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
 )
+from kafka.structs import OffsetAndMetadata
 
 from logserver.testing import LogServer
+
+from .groups import commit, committed
+from .raw_client import RawClient
+from .records import batch, create_topic, stored
 
 
 @pytest.fixture
@@ -83,6 +90,37 @@ def test_one_node(server: LogServer, admin: KafkaAdminClient) -> None:
     producers = admin.describe_producers([TopicPartition("t", 0)])
     assert list(producers) == [TopicPartition("t", 0)]
     admin.alter_replica_log_dirs({TopicPartitionReplica("t", 0, 1): server.data_dir})
+
+
+def test_records(server: LogServer, client: RawClient, admin: KafkaAdminClient) -> None:
+    create_topic(server)
+    stored(client, batch(*"abcdef", timestamp_ms=1_700_000_000_000))
+    place = TopicPartition("t", 0)
+
+    def offset(spec: OffsetSpec) -> int:
+        found: int = admin.list_partition_offsets({place: spec})[place].offset
+        return found
+
+    assert admin.delete_records({place: 2})[place]["low_watermark"] == 2
+    assert [offset(spec) for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST, OffsetSpec.MAX_TIMESTAMP)] == [2, 6, 5]
+
+
+def test_groups(server: LogServer, client: RawClient, admin: KafkaAdminClient) -> None:
+    create_topic(server, partitions=2)
+    stored(client, batch(*"abcdef"))
+    commit(client, {("t", 0): 3, ("t", 1): 0})
+    place, other = TopicPartition("t", 0), TopicPartition("t", 1)
+    (group,) = admin.list_groups()
+    assert (group["group_id"], group["group_state"]) == ("g", "Empty")
+    assert admin.describe_groups(["g"])["g"]["members"] == []
+    assert {at: found.offset for at, found in admin.list_group_offsets(["g"])["g"].items()} == {place: 3, other: 0}
+    assert admin.alter_group_offsets("g", {place: OffsetAndMetadata(5, "m", -1)}) == {place: NoError}
+    assert committed(client) == {("t", 0): 5, ("t", 1): 0}
+    assert admin.reset_group_offsets("g", {place: OffsetSpec.EARLIEST})[place]["offset"] == 0
+    assert admin.delete_group_offsets("g", [other]) == {other: NoError}
+    assert committed(client) == {("t", 0): 0}
+    assert admin.delete_groups(["g"]) == {"g": "OK"}
+    assert admin.list_groups() == []
 
 
 def test_what_there_is_not(admin: KafkaAdminClient) -> None:

@@ -5,7 +5,9 @@ from typing import Any
 
 import aiokafka
 import kafka
+import kafka.partitioner
 import pytest
+from logserver_client import partition_for_key
 
 from logserver.testing import LogServer
 
@@ -75,6 +77,31 @@ def test_kafka_python_seeks_and_asks_for_offsets(server: LogServer) -> None:
     consumer.seek_to_beginning(here)
     assert next(consumer).offset == 0
     consumer.close()
+
+
+class ByLength(kafka.partitioner.Partitioner):  # type: ignore[misc]
+    """Goes by the length of the key."""
+
+    def partition(
+        self, topic: str, key: Any, serialized_key: bytes, value: Any, serialized_value: bytes, cluster: Any
+    ) -> int:
+        partitions = sorted(cluster.partitions_for_topic(topic))
+        found: int = partitions[len(serialized_key) % len(partitions)]
+        return found
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_kafka_python_with_a_partitioner_of_one_s_own(server: LogServer, own: bool) -> None:
+    create_topic(server, partitions=3)
+    settings = {"partitioner": ByLength()} if own else {}
+    producer = kafka.KafkaProducer(bootstrap_servers=server.kafka, **settings)
+    keys = ["x" * length for length in range(1, 20)]
+    sent = [producer.send("t", b"v", key.encode()).get(30).partition for key in keys]
+    producer.close()
+    if own:
+        assert sent == [len(key) % 3 for key in keys]
+    else:
+        assert sent == [partition_for_key(key.encode(), 3) for key in keys]
 
 
 # aiokafka
