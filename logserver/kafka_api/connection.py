@@ -28,6 +28,8 @@ from logserver.kafka_api.transport import Transport
 _log = get_logger("logserver.kafka")
 
 _MOST_UNANSWERED: Final = 1_000
+_TURN_MS: Final = 5
+"""When requests that came together have taken so long, others are served before the rest of them."""
 _MOST_READY: Final = 256
 """So many responses are sent together at most."""
 _JOINED_BYTES: Final = 16 * 1024
@@ -125,6 +127,8 @@ class Connection:
         self._tasks: dict[asyncio.Task[None], int] = {}
         self._has_spoken = False
         self._is_flush_due = False
+        # Whether it has been served for so long that it is the others' turn.
+        self._has_had_turn = False
         self._alarm: asyncio.TimerHandle | None = None
         self.last_used_ms = self._clock.monotonic_ms()
 
@@ -194,6 +198,7 @@ class Connection:
         incoming = self._incoming
         data, start, end = incoming.data, incoming.start, incoming.end
         most = self._listener.request_max_bytes
+        turn_ends_ms = math.inf
         self._is_parsing = True
         try:
             while self._is_reading and end - start >= SIZE.size:
@@ -206,7 +211,11 @@ class Connection:
                 if behind > end:
                     break
                 start = behind
-                self._serve(data, begin, behind)
+                if not self._serve(data, begin, behind) and start != end:
+                    now_ms = self._clock.monotonic_ms()
+                    if now_ms >= turn_ends_ms:
+                        self._end_turn()
+                    turn_ends_ms = min(turn_ends_ms, now_ms + _TURN_MS)
                 if self._is_closed:
                     break
                 # What is answered already makes room for more.
@@ -221,6 +230,19 @@ class Connection:
                 incoming.settle()
         if not self._is_closed:
             self._flush()
+
+    def _end_turn(self) -> None:
+        """Has all others served before what is left here: a packet may hold thousands of requests for everything."""
+        if not self._is_closed and not self._has_had_turn:
+            self._has_had_turn = True
+            self._regulate()
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._has_had_turn = False
+        if not self._is_closed:
+            self._regulate()
+            self._parse()
 
     def _refuse_size(self, size: int, start: bytes) -> None:
         if not self._has_spoken:
@@ -436,6 +458,7 @@ class Connection:
         """Reads from the client while it may have more under way."""
         may_read = (
             self._is_writable
+            and not self._has_had_turn
             and len(self._places) < _MOST_UNANSWERED
             and self._unanswered_bytes < self._listener.inflight_max_bytes
         )
