@@ -101,7 +101,12 @@ class ClassicGroups:
         group = self.groups.get(group_id)
         if group is None:
             group = self.groups[group_id] = ClassicGroup(group_id)
+        before = tuple(group.members)
         group.apply(value)
+        for member_id in before:
+            # Of a static member in whose place another one has come.
+            if member_id not in group.members:
+                self._timers.cancel((SESSION, group_id, member_id))
 
     def follow_up(self, group_id: str, now_ms: int) -> None:
         """Sets the timers that a record which has just been applied asks for."""

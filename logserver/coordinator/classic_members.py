@@ -66,7 +66,11 @@ class ClassicMembers:
                 raise self._is_full(group)
             error = LogServerError(ErrorCode.member_id_required, "join again with this member id")
             return Decision(JoinAnswer(request.new_member_id, error))
+        owned = frozenset(partitions_of(subscription.owned, self._topics))
         former_id, before, entries = self._find(group, request)
+        if former_id not in group.members and owned:
+            # It was a member and does not know that it is none any more: what it works on may be others' by now.
+            raise unknown_member(group.group_id, former_id)
         if former_id not in group.members and len(group.members) >= self._limits.max_members:
             raise self._is_full(group)
         member = before._replace(
@@ -84,7 +88,6 @@ class ClassicMembers:
             rest = [member, *(other for key, other in group.members.items() if key != former_id)]
             if is_downgraded(group, rest, self._limits):
                 return self._downgrade(group, member, rest, now_ms)
-        owned = frozenset(partitions_of(subscription.owned, self._topics))
         after, changes, wake = self._changes.take_in(group, former_id, before, member, owned, now_ms)
         self._live(group, after, now_ms)
         self._timers.cancel((JOIN, group.group_id, after.member_id))

@@ -35,6 +35,7 @@ from logserver.coordinator.formats import (
     ConsumerGroupTargetAssignmentMetadataValue,
     GroupMetadataKey,
     GroupMetadataValue,
+    MemberState,
 )
 from logserver.coordinator.limits import GroupLimits
 from logserver.coordinator.member import Member, fields_of
@@ -58,14 +59,20 @@ def upgraded(group: ClassicGroup, limits: GroupLimits, topics: TopicsView, *, re
         LogServerError: GROUP_ID_NOT_FOUND, as in Kafka: there can't be such a consumer group.
     """
     _check_upgrade(group, limits)
+    # One that is new to the group may not know its assignor; all its metadata has the same subscription.
+    said = {
+        member.member_id: read_subscription(member.metadata(group.protocol) or member.protocols[0][1])
+        for member in group.members.values()
+    }
     members: list[Member] = []
     owners: dict[TopicPartition, str] = {}
     for classic in group.members.values():
-        member = _consumer_member(group, classic, topics)
+        member = _consumer_member(group, classic, said[classic.member_id], topics)
         for partition in member.assigned:
             if owners.setdefault(partition, member.member_id) != member.member_id:
                 raise _no_upgrade(group, "its members share partitions, as only a custom assignor has them do")
         members.append(member)
+    members = [_with_kept(member, said[member.member_id], owners, topics) for member in members]
     group_id = group.group_id
     epoch = group.generation + reassigns
     names = {name for member in members for name in member.topics}
@@ -101,9 +108,9 @@ def _check_upgrade(group: ClassicGroup, limits: GroupLimits) -> None:
         raise _no_upgrade(group, f"it has more members than group.consumer.max.size={limits.max_members}")
 
 
-def _consumer_member(group: ClassicGroup, member: ClassicMember, topics: TopicsView) -> Member:
-    # One that is new to the group may not know its assignor; all its metadata has the same subscription.
-    subscription = read_subscription(member.metadata(group.protocol) or member.protocols[0][1])
+def _consumer_member(
+    group: ClassicGroup, member: ClassicMember, subscription: ConsumerSubscription | None, topics: TopicsView
+) -> Member:
     assignment = read_assignment(member.assignment)
     if subscription is None or assignment is None:
         raise _no_upgrade(group, f"what its member {member.member_id!r} has said or was given is not a consumer's")
@@ -125,6 +132,25 @@ def _consumer_member(group: ClassicGroup, member: ClassicMember, topics: TopicsV
         assigned=dict.fromkeys(partitions_of(assignment.partitions, topics), group.generation),
         classic=classic_metadata(member.session_timeout_ms, member.protocols),
     )
+
+
+def _with_kept(
+    member: Member,
+    subscription: ConsumerSubscription | None,
+    owners: dict[TopicPartition, str],
+    topics: TopicsView,
+) -> Member:
+    """Returns a member with what it had when it joined and was not given again: in a cooperative protocol it may still
+    work on that, until it joins without. Kafka takes such partitions for free."""
+    kept = partitions_of(subscription.owned, topics) if subscription is not None else ()
+    revoking = {
+        partition: member.epoch
+        for partition in kept
+        if owners.setdefault(partition, member.member_id) == member.member_id and partition not in member.assigned
+    }
+    if not revoking:
+        return member
+    return member._replace(state=MemberState.UNREVOKED_PARTITIONS, revoking=revoking)
 
 
 def _no_upgrade(group: ClassicGroup, reason: str) -> LogServerError:

@@ -640,3 +640,27 @@ def test_records_of_members_without_protocols_are_not_of_the_classic_protocol(it
     ]
     again = replayed([*it.log, *cut], it.limits, it.topics, it.now)
     assert again.groups["g"].members["c"].classic is None
+
+
+def test_what_a_cooperative_member_may_still_work_on_is_not_free_for_others(it: Mixed) -> None:
+    """The generation asks it to give up a partition; it has not joined without it yet when a consumer comes."""
+    (first,) = it.classic_group([[0, 1, 2, 3]], name=COOPERATIVE)
+    second = str(it.ask_to_join(protocols=((COOPERATIVE, owning([])),)))
+    it.ask_to_join(first, protocols=((COOPERATIVE, owning([0, 1, 2, 3])),))
+    generation = it.joined(second).generation
+    it.sync(first, generation, {first: write_assignment(1, [("a", 0)]), second: write_assignment(1, [])})
+    it.join("c", "a")
+    assert it.owned() == {first: {0, 1, 2, 3}, second: set(), "c": set()}
+    assert it.beat(first, generation) is REBALANCING
+    _, generation = it.rejoin(first, owned=[0], name=COOPERATIVE)
+    assert it.told(first, generation) == {0}
+    assert it.owned()[first] == {0}
+
+
+def test_who_has_been_given_up_does_not_come_back_with_what_it_had(it: Mixed) -> None:
+    it.join("c", "a")
+    member, _ = it.rejoin(name=COOPERATIVE)
+    it.leave(member)
+    with unchanged(it), refused(UNKNOWN):
+        it.ask_to_join(member, protocols=((COOPERATIVE, owning([0])),))
+    assert it.rejoin(member, name=COOPERATIVE)[0] == member
