@@ -39,8 +39,12 @@ DELETE_HORIZON_MASK: Final = 0x40
 _CRC_START: Final = 21
 _MIN_LENGTH: Final = HEADER_SIZE - LENGTH_OVERHEAD
 _LENGTH: Final = Struct(">qi")
+_STAMP: Final = Struct(">qii")
 _CRC: Final = Struct(">I")
 _MAX_SEQUENCE: Final = 0x7FFFFFFF
+
+STAMP_SIZE: Final = _STAMP.size
+"""Bytes that the server writes over when it stores a batch; the CRC does not cover them."""
 
 Buffer = bytes | bytearray | memoryview
 """Bytes that are read and not kept."""
@@ -209,6 +213,11 @@ def check_crc(buffer: Buffer, position: int, header: BatchHeader) -> None:
 def stamped_header(header: BatchHeader, base_offset: int, leader_epoch: int) -> bytes:
     """Returns the 61 header bytes with base offset and leader epoch replaced; the CRC stays right."""
     return HEADER.pack(base_offset, header[1], leader_epoch, *header[3:])
+
+
+def stamp(header: BatchHeader, base_offset: int, leader_epoch: int) -> bytes:
+    """Returns what takes the place of a batch's first 16 bytes: base offset, length, leader epoch."""
+    return _STAMP.pack(base_offset, header[1], leader_epoch)
 
 
 def with_append_time(buffer: Buffer, position: int, header: BatchHeader, append_time_ms: int) -> BatchHeader:

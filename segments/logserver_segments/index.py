@@ -66,7 +66,8 @@ class Index:
     @property
     def size_bytes(self) -> int:
         """Size of the file once all entries are in it."""
-        return len(self) * self._entry.size
+        # Asked for with every append.
+        return (self._file_entries + len(self._keys)) * self._entry.size
 
     # Growing
 

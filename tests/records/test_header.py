@@ -5,12 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from logserver_records.batch import (
     HEADER_SIZE,
+    STAMP_SIZE,
     BatchHeader,
     check_crc,
     compute_crc,
     next_batch,
     read_header,
     reheader,
+    stamp,
     stamped_header,
     with_append_time,
 )
@@ -106,6 +108,7 @@ def test_stamping_changes_offset_and_leader_epoch_and_nothing_else(batch, base_o
     data = encode(batch)
     header = read_header(data)
     stamped = stamped_header(header, base_offset, leader_epoch) + data[HEADER_SIZE:]
+    assert stamp(header, base_offset, leader_epoch) == stamped[:STAMP_SIZE]
     assert stamped[12:16] == leader_epoch.to_bytes(4, "big", signed=True)
     assert stamped[:8] == base_offset.to_bytes(8, "big")
     assert stamped[8:12] == data[8:12]

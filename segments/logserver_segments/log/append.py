@@ -6,9 +6,11 @@ from logserver_records.batch import (
     HEADER_SIZE,
     LENGTH_OVERHEAD,
     NO_PRODUCER_ID,
+    STAMP_SIZE,
     BatchHeader,
     Buffer,
     split,
+    stamp,
     stamped_header,
     with_append_time,
 )
@@ -115,10 +117,14 @@ def _append(
     stamped: list[BatchHeader] = []
     offset = base_offset = state.end
     for position, header in batches:
+        behind = position + header.batch_length + LENGTH_OVERHEAD
         if append_time >= 0:
             header = with_append_time(payload, position, header, append_time)
-        buffers.append(stamped_header(header, offset, leader_epoch))
-        buffers.append(view[position + HEADER_SIZE : position + header.batch_length + LENGTH_OVERHEAD])
+            buffers.append(stamped_header(header, offset, leader_epoch))
+            buffers.append(view[position + HEADER_SIZE : behind])
+        else:
+            buffers.append(stamp(header, offset, leader_epoch))
+            buffers.append(view[position + STAMP_SIZE : behind])
         # Only the base offset matters to what follows; the file has the epoch too.
         header = BatchHeader._make((offset, *header[1:]))
         stamped.append(header)
