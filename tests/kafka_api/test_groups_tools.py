@@ -1,5 +1,6 @@
 """Apache Kafka's own kafka-consumer-groups against groups of both protocols."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ PATIENT = {"session.timeout.ms": 30_000}
 @pytest.mark.parametrize(
     ("settings", "kind"), [({**CLASSIC[0], **PATIENT}, "Classic"), (KIP_848, "Consumer")], ids=["classic", "consumer"]
 )
-def test_groups(server: LogServer, shell: Shell, settings: dict[str, Any], kind: str) -> None:
+def test_groups(server: LogServer, shell: Shell, tmp_path: Path, settings: dict[str, Any], kind: str) -> None:
     def groups(*arguments: str, fails: bool = False) -> str:
         return shell(GROUPS, *arguments, fails=fails)
 
@@ -33,6 +34,7 @@ def test_groups(server: LogServer, shell: Shell, settings: dict[str, Any], kind:
         listed = groups("--list", "--state")
         assert [(row["GROUP"], row["STATE"]) for row in rows(listed)] == [("g", "Stable")]
         assert kind in groups("--list", "--type")
+        assert [row["TYPE"] for row in rows(shell("GroupsCommand", "--list"))] == [kind]
         assert [row["#MEMBERS"] for row in rows(groups("--describe", "--group", "g", "--state"))] == ["1"]
         described = rows(groups("--describe", "--group", "g"))
         assert {(row["PARTITION"], row["CURRENT-OFFSET"], row["LAG"]) for row in described} == {
@@ -50,7 +52,15 @@ def test_groups(server: LogServer, shell: Shell, settings: dict[str, Any], kind:
     assert set(offsets(groups(*reset, "--to-offset", "3")).values()) == {"3"}
     assert set(offsets(groups(*reset, "--to-datetime", "2000-01-01T00:00:00.000")).values()) == {"0"}
     assert set(offsets(groups(*reset, "--to-latest")).values()) == {str(PER_PARTITION)}
+    assert set(offsets(groups(*reset, "--by-duration", "PT1H")).values()) == {"0"}
+    assert set(offsets(groups(*reset, "--to-latest")).values()) == {str(PER_PARTITION)}
     assert set(offsets(groups(*reset, "--to-earliest")).values()) == {"0"}
+    # A plan can be written to a file, and carried out later.
+    plan = tmp_path / "plan.csv"
+    plan.write_text(groups(*reset[:-1], "--to-offset", "7", "--dry-run", "--export"))
+    assert set(offsets(groups(*reset[:3], "--from-file", str(plan), "--execute")).values()) == {"7"}
+    everything = ("--reset-offsets", "--all-groups", "--all-topics", "--execute")
+    assert set(offsets(groups(*everything, "--to-current")).values()) == {"7"}
     assert "Successful" in groups("--delete-offsets", "--group", "g", "--topic", "t:0")
     left = {row["PARTITION"] for row in rows(groups("--describe", "--group", "g")) if row["TOPIC"] == "t"}
     assert left == {str(partition) for partition in range(1, PARTITIONS)}
