@@ -37,7 +37,17 @@ class TransactionIndex:
         file_bytes: its size, 0 if it is not there.
     """
 
-    __slots__ = ("_base_offset", "_disk", "_file", "_file_entries", "_files", "_pending", "_reason", "path")
+    __slots__ = (
+        "_base_offset",
+        "_disk",
+        "_file",
+        "_file_entries",
+        "_files",
+        "_has_file",
+        "_pending",
+        "_reason",
+        "path",
+    )
 
     def __init__(self, base_offset: int, path: str, disk: Disk, files: Pool[File], file_bytes: int = 0) -> None:
         self.path = path
@@ -46,6 +56,7 @@ class TransactionIndex:
         self._files = files
         self._file: Slot[File] = Slot()
         self._file_entries = file_bytes // _ENTRY.size
+        self._has_file = file_bytes > 0
         self._pending: list[AbortedTransaction] = []
         # Why it can't be trusted.
         self._reason: str | None = None
@@ -96,6 +107,7 @@ class TransactionIndex:
                 if not create:
                     raise IndexDamaged(f"{self.path} is missing") from None
                 file = self._disk.open(self.path, create=True)
+                self._has_file = True
             self._files.put(slot, file)
         return file
 
@@ -121,7 +133,9 @@ class TransactionIndex:
     def _remove_file(self) -> None:
         self._file_entries = 0
         self._files.drop(self._file)
-        self._disk.remove(self.path)
+        if self._has_file:
+            self._disk.remove(self.path)
+            self._has_file = False
 
     def in_file(self, entries: int) -> None:
         """Says that the file was made, and has this many entries; without entries it goes.
@@ -130,15 +144,19 @@ class TransactionIndex:
             OSError: the disk refused to remove it.
         """
         self._file_entries = entries
+        self._has_file = True
         if not entries:
             self._remove_file()
 
     # Looking up
 
-    def overlapping(self, start_offset: int, end_offset: int, *, wait: bool) -> tuple[list[AbortedTransaction], bool]:
+    def overlapping(
+        self, start_offset: int, end_offset: int, next_offset: int, *, wait: bool
+    ) -> tuple[list[AbortedTransaction], bool]:
         """Returns the transactions that overlap a range, its end exclusive, and whether no later one can.
 
         Args:
+            next_offset: the one behind the segment's last record.
             wait: whether the disk may be waited for.
 
         Raises:
@@ -150,6 +168,8 @@ class TransactionIndex:
             raise IndexDamaged(self._reason)
         found = []
         for transaction in self._from_marker(start_offset, wait):
+            if transaction.last_offset >= next_offset:
+                raise IndexDamaged(f"{self.path} has an entry that is not of its segment: {transaction}")
             if transaction.first_offset < end_offset:
                 found.append(transaction)
             # Whatever is aborted later began at or behind what was stable then.

@@ -40,7 +40,7 @@ def aborted_transactions(
     found: list[AbortedTransaction] = []
     for segment in state.segments.with_aborted(start_offset):
         try:
-            part, is_complete = segment.aborted.overlapping(start_offset, end_offset, wait=False)
+            part, is_complete = _overlapping(state, segment, start_offset, end_offset, wait=False)
         except (ColdData, IndexDamaged):
             return _aborted_cold(state, start_offset, end_offset)
         except OSError as error:
@@ -49,6 +49,12 @@ def aborted_transactions(
         if is_complete:
             break
     return found
+
+
+def _overlapping(
+    state: LogState, segment: Segment, start_offset: int, end_offset: int, *, wait: bool
+) -> tuple[list[AbortedTransaction], bool]:
+    return segment.aborted.overlapping(start_offset, end_offset, state.offset_behind(segment), wait=wait)
 
 
 async def _aborted_cold(state: LogState, start_offset: int, end_offset: int) -> list[AbortedTransaction]:
@@ -60,7 +66,7 @@ async def _aborted_cold(state: LogState, start_offset: int, end_offset: int) -> 
         found: list[AbortedTransaction] = []
         for segment in state.segments.with_aborted(start_offset):
             try:
-                part, is_complete = segment.aborted.overlapping(start_offset, end_offset, wait=segment in warmed)
+                part, is_complete = _overlapping(state, segment, start_offset, end_offset, wait=segment in warmed)
             except ColdData:
                 warmed.add(segment)
                 await _warm(state, segment)
