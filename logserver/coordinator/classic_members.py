@@ -84,9 +84,9 @@ class ClassicMembers:
             classic=classic_metadata(request.session_timeout_ms, request.protocols),
         )
         former = group.members.get(former_id)
-        if former is not None and former.classic is None:
+        if former is not None and former.classic is None and group.classic_members == len(group.members) - 1:
             rest = [member, *(other for key, other in group.members.items() if key != former_id)]
-            if is_downgraded(group, rest, self._limits):
+            if is_downgraded(rest, self._limits):
                 return self._downgrade(group, member, rest, now_ms)
         after, changes, wake = self._changes.take_in(group, former_id, before, member, owned, now_ms)
         self._live(group, after, now_ms)
@@ -115,16 +115,12 @@ class ClassicMembers:
             )
         if request.rebalance_timeout_ms < 1:
             raise _does_not_fit(group, f"the rebalance timeout is {request.rebalance_timeout_ms} milliseconds")
-        others = [
-            {protocol.name for protocol in member.classic.supported_protocols}
-            for member in group.members.values()
-            if member.classic is not None
-            and member.member_id != request.member_id
-            and (member.instance_id is None or member.instance_id != request.instance_id)
-        ]
-        names = {name for name, _ in request.protocols}
-        if not names.intersection(*others):
-            raise _does_not_fit(group, f"not all members of the classic protocol can use one of {', '.join(names)}")
+        names = [name for name, _ in request.protocols]
+        before = group.static_member(request.instance_id or "") or group.members.get(request.member_id)
+        if not group.can_all_use(names, without=before):
+            raise _does_not_fit(
+                group, f"its members of the classic protocol can't all use one of {', '.join(names[:10])}"
+            )
         return subscription
 
     def _find(self, group: ConsumerGroup, request: JoinGroup) -> tuple[str, Member, list[Entry]]:

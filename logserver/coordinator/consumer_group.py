@@ -22,7 +22,7 @@ from logserver.coordinator.formats import (
     MemberState,
     Value,
 )
-from logserver.coordinator.member import JOINING, Member, assignment_of
+from logserver.coordinator.member import JOINING, Member, assignment_of, protocols_of
 
 _NOTHING: Assignment = frozenset()
 
@@ -53,6 +53,10 @@ class ConsumerGroup:
         # How many members name a topic, and a pattern.
         self._topic_members: Counter[str] = Counter()
         self._pattern_members: Counter[str] = Counter()
+        # Of how many members of the classic protocol each assignor is one that they can use.
+        self._protocol_members: Counter[str] = Counter()
+        self.classic_members = 0
+        """How many members use the classic protocol."""
 
     # Looking
 
@@ -103,6 +107,16 @@ class ConsumerGroup:
         return topic in self._topic_members or any(
             topic in self.patterns.get(pattern, ()) for pattern in self._pattern_members
         )
+
+    def can_all_use(self, names: Iterable[str], without: Member | None = None) -> bool:
+        """Whether one of these assignors is one that all members of the classic protocol can use.
+
+        Args:
+            without: a member that does not count.
+        """
+        left_out = protocols_of(without) if without is not None else frozenset()
+        count = self.classic_members - bool(left_out)
+        return any(self._protocol_members[name] - (name in left_out) == count for name in names)
 
     def names_of(self, member: Member) -> Iterable[str]:
         """Returns the names of the topics that a member is subscribed to; some may be named twice."""
@@ -161,6 +175,10 @@ class ConsumerGroup:
             _add(self._topic_members, topic, difference)
         if member.pattern is not None:
             _add(self._pattern_members, member.pattern, difference)
+        if member.classic is not None:
+            self.classic_members += difference
+            for name in protocols_of(member):
+                _add(self._protocol_members, name, difference)
 
     def apply_target_epoch(self, value: ConsumerGroupTargetAssignmentMetadataValue | None) -> None:
         """Takes in a record of which epoch the target assignment is for."""

@@ -125,7 +125,9 @@ class GroupChanges:
         """Returns what has to be written when members leave or are given up; if the rest uses the classic protocol, the
         group is a classic one from there on."""
         rest = [member for member in group.members.values() if member.member_id not in member_ids]
-        if is_downgraded(group, rest, self._limits):
+        gone = [member for member_id in member_ids if (member := group.members.get(member_id)) is not None]
+        classic = group.classic_members - sum(member.classic is not None for member in gone)
+        if len(rest) == classic and is_downgraded(rest, self._limits):
             return list(downgraded(group, rest, self._topics, now_ms))
         entries: list[Entry] = []
         for member_id in member_ids:

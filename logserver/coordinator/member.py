@@ -124,6 +124,13 @@ def _owned_fields(owned: Owned) -> tuple[OwnedTopicPartitions, ...]:
     return tuple(fields)
 
 
+def protocols_of(member: Member) -> frozenset[str]:
+    """Returns the names of the assignors that a member of the classic protocol can use; none of another member."""
+    return (
+        frozenset(protocol.name for protocol in member.classic.supported_protocols) if member.classic else frozenset()
+    )
+
+
 def assignment_of(fields: Iterable[TopicPartitions]) -> Assignment:
     """Returns the partitions that a record lists by topic."""
     return frozenset((topic_id, number) for topic_id, partitions in fields for number in partitions)

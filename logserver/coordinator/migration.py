@@ -38,7 +38,7 @@ from logserver.coordinator.formats import (
     MemberState,
 )
 from logserver.coordinator.limits import GroupLimits
-from logserver.coordinator.member import Member, fields_of
+from logserver.coordinator.member import Member, fields_of, protocols_of
 from logserver.coordinator.topics_view import TopicsView, topics_hash
 from logserver.errors import ErrorCode, LogServerError
 
@@ -164,18 +164,16 @@ def _no_upgrade(group: ClassicGroup, reason: str) -> LogServerError:
 # Downgrade
 
 
-def is_downgraded(group: ConsumerGroup, rest: Sequence[Member], limits: GroupLimits) -> bool:
+def is_downgraded(rest: Sequence[Member], limits: GroupLimits) -> bool:
     """Whether a consumer group becomes a classic one.
 
     Args:
-        rest: its members from here on.
+        rest: its members from here on, which all use the classic protocol.
     """
-    return (
-        limits.downgrades
-        and 0 < len(rest) <= limits.classic_max_members
-        and all(member.classic is not None for member in rest)
-        and bool(ClassicGroup(group.group_id).common_protocols([_classic_member(member, b"") for member in rest]))
-    )
+    if not limits.downgrades or not 0 < len(rest) <= limits.classic_max_members:
+        return False
+    # They were taken in only because there is an assignor that all can use; what Kafka wrote may be otherwise.
+    return bool(protocols_of(rest[0]).intersection(*map(protocols_of, rest)))
 
 
 def downgraded(group: ConsumerGroup, rest: Sequence[Member], topics: TopicsView, now_ms: int) -> Iterator[Entry]:

@@ -10,6 +10,7 @@ from logserver.coordinator.classic_group import ClassicState
 from logserver.coordinator.decision import Entry
 from logserver.coordinator.formats import GroupMetadataKey, GroupMetadataValue
 from logserver.coordinator.limits import GroupLimits
+from logserver.coordinator.member import protocols_of
 from logserver.coordinator.requests import Commit, OffsetToCommit
 from logserver.errors import ErrorCode, LogServerError
 
@@ -118,6 +119,11 @@ class MixedSpec(RuleBasedStateMachine):
         for group in shard.groups.values():
             group.check()
             assert group.targets.keys() <= group.members.keys()
+            used = [protocols_of(member) for member in group.members.values() if member.classic is not None]
+            assert group.classic_members == len(used)
+            common = frozenset.intersection(*used) if used else frozenset({"any"})
+            for name in ("range", "cooperative-sticky", "any"):
+                assert group.can_all_use([name]) == (name in common or not used)
         for classic in shard.classic.values():
             assert classic.awaited_syncs <= classic.members.keys()
             if classic.state is ClassicState.STABLE:

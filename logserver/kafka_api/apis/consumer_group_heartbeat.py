@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from logserver.coordinator import Heartbeat, Subscription
 from logserver.coordinator.member import JOINING, Owned
+from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
 
@@ -24,6 +25,7 @@ _CLIENT_CHOOSES_ID: Final = 1
 
 
 async def _handle(call: Call, request: Struct) -> Response:
+    _check(request)
     member_id = request.member_id
     if not member_id and call.version < _CLIENT_CHOOSES_ID and request.member_epoch == JOINING:
         member_id = str(uuid.uuid4())
@@ -52,9 +54,20 @@ async def _handle(call: Call, request: Struct) -> Response:
     return {
         "member_id": answer.member_id,
         "member_epoch": answer.member_epoch,
-        "heartbeat_interval_ms": call.services.groups.limits.heartbeat_interval_of(request.group_id),
+        # Who leaves is not to come again.
+        "heartbeat_interval_ms": 0
+        if request.member_epoch < 0
+        else call.services.groups.limits.heartbeat_interval_of(request.group_id),
         "assignment": None if answer.assigned is None else {"topic_partitions": topic_partitions(answer.assigned)},
     }
+
+
+def _check(request: Struct) -> None:
+    """Refuses what Apache Kafka's clients never send, as Apache Kafka does."""
+    if not request.group_id.strip():
+        raise LogServerError(ErrorCode.invalid_request, "the group id is empty")
+    if request.member_epoch == JOINING and request.topic_partitions is None:
+        raise LogServerError(ErrorCode.invalid_request, "a member that joins says that it owns no partitions")
 
 
 def topic_partitions(owned: Owned) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ import uuid
 from typing import Final
 
 from logserver.coordinator.classic_requests import JoinGroup
+from logserver.errors import LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
 
@@ -30,23 +31,25 @@ _SKIP_ASSIGNMENT: Final = 9
 async def _handle(call: Call, request: Struct) -> Response:
     rebalance_timeout_ms = request.rebalance_timeout_ms if call.version >= _REBALANCE_TIMEOUT else -1
     prefix = request.group_instance_id or call.client_id
-    answer = await call.services.groups.join_group(
-        JoinGroup(
-            group_id=request.group_id,
-            member_id=request.member_id,
-            new_member_id=f"{prefix}-{uuid.uuid4()}",
-            instance_id=request.group_instance_id,
-            client_id=call.client_id,
-            client_host=call.client_host,
-            session_timeout_ms=request.session_timeout_ms,
-            rebalance_timeout_ms=rebalance_timeout_ms if rebalance_timeout_ms >= 0 else request.session_timeout_ms,
-            protocol_type=request.protocol_type,
-            protocols=[(protocol.name, protocol.metadata) for protocol in request.protocols],
-            needs_member_id=call.version >= _MEMBER_ID_FIRST,
-            may_skip_assignment=call.version >= _SKIP_ASSIGNMENT,
-        )
-    )
     no_protocol = None if call.version >= _NULLABLE_PROTOCOL else ""
+    join = JoinGroup(
+        group_id=request.group_id,
+        member_id=request.member_id,
+        new_member_id=f"{prefix}-{uuid.uuid4()}",
+        instance_id=request.group_instance_id,
+        client_id=call.client_id,
+        client_host=call.client_host,
+        session_timeout_ms=request.session_timeout_ms,
+        rebalance_timeout_ms=rebalance_timeout_ms if rebalance_timeout_ms >= 0 else request.session_timeout_ms,
+        protocol_type=request.protocol_type,
+        protocols=[(protocol.name, protocol.metadata) for protocol in request.protocols],
+        needs_member_id=call.version >= _MEMBER_ID_FIRST,
+        may_skip_assignment=call.version >= _SKIP_ASSIGNMENT,
+    )
+    try:
+        answer = await call.services.groups.join_group(join)
+    except LogServerError as error:
+        return {"error_code": error.code.value, "member_id": request.member_id, "protocol_name": no_protocol}
     return {
         "error_code": answer.error.code.value if answer.error is not None else 0,
         "generation_id": answer.generation,
