@@ -4,8 +4,10 @@ The end of a run says which other clients the machine lacks.
 """
 
 import signal
+from collections.abc import Generator
 from typing import Any
 
+import pytest
 from hypothesis import settings
 
 from .other_clients.missing import sentences
@@ -18,7 +20,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any) -> Generator[None]:
+    yield
     said = list(sentences(terminalreporter.stats.get("skipped", [])))
     if said:
         terminalreporter.section("left out")

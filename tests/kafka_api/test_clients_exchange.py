@@ -17,6 +17,7 @@ from logserver.testing import LogServer
 
 from ..other_clients.kafka_tools import KafkaShell
 from ..other_clients.kcat import kcat
+from ..other_clients.missing import KAFKA_TOOLS, KAFKAJS_CLIENTS, KCAT
 from ..other_clients.node import kafkajs
 from .fetching import fetch, only, target
 from .kafka_shell import Shell
@@ -188,6 +189,15 @@ def read_java(clients: Clients) -> list[Seen]:
 
 
 NAMES: Final = ("confluent", "kafka_python", "aiokafka", "bundled", "kcat", "kafkajs", "java")
+NEEDED: Final = {"kcat": KCAT, "kafkajs": KAFKAJS_CLIENTS, "java": KAFKA_TOOLS}
+
+
+@pytest.fixture(autouse=True)
+def needed(request: pytest.FixtureRequest) -> None:
+    """Leaves a test out that needs a client which is not there."""
+    for name in {request.getfixturevalue(role) for role in ("writer", "reader") if role in request.fixturenames}:
+        if name in NEEDED:
+            NEEDED[name].need()
 
 
 @pytest.fixture(scope="module")
