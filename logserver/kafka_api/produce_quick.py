@@ -52,6 +52,8 @@ _BATCH: Final = Packed(">qi4xb4xh")
 _NO_TAGS: Final = b"\x00\x00\x00"
 """Of the partition, of the topic, of the request."""
 _TOPIC_ID_BYTES: Final = 16
+_MOST_SHIFT: Final = 28
+"""Of the last byte of a varint of 32 bits."""
 _MOST_BYTES: Final = 8 * 1024
 """Records of so many bytes never take long, unless they are compressed."""
 
@@ -121,13 +123,15 @@ class QuickProduce:
         if self._is_flexible:
             size = data[position] & 0x7F
             shift = 0
-            while data[position] > 0x7F:
+            # Five bytes at most: one that never ends would take for ever.
+            while data[position] > 0x7F and shift < _MOST_SHIFT:
                 position += 1
                 shift += 7
                 size |= (data[position] & 0x7F) << shift
+            is_whole = data[position] <= 0x7F
             position += 1
             behind = position + size - 1
-            if shift > 28 or behind + len(_NO_TAGS) != end or not data.endswith(_NO_TAGS, behind, end):
+            if not is_whole or behind + len(_NO_TAGS) != end or not data.endswith(_NO_TAGS, behind, end):
                 return None
         else:
             (size,) = _INT32.unpack_from(data, position)

@@ -11,10 +11,12 @@ import pytest
 
 from logserver.kafka_api.codec import read_response
 from logserver.kafka_api.codec.schema import header_is_flexible
+from logserver.kafka_api.registry import APIS
 from logserver.testing import LogServer
 
 from .every_message import KINDS, World, api_versions
 from .probing import check_well, hang_up, probe
+from .raw_client import PRODUCE
 from .test_every_message import UNKNOWN_SERVER_ERROR, error_codes
 from .wire import framed, traced_request
 
@@ -65,6 +67,35 @@ def test_a_client_that_goes_in_the_middle_of_a_request_leaves_nothing(
 @pytest.mark.parametrize(("api_key", "version"), api_versions())
 def test_lengths_that_lie(world: World, api_key: int, version: int) -> None:
     lie_about_everything(world, api_key, version, "sensible")
+
+
+@pytest.mark.parametrize("version", range(APIS[PRODUCE].lowest, APIS[PRODUCE].highest + 1))
+def test_lengths_that_lie_behind_a_good_request(world: World, version: int) -> None:
+    # What the next request has in common with the last one is not read again.
+    message = world.message(PRODUCE, version, "sensible")
+    good = traced_request(PRODUCE, version, message, 1)
+    for length in good.lengths:
+        for frame in good.lies(length):
+            answer = probe(world.server.kafka, framed(frame), before=framed(bytes(good.data)))
+            check_answer(PRODUCE, version, answer)
+
+
+@pytest.mark.parametrize("version", range(9, APIS[PRODUCE].highest + 1))
+@pytest.mark.parametrize("byte", [b"\xff", b"\x80"])
+def test_a_length_that_never_ends(world: World, version: int, byte: bytes) -> None:
+    traced = traced_request(PRODUCE, version, world.message(PRODUCE, version, "sensible"), 1)
+    (length,) = (found for found in traced.lengths if found.what == "records")
+    frame = bytes(traced.data[: length.start]) + byte * 1_000_000
+    assert probe(world.server.kafka, framed(frame)) == b""
+
+
+@pytest.mark.parametrize("version", [3, 9, 12])
+@pytest.mark.parametrize("api_key", [0, 1, 3, 8])
+def test_requests_that_begin_as_the_one_before(world: World, api_key: int, version: int) -> None:
+    version = min(max(version, APIS[api_key].lowest), APIS[api_key].highest)
+    good = bytes(traced_request(api_key, version, world.message(api_key, version, "sensible"), 1).data)
+    for size in range(len(good)):
+        assert probe(world.server.kafka, framed(good[:size]), before=framed(good)) == b"", size
 
 
 @pytest.mark.long
