@@ -26,7 +26,7 @@ def end_of_epoch(partition: Partition, epoch: int) -> tuple[int, int]:
         raise partition.unavailable
     log = partition.log
     assert log is not None
-    if epoch < 0 or epoch > partition.leader_epoch:
+    if epoch == UNDEFINED_EPOCH or epoch > partition.leader_epoch:
         return UNDEFINED_EPOCH, UNDEFINED_OFFSET
     if epoch == partition.leader_epoch:
         # Also before the first record of this epoch, when the log has not heard of it yet.

@@ -103,7 +103,7 @@ def _plain(response: FetchResponse, version: int) -> list[Buffer]:
             # Their count, then the aborted transactions themselves; none is told to readers of everything.
             aborted = (
                 _INT32.pack(len(fetched.aborted)) + b"".join(_aborted(fetched, b""))
-                if response.is_read_committed
+                if response.is_read_committed or one.error_code
                 else _NULL
             )
             if version >= 11:
@@ -143,8 +143,8 @@ def _flexible(response: FetchResponse, version: int) -> list[Buffer]:
                 head += varint(len(fetched.aborted) + 1)
                 head += b"".join(_aborted(fetched, _NO_TAGS))
             else:
-                # An empty list, or none to readers of everything.
-                head.append(response.is_read_committed)
+                # An empty list, or none to readers of everything. With errors it is empty (as Kafka's).
+                head.append(response.is_read_committed or one.error_code != 0)
             head += _NO_REPLICA
             size = sum(map(len, fetched.chunks))
             head += varint(size + 1)

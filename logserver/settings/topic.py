@@ -275,6 +275,9 @@ class TopicSettings(msgspec.Struct, frozen=True, kw_only=True):
         if least > most:
             name = "max.compaction.lag.ms"
             raise SettingsError(name, f"{name}={most} can't be less than min.compaction.lag.ms={least}")
+        if self.compression_gzip_level == 0:
+            name = "compression.gzip.level"
+            raise SettingsError(name, f"{name} can't be 0; it has to be from 1 to 9, or -1 for the default")
 
     @property
     def deletes(self) -> bool:

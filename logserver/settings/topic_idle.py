@@ -57,9 +57,9 @@ class IdleTopicSettings(msgspec.Struct, frozen=True, kw_only=True):
     remote_storage_enable: Annotated[
         bool, About("Whether old segments go to tiered storage; there is none.", only=False, because=_NO_TIERS)
     ] = False
-    remote_log_copy_disable: Annotated[
-        bool, About("Whether tiered storage is only read; there is none.", only=False, because=_NO_TIERS)
-    ] = False
+    remote_log_copy_disable: Annotated[bool, About("Whether nothing more goes to tiered storage; there is none.")] = (
+        False
+    )
     remote_log_delete_on_disable: Annotated[
         bool,
         About("Whether tiered data goes when tiered storage ends; there is none."),

@@ -110,7 +110,7 @@ def _integer(raw: object) -> int:
     if (
         isinstance(raw, str)
         and (text := raw.strip()).isascii()
-        and text.removeprefix("-").isdigit()
+        and text.removeprefix("+" if text.startswith("+") else "-").isdigit()
         and len(text) <= 20
     ):
         return int(text)

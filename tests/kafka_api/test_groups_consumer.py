@@ -102,7 +102,7 @@ def test_a_static_member_comes_back_to_its_partitions(client: RawClient, topic_i
 @pytest.mark.parametrize(
     ("code", "fields"),
     [
-        (ErrorCode.invalid_group_id, {"group_id": ""}),
+        (ErrorCode.invalid_request, {"group_id": ""}),
         (ErrorCode.invalid_request, {"member_id": ""}),
         (ErrorCode.invalid_request, {"epoch": -3}),
         (ErrorCode.invalid_request, {"epoch": -2}),

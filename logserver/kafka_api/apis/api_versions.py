@@ -43,7 +43,7 @@ def _handle(call: Call, request: Struct) -> Response:
     if call.version >= 3 and not (
         _NAME.fullmatch(request.client_software_name) and _NAME.fullmatch(request.client_software_version)
     ):
-        return _failed(request, ErrorCode.invalid_request.value, "")
+        return {"error_code": ErrorCode.invalid_request.value}
     if call.version >= 3:
         call.client.software_name = request.client_software_name
         call.client.software_version = request.client_software_version

@@ -67,7 +67,7 @@ def _member(call: Call, found: MemberDescription) -> dict[str, Any]:
         "client_id": member.client_id,
         "client_host": member.client_host,
         "subscribed_topic_names": member.topics,
-        "subscribed_topic_regex": member.pattern,
+        "subscribed_topic_regex": member.pattern or "",
         "assignment": {"topic_partitions": _topics(call, found.assigned)},
         "target_assignment": {"topic_partitions": _topics(call, found.target)},
         "member_type": _CONSUMER if member.classic is None else _CLASSIC,

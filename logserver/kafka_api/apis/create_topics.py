@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
-from logserver.broker.topics import TopicRecord
+from logserver.broker.topics import INTERNAL_TOPICS, TopicRecord
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.cluster import CLUSTER_METADATA
@@ -66,6 +66,9 @@ async def _create(call: Call, asked: Struct, count: int, request: Struct, entrie
             raise LogServerError(ErrorCode.invalid_request, f"the topic {asked.name!r} is in the request {count} times")
         if asked.name == CLUSTER_METADATA:
             raise LogServerError(ErrorCode.invalid_request, f"the name {CLUSTER_METADATA} is kept for Kafka's metadata")
+        if asked.name in INTERNAL_TOPICS and broker.find_topic(asked.name) is not None:
+            # For programs that create a topic unless it is there.
+            raise LogServerError(ErrorCode.topic_already_exists, f"the topic {asked.name!r} exists already")
         settings = _settings(asked)
         # Kafka looks at a topic's name and settings before it looks at its partitions.
         await broker.create_topic(asked.name, 1, settings, validate_only=True)

@@ -27,7 +27,8 @@ async def _handle(call: Call, request: Struct) -> Response:
     broker = call.services.broker
     asked: dict[str, dict[int, Struct]] = {}
     for topic in request.topics:
-        asked.setdefault(topic.name, {}).update({one.partition_index: one for one in topic.partitions})
+        if topic.partitions:
+            asked.setdefault(topic.name, {}).update({one.partition_index: one for one in topic.partitions})
     # At the same time: each waits until its offset is durable.
     done = iter(await together(_delete(broker, name, one) for name, each in asked.items() for one in each.values()))
     return {"topics": [{"name": name, "partitions": [next(done) for _ in each]} for name, each in asked.items()]}

@@ -40,7 +40,7 @@ async def _group(call: Call, group_id: str, operations: int) -> dict[str, Any]:
             "error_code": code,
             "error_message": error.message,
             "group_state": STATES["dead"],
-            "authorized_operations": operations,
+            "authorized_operations": NO_OPERATIONS if call.version >= _NOT_FOUND else operations,
         }
     return {
         "group_id": group_id,

@@ -63,7 +63,7 @@ async def _handle(call: Call, request: Struct) -> Response:
     else:
         for offset, error_of_one in zip(offsets, errors, strict=True):
             codes[offset.topic, offset.partition] = error_of_one.code.value if error_of_one is not None else 0
-    return {"topics": [_topic(topic, name, codes) for topic, name in places]}
+    return {"topics": [_topic(topic, name, codes) for topic, name in places if topic.partitions]}
 
 
 def _for_version(code: ErrorCode, version: int) -> int:

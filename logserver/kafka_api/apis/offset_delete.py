@@ -18,15 +18,17 @@ from logserver.kafka_api.codec import Struct
 
 async def _handle(call: Call, request: Struct) -> Response:
     groups = call.services.groups
+    views = {topic.name: groups.topics.by_name(topic.name) for topic in request.topics}
     places: list[Place] = [
         (topic.name, partition.partition_index)
         for topic in request.topics
-        if groups.topics.by_name(topic.name) is not None
+        if (view := views[topic.name]) is not None
         for partition in topic.partitions
+        if 0 <= partition.partition_index < view.partitions
     ]
     errors = await groups.delete_offsets(request.group_id, places)
     codes = {place: error.code.value if error is not None else 0 for place, error in zip(places, errors, strict=True)}
-    return {"topics": [_topic(topic, codes) for topic in request.topics]}
+    return {"topics": [_topic(topic, codes) for topic in request.topics if topic.partitions]}
 
 
 def _topic(topic: Struct, codes: dict[Place, int]) -> dict[str, Any]:

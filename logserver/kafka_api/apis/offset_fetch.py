@@ -22,6 +22,7 @@ from logserver.kafka_api.codec import Struct
 from logserver.kafka_api.in_turns import in_turns
 
 _SEVERAL: Final = 8
+_ERROR_OF_GROUP: Final = 2
 _TOPIC_IDS: Final = 10
 _NONE: Final = -1
 
@@ -64,6 +65,8 @@ async def _group(
         found = await call.services.groups.committed(group_id, places, member)
     except LogServerError as error:
         code = error.code.value
+        if call.version >= _ERROR_OF_GROUP:
+            return {"error_code": code}
         return {
             "error_code": code,
             "topics": [

@@ -177,10 +177,12 @@ def _append(
 ) -> None:
     """Appends the records for one partition; with acks=all, a report is due unless they are durable already."""
     partition = _partition(broker, item, version, acks)
-    result.log_start_offset = partition.log_start_offset
     if isinstance(prepared, LogServerError):
         raise prepared
-    appended = partition.append(prepared or one_batch(item.records, version), verification)
+    batch = prepared or one_batch(item.records, version)
+    # Not told with errors of the request itself, as by Kafka.
+    result.log_start_offset = partition.log_start_offset
+    appended = partition.append(batch, verification)
     result.base_offset, result.append_time_ms = appended.base_offset, appended.append_time_ms
     if acks == _ALL:
         result.is_waiting = True
