@@ -30,6 +30,7 @@ _NAMES: Final = (
     "feature",
     "user",
 )
+_NO_NAMES: Final = ("", "A" * 22)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def _of_one(theirs: Exchange, answer: Answer) -> Iterator[Difference]:
         left, right = kafka.get(field, _ABSENT), ours.get(field, _ABSENT)
         if left == right:
             continue
-        if _ABSENT in (left, right):
+        if _ABSENT in (left, right) or _PRESENT in (left, right):
             lacking.append(field)
         yield Difference(theirs.part, theirs.label, theirs.api_key, theirs.version, field, left, right)
 
@@ -108,6 +109,9 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
 def _name(element: Any, position: int) -> str:
     if isinstance(element, dict):
         for name in _NAMES:
-            if isinstance(element.get(name), (str, int)) and element[name] not in ("", "A" * 22):
-                return str(element[name]).replace("/", "|")
+            if isinstance(element.get(name), (str, int)) and element[name] not in _NO_NAMES:
+                kind = f"{element['resource_type']} " if "resource_type" in element else ""
+                return kind + str(element[name]).replace("/", "|")
+        if any(element.get(name) == "" for name in _NAMES):
+            return "''"
     return str(position)

@@ -13,7 +13,7 @@ from .batches import read_back
 from .session import Exchange
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<![\w-])[A-Za-z0-9_-]{22}(?![\w-])")
-_TEXTS: Final = ("error_message", "documentation", "message", "error_string")
+_TEXTS: Final = ("error_message", "documentation", "batch_index_error_message")
 _WORDS: Final = {
     "port": "<port>",
     "cluster_id": "<cluster>",
@@ -28,6 +28,8 @@ _WORDS: Final = {
     "client_instance_id": "<id>",
 }
 _UNSET: Final = (None, "", -1, 0, "A" * 22)
+_NO_PRODUCER: Final = -1
+_NO_ID: Final = "A" * 22
 _HOUR_MS: Final = 3_600_000
 _BATCHES: Final = ("records",)
 _TOPIC_NAMES: Final = ("name", "topic", "topic_name")
@@ -86,8 +88,10 @@ class Normalizer:
         return value
 
     def _number(self, name: str, value: int) -> Any:
-        if name in ("producer_id", "session_id"):
-            return value if value in _UNSET else self._named(name.removesuffix("_id"), (name, value))
+        if name == "producer_id" and value != _NO_PRODUCER:
+            return self._named("producer", (name, value))
+        if name == "session_id" and value:
+            return self._named("session", (name, value))
         if abs(value - self._now_ms) < _HOUR_MS:
             return "<now>"
         if 0 <= value - self._base_ms < _HOUR_MS:
@@ -97,8 +101,12 @@ class Normalizer:
     def _text(self, name: str, value: str) -> str:
         if name in _TEXTS:
             return value and "<text>"
+        if name == "error_code":
+            return value
         if value in self._ids:
             return self._ids[value]
+        if value == _NO_ID:
+            return "<no id>"
         base = re.sub(r"\d{13}", lambda found: str(self._number("", int(found[0]))), value)
         return _UUID.sub(lambda found: self._ids.get(found[0]) or self._named("uuid", found[0]), base)
 

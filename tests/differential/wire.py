@@ -10,7 +10,7 @@ from .messages import has_tags, read_response, write_request
 _HEAD: Final = Struct(">hhih")
 _INT: Final = Struct(">i")
 CLIENT_ID: Final = "differential"
-_ANSWER_SECONDS: Final = 10
+_ANSWER_SECONDS: Final = 5
 
 
 class Closed(Exception):

@@ -20,7 +20,12 @@ def every_version(s: Session) -> None:
     topic_id = s.topic(_TOPIC, 2)
     for name in ("every-version-delete-" + str(version) for version in versions(Key.DELETE_TOPICS)):
         s.topic(name)
-    s.settle("a coordinator", Key.FIND_COORDINATOR, 4, {"coordinator_keys": [_GROUP]}, _is_found)
+    for label, kind in (("a coordinator", 0), ("a coordinator of transactions", 1)):
+        s.settle(label, Key.FIND_COORDINATOR, 4, {"coordinator_keys": [_GROUP], "key_type": kind}, _is_found)
+    transaction = {"transactional_ids": ["nobody"]}
+    s.settle("transactions are loaded", Key.DESCRIBE_TRANSACTIONS, 0, transaction, _is_known)
+    none = {"transactional_id": None, "transaction_timeout_ms": 60_000}
+    s.settle("ids can be had", Key.INIT_PRODUCER_ID, 4, none, lambda answer: bool(answer["error_code"] == "NONE"))
     for key, message in _requests(s, topic_id).items():
         for version in versions(key):
             s.ask(f"{key.name} {version}", key, version, message(version))
@@ -28,6 +33,11 @@ def every_version(s: Session) -> None:
 
 def _is_found(answer: Mapping[str, Any]) -> bool:
     return bool(answer["coordinators"][0]["error_code"] == "NONE")
+
+
+def _is_known(answer: Mapping[str, Any]) -> bool:
+    code = answer["transaction_states"][0]["error_code"]
+    return code not in ("NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS")
 
 
 def _requests(s: Session, topic_id: str) -> dict[Key, Callable[[int], dict[str, Any]]]:
@@ -63,7 +73,7 @@ def _requests(s: Session, topic_id: str) -> dict[Key, Callable[[int], dict[str, 
 
     def join(version: int) -> dict[str, Any]:
         protocols = [{"name": "range", "metadata": _SUBSCRIPTION}]
-        times = {"session_timeout_ms": 10_000, "rebalance_timeout_ms": 10_000}
+        times = {"session_timeout_ms": 300_000, "rebalance_timeout_ms": 300_000}
         return {"group_id": f"joined-{version}", "protocol_type": "consumer", "protocols": protocols, **times}
 
     def create(version: int) -> dict[str, Any]:

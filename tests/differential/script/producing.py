@@ -41,6 +41,10 @@ def producing(s: Session) -> None:
     _two_partitions(s, one)
     list_offset(s, "the end", "producing", -1)
     fetch(s, "all that is stored", "producing")
+    s.topic("producing-append-time")
+    produce(s, "append time from the client", "producing-append-time", patched(one, attributes=0x08))
+    s.topic("producing-not-compressed")
+    produce(s, "records that are not compressed as said", "producing-not-compressed", patched(one, attributes=1))
 
 
 def _damaged(s: Session, one: bytes) -> None:
@@ -70,10 +74,8 @@ def _damaged(s: Session, one: bytes) -> None:
     ask("a negative last offset", patched(one, last_offset_delta=-1))
     ask("a control batch", patched(one, attributes=0x20))
     ask("a transactional batch", patched(one, attributes=0x10, producer_id=77, producer_epoch=0, base_sequence=0))
-    ask("append time from the client", patched(one, attributes=0x08))
     ask("unknown attributes", patched(one, attributes=0x100))
     ask("a compression that there is none of", patched(one, attributes=7))
-    ask("records that are not compressed as said", patched(one, attributes=1))
     ask("too large", batch("x" * 1_100_000, at_ms=s.base_ms))
     ask("just small enough", batch("x" * 1_048_480, at_ms=s.base_ms))
     zstd = batch("a" * 100, at_ms=s.base_ms, compression=Compression.ZSTD)
@@ -92,6 +94,8 @@ def _two_partitions(s: Session, one: bytes) -> None:
 def idempotence(s: Session) -> None:
     """Producer ids and sequences."""
     s.topic("idempotence", 2)
+    own_id = {"transactional_id": None, "transaction_timeout_ms": 60_000}
+    s.settle("ids can be had", Key.INIT_PRODUCER_ID, 4, own_id, lambda answer: bool(answer["error_code"] == "NONE"))
     first = s.ask("a producer id", Key.INIT_PRODUCER_ID, 4, {"transactional_id": None, "transaction_timeout_ms": 0})
     own = first["producer_id"]
     for version in (0, 3, 5):
@@ -111,7 +115,6 @@ def idempotence(s: Session) -> None:
         records = batch(*values, at_ms=s.base_ms, producer=(producer, epoch, sequence))
         produce(s, label, "idempotence", records, version=version)
 
-    ask("in the middle", 0, 5)
     ask("the first", 0, 0)
     ask("the first again", 0, 0)
     ask("the second", 0, 2)
