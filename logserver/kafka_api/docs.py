@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from logserver.kafka_api import apis
@@ -28,11 +29,58 @@ streams groups (KIP-1071), and what only brokers and controllers ask each other.
 `make differential` asks Apache Kafka 4.3.1 and this server the same 1,500 requests and prints the fields that differ;
 each difference that is left has its row below.
 
+## Clients
+
+Tests drive these, as they are, against the server, and have every one of them read what every other has written without
+compression and in gzip, Snappy, LZ4 and Zstandard. Others work as far as they use the keys and versions above.
+
+| Client | Tested version | What is driven | To know |
+| --- | --- | --- | --- |
+"""
+
+_DIFFERENCES_HEAD: Final = """
 ## Differences on purpose
 
 | What | Here | Apache Kafka | Why |
 | --- | --- | --- | --- |
 """
+
+_CLIENTS: Final = (
+    (
+        "confluent-kafka (librdkafka), Python",
+        "2.16.1",
+        "every acks, idempotence, seeking, ends of partitions, groups of both protocols, AdminClient",
+        "with the `cooperative-sticky` assignor it takes a second for each step of a rebalance",
+    ),
+    (
+        "kafka-python",
+        "3.0.12",
+        "every acks, idempotence, partitioners, seeking, groups, KafkaAdminClient",
+        "in a group, `poll` with a timeout of seconds: it forgets an assignment that comes between two polls",
+    ),
+    ("aiokafka", "0.14.0", "every acks, idempotence, seeking, groups, AIOKafkaAdminClient", ""),
+    (
+        "kcat (librdkafka)",
+        "1.7.1",
+        "every acks, keys and headers, metadata, offsets and times, groups",
+        "its librdkafka, 2.0.2 in Debian 12, knows the classic group protocol only",
+    ),
+    (
+        "KafkaJS",
+        "2.2.4",
+        "every acks, idempotence, seeking, groups, admin",
+        "brings gzip; the other codecs are packages of their own (`kafkajs-snappy`, `lz4-napi`, `@bokuweb/zstd-wasm`)",
+    ),
+    (
+        "Apache Kafka's Java clients, in its own tools",
+        "4.3.1",
+        "topics, configs, consumer-groups, groups, get-offsets, delete-records, console producer and consumer, "
+        "producer, consumer and end-to-end performance, verifiable producer and consumer, log-dirs, metadata-quorum, "
+        "features, broker-api-versions, client-metrics, leader-election, reassign-partitions",
+        "",
+    ),
+)
+
 
 _DIFFERENCES: Final = (
     (
@@ -154,8 +202,11 @@ def page() -> str:
             if isinstance(value, Api)
         ]
     lines = [f"| {key} | {name} | {versions} | {gaps} |\n" for key, name, versions, gaps in sorted(rows)]
-    differences = [f"| {' | '.join(cells)} |\n" for cells in _DIFFERENCES]
-    return "".join([_HEAD, *lines, _TAIL, *differences])
+    return "".join([_HEAD, *lines, _TAIL, *_table(_CLIENTS), _DIFFERENCES_HEAD, *_table(_DIFFERENCES)])
+
+
+def _table(rows: Iterable[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |\n" for cells in rows]
 
 
 def _versions(api: Api) -> str:
