@@ -1,6 +1,7 @@
 """Groups that change between the classic protocol and KIP-848 while their members run, with real clients."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final
 
@@ -10,11 +11,27 @@ from confluent_kafka.admin import AdminClient
 from kafka import ConsumerRebalanceListener, KafkaConsumer
 from logserver_client import Consumer as BundledConsumer
 
+from logserver.coordinator.consumer_protocol import read_assignment, write_assignment
 from logserver.errors import ErrorCode
+from logserver.kafka_api.codec import Struct
 from logserver.testing import LogServer
 
-from .groups import CONSUMER_GROUP_DESCRIBE
-from .raw_client import RawClient
+from .groups import (
+    CONSUMER_GROUP_DESCRIBE,
+    CONSUMER_GROUP_HEARTBEAT,
+    DESCRIBE_GROUPS,
+    HEARTBEAT,
+    JOIN_GROUP,
+    SYNC_GROUP,
+    beat,
+    commit,
+    committed,
+    join,
+    join_request,
+    leave,
+    sync,
+)
+from .raw_client import RawClient, served_versions
 from .records import create_topic
 from .rolling import GROUP, TOPIC, Books, Member, Source, Watch, wait_for
 
@@ -183,6 +200,28 @@ def test_kafka_python_shares_a_group_with_both_kinds_of_consumers(server: LogSer
     assert set(books.read.values()) == {1}
 
 
+def test_a_group_of_both_protocols_goes_on_after_a_restart(tmp_path: Path) -> None:
+    with LogServer(tmp_path, SETTINGS) as server:
+        address = server.kafka
+        create_topic(server, TOPIC, PARTITIONS)
+        books = Books(PARTITIONS)
+        members = [Member(server, "classic", books, **CLASSIC["range"]), Member(server, "consumer", books, **KIP_848)]
+        wait_for(lambda: books.shared_by("classic", "consumer"), lambda: (books.owners, books.faults))
+        source = Source(server, PARTITIONS)
+        wait_for(lambda: len(books.read) > 10 * PARTITIONS)
+    with LogServer(tmp_path, {**SETTINGS, "listeners": address}) as server:
+        before = len(books.read)
+        wait_for(lambda: len(books.read) > before + 10 * PARTITIONS)
+        assert books.shared_by("classic", "consumer")
+        assert type_of(AdminClient({"bootstrap.servers": server.kafka})) is ConsumerGroupType.CONSUMER
+        members[1].end()
+        wait_for(lambda: books.shared_by("classic"), lambda: (books.owners, books.faults))
+        source.end()
+        wait_for(lambda: len(books.read) == source.records, lambda: (len(books.read), source.records))
+        members[0].end()
+    assert books.faults == []
+
+
 def test_a_group_stays_as_it_is_where_migration_is_disabled() -> None:
     with LogServer(settings={**SETTINGS, "group.consumer.migration.policy": "disabled"}) as server:
         create_topic(server, TOPIC, PARTITIONS)
@@ -194,3 +233,110 @@ def test_a_group_stays_as_it_is_where_migration_is_disabled() -> None:
         assert books.shared_by("classic")
         first.end()
         other.end()
+
+
+# Over the wire
+
+
+@pytest.fixture
+def client() -> Iterator[RawClient]:
+    """A connection to a server whose consumer groups are assigned with each change."""
+    with LogServer(settings={"group.consumer.assignment.interval.ms": "0"}) as server:
+        create_topic(server, TOPIC, PARTITIONS)
+        with RawClient(server.kafka) as client:
+            yield client
+
+
+REBALANCING: Final = ErrorCode.rebalance_in_progress.value
+
+
+def consumer_joins(client: RawClient, epoch: int = 0) -> Struct:
+    """Sends the heartbeat of a consumer that says everything."""
+    request = {
+        "group_id": GROUP,
+        "member_id": "consumer",
+        "member_epoch": epoch,
+        "rebalance_timeout_ms": 30_000,
+        "subscribed_topic_names": [TOPIC],
+        "topic_partitions": [],
+    }
+    return client.call(CONSUMER_GROUP_HEARTBEAT, 1, request)
+
+
+def given(assignment: bytes) -> set[int]:
+    found = read_assignment(bytes(assignment))
+    assert found is not None
+    return {number for _, number in found.partitions}
+
+
+@pytest.mark.parametrize("version", served_versions(JOIN_GROUP))
+def test_every_version_joins_a_consumer_group(client: RawClient, version: int) -> None:
+    consumer_joins(client)
+    joined = client.call(JOIN_GROUP, version, join_request())
+    if version >= 4:
+        assert joined.error_code == ErrorCode.member_id_required.value
+        joined = client.call(JOIN_GROUP, version, join_request(joined.member_id))
+    assert (joined.error_code, joined.protocol_name, joined.leader) == (0, "range", "")
+    assert joined.generation_id >= 1
+    assert list(joined.members) == []
+    if version >= 7:
+        assert joined.protocol_type == "consumer"
+
+
+@pytest.mark.parametrize("version", served_versions(SYNC_GROUP))
+def test_every_version_syncs_with_a_consumer_group(client: RawClient, version: int) -> None:
+    consumer_joins(client)
+    answer = sync(client, join(client), version=version)
+    assert answer.error_code == 0
+    assert given(answer.assignment) == set()
+    if version >= 5:
+        assert (answer.protocol_type, answer.protocol_name) == ("consumer", "range")
+
+
+@pytest.mark.parametrize("version", served_versions(HEARTBEAT))
+def test_every_version_beats_in_a_consumer_group(client: RawClient, version: int) -> None:
+    consumer_joins(client)
+    joined = join(client)
+    sync(client, joined)
+    assert beat(client, joined, version=version) == 0
+    assert beat(client, joined, version=version, generation_id=7) == ErrorCode.illegal_generation.value
+    assert beat(client, joined, version=version, member_id="consumer") == ErrorCode.unknown_member_id.value
+
+
+def test_a_group_goes_back_and_forth_over_the_wire(client: RawClient) -> None:
+    joined = join(client)
+    everything = write_assignment(0, [(TOPIC, number) for number in range(PARTITIONS)])
+    sync(client, joined, {joined.member_id: everything})
+    commit(client, {(TOPIC, 0): 5}, member_id=joined.member_id, epoch=1)
+    assert consumer_joins(client).error_code == 0
+    assert beat(client, joined) == REBALANCING
+    joined = client.call(JOIN_GROUP, 9, join_request(joined.member_id))
+    kept = given(sync(client, joined).assignment)
+    assert len(kept) == PARTITIONS // 2
+    answer = consumer_joins(client, joined.generation_id)
+    taken = {number for topic in answer.assignment.topic_partitions for number in topic.partitions}
+    assert taken == set(range(PARTITIONS)) - kept
+    # What describes classic groups does not know it.
+    (found,) = client.call(DESCRIBE_GROUPS, 6, {"groups": [GROUP]}).groups
+    assert found.error_code == ErrorCode.group_id_not_found.value
+    (found,) = client.call(CONSUMER_GROUP_DESCRIBE, 1, {"group_ids": [GROUP]}).groups
+    assert {member.member_id: member.member_type for member in found.members} == {
+        joined.member_id: 0,
+        "consumer": 1,
+    }
+    assert consumer_joins(client, -1).error_code == 0
+    (found,) = client.call(DESCRIBE_GROUPS, 6, {"groups": [GROUP]}).groups
+    assert (found.group_state, [member.member_id for member in found.members]) == (
+        "PreparingRebalance",
+        [joined.member_id],
+    )
+    assert beat(client, joined) == REBALANCING
+    commit(client, {(TOPIC, 0): 6}, member_id=joined.member_id, epoch=joined.generation_id)
+    again = client.call(JOIN_GROUP, 9, join_request(joined.member_id))
+    assert (again.error_code, again.generation_id, again.leader) == (
+        0,
+        joined.generation_id + 1,
+        joined.member_id,
+    )
+    assert committed(client) == {(TOPIC, 0): 6}
+    leave(client, (joined.member_id, None))
