@@ -36,7 +36,7 @@ def run(server: LogServer, name: str, *arguments: str, code: int = 0, told: str 
 
     Args:
         code: what it has to exit with.
-        told: what has to stand in its standard error, where nothing must be otherwise.
+        told: what has to stand in its standard error, where no warning must be.
     """
     done = subprocess.run(
         command(server, name, *arguments),
@@ -48,7 +48,8 @@ def run(server: LogServer, name: str, *arguments: str, code: int = 0, told: str 
         timeout=TIMEOUT_S,
     )
     assert done.returncode == code, f"{name} exited with {done.returncode}\n{done.stdout}{done.stderr}"
-    assert told in done.stderr if told else not done.stderr, done.stderr
+    assert told in done.stderr, done.stderr
+    assert "Warning" not in done.stderr, done.stderr
     return done.stdout.splitlines()
 
 
