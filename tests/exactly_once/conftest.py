@@ -1,0 +1,23 @@
+"""A server process that comes back on the same ports."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.processes import ServerProcess
+
+
+def free_address() -> str:
+    """Returns an address that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def fixed_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server that is on the same ports again after it was killed."""
+    arguments = ("--kafka-listen", free_address(), "--grpc-listen", free_address())
+    with ServerProcess(tmp_path / "data", *arguments) as server:
+        yield server
