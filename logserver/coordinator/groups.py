@@ -345,15 +345,16 @@ class GroupCoordinator:
         return await shard.look(lambda state: state.has(group_id))
 
     async def list_groups(self) -> list[GroupSummary]:
-        """Returns all groups, by id.
-
-        Raises:
-            LogServerError: a shard is not here.
-        """
+        """Returns all groups, by id; as in Kafka without those of shards that are not here or can't be read, which the
+        server's log tells."""
         found: list[GroupSummary] = []
         for shard in self._shards:
             await shard.loaded()
-            found += await shard.look(lambda state: [summary_of(state, group_id) for group_id in state.group_ids()])
+            try:
+                found += await shard.look(lambda state: [summary_of(state, group_id) for group_id in state.group_ids()])
+            except LogServerError as error:
+                if error.code not in (ErrorCode.not_coordinator, ErrorCode.coordinator_not_available):
+                    raise
         return sorted(found)
 
     async def describe(self, group_id: str) -> GroupDescription:

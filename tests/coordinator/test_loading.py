@@ -67,6 +67,7 @@ async def test_a_damaged_record_makes_its_shard_unavailable_and_no_other(one: Gr
             await asks
         assert refusal.error.retriable
     assert await one.committed(other) == 5
+    assert [group.group_id for group in await one.groups.list_groups()] == [other]
     await one.commit(6, other)
     # Topics and time come and go.
     await one.node.topic("another")
