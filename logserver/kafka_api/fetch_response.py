@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from logserver_records.batch import Buffer
 
+from logserver.errors import ErrorCode
 from logserver.kafka_api.codec.writing import varint
 from logserver.kafka_api.pending_fetch import FetchedPartition
 
@@ -14,6 +15,12 @@ _SESSIONS: Final = 7
 _FLEXIBLE: Final = 12
 _TOPIC_IDS: Final = 13
 _ENDPOINTS: Final = 16
+_NOT_READ: Final = (
+    ErrorCode.unknown_topic_or_partition.value,
+    ErrorCode.unknown_topic_id.value,
+    ErrorCode.inconsistent_topic_id.value,
+)
+"""What is refused before the log is asked: there Apache Kafka has an empty list of aborted transactions, not none."""
 _NO_TAGS: Final = b"\x00"
 _INT32: Final = Packed(">i")
 _TOP: Final = Packed(">ihi")
@@ -103,7 +110,7 @@ def _plain(response: FetchResponse, version: int) -> list[Buffer]:
             # Their count, then the aborted transactions themselves; none is told to readers of everything.
             aborted = (
                 _INT32.pack(len(fetched.aborted)) + b"".join(_aborted(fetched, b""))
-                if response.is_read_committed or one.error_code
+                if response.is_read_committed or one.error_code in _NOT_READ
                 else _NULL
             )
             if version >= 11:
@@ -143,8 +150,8 @@ def _flexible(response: FetchResponse, version: int) -> list[Buffer]:
                 head += varint(len(fetched.aborted) + 1)
                 head += b"".join(_aborted(fetched, _NO_TAGS))
             else:
-                # An empty list, or none to readers of everything. With errors it is empty (as Kafka's).
-                head.append(response.is_read_committed or one.error_code != 0)
+                # An empty list, or none to readers of everything.
+                head.append(response.is_read_committed or one.error_code in _NOT_READ)
             head += _NO_REPLICA
             size = sum(map(len, fetched.chunks))
             head += varint(size + 1)

@@ -63,11 +63,12 @@ def test_errors_of_a_produce_request_have_no_log_start_offset(client: RawClient,
     assert (refused.error_code, refused.log_start_offset) == (ErrorCode.invalid_record.value, -1)
 
 
-def test_errors_of_fetch_have_an_empty_list_of_aborted_transactions(client: RawClient) -> None:
+def test_fetches_that_are_refused_at_once_have_an_empty_list_of_aborted_transactions(client: RawClient) -> None:
     stored(client, batch("a"))
     for version in (11, 12):
         assert only(fetch(client, target(partition=9), version=version)).aborted_transactions == []
-        assert only(fetch(client, target(), version=version)).aborted_transactions is None
+        for offset in (0, 9):
+            assert only(fetch(client, target(offset), version=version)).aborted_transactions is None
 
 
 def test_topics_of_which_no_partition_is_named_are_not_answered(client: RawClient) -> None:
@@ -92,6 +93,17 @@ def test_errors_of_offset_fetch_stand_at_the_group(client: RawClient) -> None:
     asked = {"group_id": "g", "member_id": "nobody", "member_epoch": 1, "topics": topics}
     (group,) = client.call(OFFSET_FETCH, 9, {"groups": [asked]}).groups
     assert (group.error_code, group.topics) == (ErrorCode.unknown_member_id.value, [])
+
+
+def test_commits_of_an_old_epoch_are_no_matter_of_old_versions(client: RawClient) -> None:
+    epoch = beat(client).member_epoch
+    parts = [{"partition_index": 0, "committed_offset": 1}]
+    whole = {"group_id": "g", "member_id": MEMBER, "topics": [{"name": "t", "partitions": parts}]}
+    codes = []
+    for version in (8, 9):
+        response = client.call(OFFSET_COMMIT, version, whole | {"generation_id_or_member_epoch": epoch - 1})
+        codes.append(ErrorCode(response.topics[0].partitions[0].error_code))
+    assert codes == [ErrorCode.unsupported_version, ErrorCode.stale_member_epoch]
 
 
 def test_what_may_be_done_with_a_group_that_is_not_there_is_not_told(client: RawClient) -> None:

@@ -62,7 +62,8 @@ async def _handle(call: Call, request: Struct) -> Response:
         codes = {(offset.topic, offset.partition): code for offset in offsets}
     else:
         for offset, error_of_one in zip(offsets, errors, strict=True):
-            codes[offset.topic, offset.partition] = error_of_one.code.value if error_of_one is not None else 0
+            refused = 0 if error_of_one is None else _for_version(error_of_one.code, call.version)
+            codes[offset.topic, offset.partition] = refused
     return {"topics": [_topic(topic, name, codes) for topic, name in places if topic.partitions]}
 
 
