@@ -6,7 +6,7 @@ appear; ports, paths, sizes of disks and times near now become words; texts for 
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from .batches import read_back
@@ -29,10 +29,14 @@ _WORDS: Final = {
 }
 _UNSET: Final = (None, "", -1, 0, "A" * 22)
 _NO_PRODUCER: Final = -1
-_NO_ID: Final = "A" * 22
 _HOUR_MS: Final = 3_600_000
 _BATCHES: Final = ("records",)
 _TOPIC_NAMES: Final = ("name", "topic", "topic_name")
+
+
+def _is_made_up(text: Any) -> bool:
+    """Whether an id is one of the script's own, or that of nothing."""
+    return isinstance(text, str) and text.startswith("AAAAAAAA")
 
 
 class Normalizer:
@@ -40,12 +44,13 @@ class Normalizer:
 
     Args:
         base_ms: that of the session: a time for records, which is shown as the distance from it.
+        topics: names by ids, beside those that answers tell.
     """
 
-    def __init__(self, base_ms: int) -> None:
+    def __init__(self, base_ms: int, topics: Mapping[str, str] | None = None) -> None:
         self._base_ms = base_ms
         self._now_ms = int(time.time() * 1000)
-        self._ids: dict[Any, str] = {}
+        self._ids: dict[Any, str] = {topic_id: f"<id of {name}>" for topic_id, name in (topics or {}).items()}
         self._counts: dict[str, int] = {}
 
     def all(self, exchanges: Iterable[Exchange]) -> list[Exchange]:
@@ -65,7 +70,7 @@ class Normalizer:
             return
         topic_id = value.get("topic_id")
         name = next((value[key] for key in _TOPIC_NAMES if isinstance(value.get(key), str) and value[key]), None)
-        if name and topic_id not in _UNSET:
+        if name and topic_id not in _UNSET and not _is_made_up(topic_id):
             self._ids.setdefault(topic_id, f"<id of {name}>")
         for part in value.values():
             self._learn_topics(part)
@@ -105,8 +110,8 @@ class Normalizer:
             return value
         if value in self._ids:
             return self._ids[value]
-        if value == _NO_ID:
-            return "<no id>"
+        if _is_made_up(value):
+            return value
         base = re.sub(r"\d{13}", lambda found: str(self._number("", int(found[0]))), value)
         return _UUID.sub(lambda found: self._ids.get(found[0]) or self._named("uuid", found[0]), base)
 

@@ -74,4 +74,4 @@ def _ask(address: str, base_ms: int, parts: Sequence[str], progress: Callable[[s
     labels = [(exchange.part, exchange.label) for exchange in session.exchanges]
     doubled = {label for label in labels if labels.count(label) > 1}
     assert not doubled, f"two requests of a part have the same label: {doubled}"
-    return Normalizer(base_ms).all(session.exchanges)
+    return Normalizer(base_ms, session.topics).all(session.exchanges)

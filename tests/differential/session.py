@@ -41,6 +41,8 @@ class Session:
     base_ms: int
     part: str = ""
     exchanges: list[Exchange] = field(default_factory=list)
+    topics: dict[str, str] = field(default_factory=dict)
+    """Names of the topics that were made by ids."""
     _wire: Wire | None = None
 
     def ask(self, label: str, key: int, version: int, message: Mapping[str, Any]) -> Answer:
@@ -106,6 +108,7 @@ class Session:
             raise RuntimeError(f"the topic {name} can't be created: {created}")
         self.wait_for_topic(name, partitions)
         topic_id: str = created["topics"][0]["topic_id"]
+        self.topics[topic_id] = name
         return topic_id
 
     def wait_for_topic(self, name: str, partitions: int = 1) -> None:

@@ -24,7 +24,7 @@ def timestamps(s: Session) -> None:
     produce(s, "too late", "bounded", batch("a", at_ms=at + 4 * hour))
     produce(s, "now", "bounded", batch("a", at_ms=at + 2 * hour))
     produce(s, "no timestamp", "bounded", batch("a", at_ms=-1))
-    produce(s, "many too early", "bounded", batch(*("a" for _ in range(1500)), at_ms=at))
+    produce(s, "many too early", "bounded", batch(*("a" for _ in range(1010)), at_ms=at))
     produce(s, "a compressed one", "bounded", batch("a", "b", at_ms=at, compression=Compression.GZIP))
     s.topic("unbounded")
     produce(s, "no timestamp unbounded", "unbounded", batch("a", at_ms=-1))

@@ -6,7 +6,7 @@ from ..keys import Key
 from ..session import Answer, Session
 from .members import assigned, consumer_message, join_message, owned
 
-_A, _B, _C = (f"{letter * 21}A" for letter in "abc")
+_A, _B, _C = (f"AAAAAAAAAAAAAAAAAAAA{letter}Q" for letter in "abc")
 
 
 def consumer_groups(s: Session) -> None:
@@ -47,6 +47,7 @@ def consumer_groups(s: Session) -> None:
     beat("the first has all", _A, epoch, topic_partitions=owned(first))
     beat("nothing new", _A, epoch)
     describe("one member")
+    _listing(s)
     beat("an epoch to come", _A, epoch + 5)
     beat("an old epoch", _A, epoch + 5, topic_partitions=[])
     beat("nobody", "nobody", 1)
@@ -55,7 +56,6 @@ def consumer_groups(s: Session) -> None:
     beat("an assignor", _A, epoch, server_assignor="range")
     beat("a bad pattern", _A, epoch, subscribed_topic_regex="[")
     beat("negative epoch -3", _A, -3)
-    _listing(s)
     _commits(s, topic_id, epoch)
     member = join_message("kip848", "", topic="groups-848")
     s.ask("a classic member asks for an id", Key.JOIN_GROUP, 9, member)
@@ -76,7 +76,9 @@ def consumer_groups(s: Session) -> None:
 
 def _refused(s: Session) -> None:
     def ask(label: str, version: int = 1, **more: Any) -> None:
-        message = consumer_message("refused", _C, 0, subscribed_topic_names=["groups-848"])
+        # A group for each: one that is not refused does not change the next answer.
+        group = f"refused: {label}"
+        message = consumer_message(group, _C, 0, subscribed_topic_names=["groups-848"])
         s.ask(f"refused: {label}", Key.CONSUMER_GROUP_HEARTBEAT, version, message | more)
 
     ask("the empty group", group_id="")
@@ -98,7 +100,7 @@ def _refused(s: Session) -> None:
     ask("an epoch of -2", member_epoch=-2)
     ask("an epoch of -9", member_epoch=-9)
     ask("no member in version 0", 0, member_id="", group_id="refused-0")
-    message = {"group_ids": ["refused", "refused-no"]}
+    message = {"group_ids": ["refused: an epoch of 5", "refused: no subscription"]}
     s.ask("refused: described", Key.CONSUMER_GROUP_DESCRIBE, 1, message)
 
 
