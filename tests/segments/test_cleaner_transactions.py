@@ -1,0 +1,188 @@
+"""Compaction of a log with transactions: aborted records go, open ones stay, markers stay while they are needed."""
+
+from dataclasses import replace
+
+import pytest
+from logserver_records.batch import BatchHeader, split
+from logserver_segments import cleaner
+from logserver_segments.partition_log import AbortedTransaction
+from logserver_segments.segment import file_name
+
+from .fake_disk import PowerCut
+from .support import NOW, SMALL, Box, keyed, run
+from .transactional import TransactionalProducer, aborted, read_committed
+
+RETENTION_MS = 1000
+COMPACT = replace(SMALL, compact=True, delete=False, segment_bytes=400, delete_retention_ms=RETENTION_MS)
+
+
+def _clean(box: Box, now: int = NOW) -> None:
+    run(cleaner.clean(box.log, box.directory.resources, box.workers, now))
+    box.log.check_invariant()
+
+
+def _headers(box: Box) -> list[BatchHeader]:
+    return [header for segment in box.log.segments for _, header in split(box.disk.inode(segment.path).data)]
+
+
+def _markers(box: Box) -> list[int]:
+    return [header.base_offset for header in _headers(box) if header.is_control]
+
+
+def _box() -> tuple[Box, TransactionalProducer]:
+    box = Box(COMPACT)
+    return box, TransactionalProducer(box.log, 7)
+
+
+def _pad(box: Box) -> None:
+    """So that what came before is not at the end of a segment."""
+    box.append(keyed((b"pad", b"x")))
+    box.log.roll()
+
+
+def test_aborted_records_go_and_do_not_count_as_newer() -> None:
+    box, producer = _box()
+    box.append(keyed((b"a", b"old")), keyed((b"b", b"old")))
+    producer.send(b"new", key=b"a")
+    producer.abort()
+    producer.send(b"new", key=b"b")
+    producer.commit()
+    producer.send(b"last", key=b"c")
+    producer.commit()
+    _pad(box)
+    _clean(box)
+    assert read_committed(box.log) == [(0, b"old"), (4, b"new"), (6, b"last"), (8, b"x")]
+    assert [header.base_offset for header in _headers(box) if not header.is_control] == [0, 4, 6, 8]
+
+
+def test_what_is_behind_an_open_transaction_is_not_touched() -> None:
+    box, producer = _box()
+    other = TransactionalProducer(box.log, 8)
+    box.append(keyed((b"a", b"1")))
+    box.append(keyed((b"a", b"2")))
+    box.log.roll()
+    producer.send(b"in", key=b"k")
+    for number in range(3):
+        other.send(b"aborted", key=b"a")
+        other.abort()
+        box.append(keyed((b"a", b"%d" % (number + 3))))
+    box.log.roll()
+    before = [header.base_offset for header in _headers(box)]
+    _clean(box)
+    # Only the segment before it was looked at, and 3 is not known of yet.
+    assert [header.base_offset for header in _headers(box)] == before[1:]
+    assert box.log.last_stable_offset == 2
+    producer.commit()
+    box.log.roll()
+    _clean(box)
+    assert read_committed(box.log) == [(2, b"in"), (11, b"5")]
+
+
+@pytest.mark.parametrize("is_commit", [False, True])
+def test_a_marker_stays_until_its_records_are_gone_and_readers_have_passed(is_commit: bool) -> None:
+    box, producer = _box()
+    producer.send(b"old", key=b"a")
+    marker = (producer.commit() if is_commit else producer.abort()).base_offset
+    # Later ones of the producer tell its sequence; they are not to be compacted.
+    _pad(box)
+    producer.send(b"new", key=b"a")
+    producer.commit()
+    late = NOW + RETENTION_MS + 1
+    expected = read_committed(box.log)
+    # Its records go now.
+    box.log.roll()
+    _clean(box, late)
+    assert marker in _markers(box)
+    assert (marker in {found.last_offset for found in aborted(box.log)}) is not is_commit
+    # They are gone, but a reader may be on the way from one to the other.
+    _clean(box, NOW + RETENTION_MS)
+    assert marker in _markers(box)
+    _clean(box, late)
+    assert marker not in _markers(box)
+    assert aborted(box.log) == []
+    assert read_committed(box.log) == [(offset, value) for offset, value in expected if value != b"old"]
+
+
+def test_a_marker_that_tells_the_epoch_stays_as_long_as_its_producer_is_known() -> None:
+    box, producer = _box()
+    producer.version = 2
+    producer.send(b"in", key=b"a")
+    marker = producer.abort().base_offset
+    _pad(box)
+    late = NOW + RETENTION_MS + 1
+    for _ in range(3):
+        _clean(box, late)
+    assert _markers(box) == [marker]
+    box.log.producers.expire(NOW, RETENTION_MS)
+    box.log.producers.expire(late, RETENTION_MS)
+    _clean(box, late)
+    assert _markers(box) == []
+
+
+def test_the_index_of_a_compacted_segment_has_the_markers_that_are_in_it() -> None:
+    box = Box(replace(COMPACT, segment_bytes=700))
+    expected = []
+    for number in range(30):
+        producer = TransactionalProducer(box.log, number)
+        first = producer.send(b"in" + b"." * 40, key=b"k").base_offset
+        last = producer.abort().base_offset
+        expected.append(AbortedTransaction(number, first, last, last + 1))
+    _pad(box)
+    count = len(box.log.segments)
+    # From the first restart on.
+    box.config = replace(box.config, segment_bytes=2000)
+    for restart in (box.reopen, box.kill, box.crash):
+        _clean(box)
+        assert aborted(box.log) == expected
+        restart()
+        assert aborted(box.log) == expected
+        for segment in box.log.segments:
+            own = [one for one in expected if box.log.segment_at(one.last_offset) is segment]
+            assert len(segment.aborted) == len(own)
+            assert (file_name(segment.base_offset, ".txnindex") in box.names) is bool(own)
+    assert len(box.log.segments) < count
+    box.log.producers.expire(NOW, 0)
+    box.log.producers.expire(NOW + 1, 0)
+    for _ in range(2):
+        _clean(box, NOW + RETENTION_MS + 1)
+    # All gone but those at the end of a segment.
+    assert [found.last_offset for found in aborted(box.log)] == _markers(box)
+    assert set(_markers(box)) <= {box.log.offset_behind(segment) - 1 for segment in box.log.segments}
+    assert sum(name.endswith(".txnindex") for name in box.names) == len(_markers(box)) < 3
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_aborted_records_are_not_seen_wherever_a_compaction_ends(killed: bool) -> None:
+    for operations in range(300):
+        box, producer = _box()
+        for number in range(6):
+            producer.send(b"%d" % number, key=b"%d" % (number % 3))
+            (producer.abort if number % 2 else producer.commit)()
+        _pad(box)
+        run(box.directory.checkpoint())
+        expected = dict(read_committed(box.log))
+        box.disk.operations_left = operations
+        try:
+            _clean(box)
+        except PowerCut:
+            (box.kill if killed else box.crash)()
+            found = read_committed(box.log)
+            assert set(found) <= set(expected.items()) and found[-3:] == list(expected.items())[-3:]
+        else:
+            assert operations > 10
+            return
+    raise AssertionError("it never came to its end")
+
+
+def test_what_an_open_transaction_keeps_from_compaction_is_compacted_later() -> None:
+    box, producer = _box()
+    producer.send(b"in", key=b"k")
+    for number in range(20):
+        box.append(keyed((b"a", b"%d" % number)))
+    run(box.directory.compact())
+    assert len(read_committed(box.log)) == 0 and len(_headers(box)) == 21
+    producer.commit()
+    box.append(keyed((b"a", b"last")))
+    box.log.roll()
+    run(box.directory.compact())
+    assert read_committed(box.log) == [(0, b"in"), (22, b"last")]
