@@ -71,6 +71,11 @@ class KafkaTools:
         )
         return Done(done.returncode, done.stdout, _without_complaints(done.stderr))
 
+    def start(self, program: str, *arguments: str) -> "subprocess.Popen[str]":
+        """Starts a tool by its class; returns while it runs, with its standard output to be read."""
+        command = [*_JAVA, class_of(program), *arguments]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8")
+
 
 class KafkaShell:
     """The tools in one process for all of them: after its start a tool takes a fraction of a second.
