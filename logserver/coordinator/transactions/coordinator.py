@@ -13,6 +13,7 @@ from logserver.coordinator.routing import partition_of
 from logserver.coordinator.transactions.decision import TransactionDecision
 from logserver.coordinator.transactions.limits import TransactionLimits
 from logserver.coordinator.transactions.requests import (
+    EPOCH_BUMP,
     EndTransaction,
     InitProducerId,
     ProducerIdentity,
@@ -139,9 +140,17 @@ class TransactionCoordinator:
     # Transactions
 
     async def add_partitions(
-        self, transactional_id: str, producer_id: int, producer_epoch: int, places: Collection[Place]
+        self,
+        transactional_id: str,
+        producer_id: int,
+        producer_epoch: int,
+        places: Collection[Place],
+        transaction_version: int = 0,
     ) -> None:
         """Adds partitions to a producer's transaction, beginning one if there is none.
+
+        Args:
+            transaction_version: 2 where the client does not do so itself.
 
         Raises:
             LogServerError: the producer may not, or the coordinator is not here.
@@ -151,7 +160,9 @@ class TransactionCoordinator:
         await self._decide(
             shard,
             transactional_id,
-            lambda state, now_ms: state.add_partitions(transactional_id, producer_id, producer_epoch, places, now_ms),
+            lambda state, now_ms: state.add_partitions(
+                transactional_id, producer_id, producer_epoch, places, now_ms, transaction_version
+            ),
         )
 
     async def enlist(
@@ -166,7 +177,7 @@ class TransactionCoordinator:
             LogServerError: none of them is, or the coordinator is not here.
         """
         if add:
-            await self.add_partitions(*transaction, places)
+            await self.add_partitions(*transaction, places, EPOCH_BUMP)
         elif self.limits.partition_verification:
             return await self.verify(*transaction, places)
         return dict.fromkeys(places)

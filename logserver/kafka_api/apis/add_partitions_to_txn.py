@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from logserver.broker.peers import Place
+from logserver.coordinator.transactions.requests import EPOCH_BUMP
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
@@ -65,7 +66,8 @@ async def _codes(
         if verify_only:
             errors = await transactions.verify(transactional_id, producer_id, epoch, places)
             return {place: code_of(errors[place], knows_fenced=knows_fenced) for place in places}
-        await transactions.add_partitions(transactional_id, producer_id, epoch, places)
+        transaction_version = EPOCH_BUMP if call.version >= _SEVERAL else 0
+        await transactions.add_partitions(transactional_id, producer_id, epoch, places, transaction_version)
     except LogServerError as error:
         return dict.fromkeys(places, code_of(error, knows_fenced=knows_fenced))
     return dict.fromkeys(places, 0)
