@@ -8,6 +8,7 @@ from typing import Final
 
 from logserver.kafka_api import apis
 from logserver.kafka_api.api import Api
+from logserver.kafka_api.differences import DIFFERENCES
 
 _HEAD: Final = """\
 # Compatibility with Kafka clients
@@ -82,115 +83,6 @@ _CLIENTS: Final = (
 )
 
 
-_DIFFERENCES: Final = (
-    (
-        "`acks=all`",
-        "answered when the records are on disk (`flush.messages=1`)",
-        "answered when all replicas have them in memory",
-        "one server has no replicas to fall back on",
-    ),
-    (
-        "the high watermark",
-        "follows what is on disk",
-        "follows the replicas",
-        "nobody reads a record that a power cut could still take back",
-    ),
-    ("settings", "some defaults differ, see the end of [settings.md](settings.md#differences-from-kafka)", "", ""),
-    (
-        "a classic group whose `sticky` or `cooperative-sticky` assignor keeps user data in assignments (librdkafka)",
-        "becomes a consumer group like any other",
-        "GROUP_ID_NOT_FOUND for the consumer that joins it, fatal to librdkafka",
-        "the data is about stickiness, which is the server's from there on",
-    ),
-    (
-        "a consumer group that becomes a classic one",
-        "always rebalances, after a restart, too; its first record has what members own",
-        "keeps its assignment if a static member's return is the reason; its first record has what members are to own",
-        "a partition never has two owners, nor none for long",
-    ),
-    (
-        "a heartbeat of a consumer that was given up, when its group is a classic one by now",
-        "UNKNOWN_MEMBER_ID: it joins again",
-        "GROUP_ID_NOT_FOUND, fatal to clients",
-        "as where there is no such group",
-    ),
-    (
-        "assignor `uniform`",
-        "deals free partitions in turn, and balances until nothing is left to do",
-        "hands out runs, stops after 16 rounds",
-        "fewer moves",
-    ),
-    (
-        "a member's commit for a partition that another member owns now",
-        "refused with STALE_MEMBER_EPOCH",
-        "taken while the member's epoch has not changed",
-        "it could take back what the new owner has committed",
-    ),
-    (
-        "old offsets of consumer groups",
-        "kept for `offsets.retention.minutes` after the last member has left",
-        "kept so long after the commit",
-        "a group that was idle for a week loses nothing when its last member restarts",
-    ),
-    (
-        "a topic that comes into being by being asked for",
-        "is told in the same answer",
-        "UNKNOWN_TOPIC_OR_PARTITION first",
-        "clients that ask once have it at once",
-    ),
-    (
-        "names of settings",
-        "those that this server does not have are refused, for brokers with INVALID_REQUEST, for topics and groups "
-        "with INVALID_CONFIG; `min.insync.replicas` can only be 1",
-        "brokers take any name",
-        "a typing error is told and not kept",
-    ),
-    (
-        "which of a broker's settings can be changed while it runs",
-        "those that topics take their defaults from, `max.connections`, `producer.id.expiration.ms`; others are "
-        "refused with INVALID_REQUEST",
-        "more, such as threads and listeners",
-        "there are none of these here",
-    ),
-    (
-        "settings of a group",
-        "`consumer.*`; sessions and heartbeats from 1 ms on, unless `group.consumer.min.*` says otherwise",
-        "sessions from 45 s, heartbeats from 5 s on, unless `group.consumer.min.*` says otherwise",
-        "short sessions make examples and tests quick",
-    ),
-    (
-        "a changed setting",
-        "is in force, and described so, when its change is answered",
-        "a little later",
-        "there is one node",
-    ),
-    (
-        "UnregisterBroker of the running broker",
-        "refused with INVALID_REQUEST",
-        "the broker is fenced, its partitions are offline",
-        "there is no other",
-    ),
-    (
-        "features",
-        "`group.version` and `metadata.version` stay at their levels as long as this version runs",
-        "can be raised and lowered",
-        "they say what this version serves",
-    ),
-    (
-        "metrics of clients",
-        "go into the topic `client.metrics.topic`; without it clients are not asked",
-        "go to a plugin of the operator's; without it clients are not asked",
-        "a topic is what a log server has",
-    ),
-    (
-        "client quotas, SCRAM credentials",
-        "can't be set: UNSUPPORTED_VERSION, UNSUPPORTED_SASL_MECHANISM",
-        "are kept",
-        "not done yet; nothing would come of them",
-    ),
-)
-
-
 def page() -> str:
     """Returns the page."""
     rows = []
@@ -202,7 +94,7 @@ def page() -> str:
             if isinstance(value, Api)
         ]
     lines = [f"| {key} | {name} | {versions} | {gaps} |\n" for key, name, versions, gaps in sorted(rows)]
-    return "".join([_HEAD, *lines, _TAIL, *_table(_CLIENTS), _DIFFERENCES_HEAD, *_table(_DIFFERENCES)])
+    return "".join([_HEAD, *lines, _TAIL, *_table(_CLIENTS), _DIFFERENCES_HEAD, *_table(DIFFERENCES)])
 
 
 def _table(rows: Iterable[Sequence[str]]) -> list[str]:
