@@ -46,6 +46,7 @@ class World:
         self.records = batch("a", "b", "c")
         self.made = 0
         self.topic_id = ""
+        self.data_dir = server.data_dir
         self.node_id: int = server.call(_node_id)
         with RawClient(server.kafka) as client:
             self.ensure(client)
@@ -77,6 +78,10 @@ class World:
         """Returns a request of one of `KINDS`."""
         return _Maker(self, api_key, version, kind).message()
 
+    def element(self, api_key: int, version: int, field: FieldSchema) -> Any:
+        """Returns a sensible element of a list of a request."""
+        return _Maker(self, api_key, version, "sensible").element(field)
+
 
 async def _topics(daemon: Any) -> set[str]:
     return {topic.name for topic in daemon.broker.topics()}
@@ -102,6 +107,9 @@ class _Maker:
 
     def message(self) -> dict[str, Any]:
         return self._struct(message_schema(self._api_key, self._version, "request"), "")
+
+    def element(self, field: FieldSchema) -> Any:
+        return self._one(field)
 
     def _struct(self, schema: StructSchema, parent: str) -> dict[str, Any]:
         return {field.name: self._value(field, parent) for field in schema.fields}
@@ -243,7 +251,7 @@ class _Maker:
             "configs.value": "100000",
             "configuration_keys": None,
             "resource_types": [],
-            "path": world.server.data_dir,
+            "path": world.data_dir,
             "partition_indexes": [0],
             "replicas": None,
             "endpoint_type": 1,

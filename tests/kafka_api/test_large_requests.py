@@ -4,14 +4,26 @@ import select
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from logserver.kafka_api.registry import APIS
 from tests.daemon.processes import ServerProcess
 
+from .largest import RemoteWorld, filled
 from .probing import check_well
-from .raw_client import FETCH, FIND_COORDINATOR, METADATA, OFFSET_FETCH, PRODUCE
+from .raw_client import (
+    FETCH,
+    FIND_COORDINATOR,
+    METADATA,
+    OFFSET_COMMIT,
+    OFFSET_FETCH,
+    PRODUCE,
+    RawClient,
+    request_frame,
+)
 from .wire import framed, varint
 
 FRAME_BYTES: Final = 104_857_600
@@ -21,7 +33,11 @@ MOST_ELEMENTS: Final = 200_000
 BUFFERS_BYTES: Final = 200 << 20
 """The buffer of a connection is doubled until a frame fits, so for a moment there are two of them."""
 ELEMENT_BYTES: Final = 1024
+ANSWERED_BYTES: Final = 3 * ELEMENT_BYTES
+"""Of an element, and what is made of it to be answered."""
 LONG_S: Final = 60.0
+LOOK_S: Final = 0.002
+"""So often the server's memory is looked at."""
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +81,8 @@ def peak_of(server: ServerProcess, data: bytes) -> tuple[int, bytes]:
         connection.setblocking(False)
         left = memoryview(data)
         while True:
-            readable, writable, _ = select.select(
-                (connection,), (connection,) if left else (), (), 0.002 if not left else LONG_S
-            )
+            wants = (connection,) if left else ()
+            readable, writable, _ = select.select((connection,), wants, (), LONG_S if left else LOOK_S)
             most = max(most, server.rss_anon_bytes)
             if readable:
                 try:
@@ -85,3 +100,33 @@ def test_a_frame_of_millions_of_tiny_things_takes_what_its_bytes_take(server: Se
     assert peak < BUFFERS_BYTES + MOST_ELEMENTS * ELEMENT_BYTES
     check_well(server.kafka)
     assert "request.max.elements=200000" in server.errors[-1]
+
+
+def test_requests_of_a_large_cluster_are_answered(server: ServerProcess) -> None:
+    names = [{"name": f"topic-{number}"} for number in range(10_000)]
+    asked = {"fetch_offset": 0, "partition_max_bytes": 1 << 20}
+    topics = [
+        {"topic": f"topic-{topic}", "partitions": [asked | {"partition": number} for number in range(1000)]}
+        for topic in range(100)
+    ]
+    offsets = [{"partition_index": number, "committed_offset": 1, "committed_metadata": ""} for number in range(10_000)]
+    commit = {"group_id": "g", "generation_id_or_member_epoch": -1, "topics": [{"name": "t", "partitions": offsets}]}
+    with RawClient(server.kafka, timeout=LONG_S) as client:
+        metadata = client.call(METADATA, 9, {"topics": names, "allow_auto_topic_creation": False})
+        assert len(metadata.topics) == 10_000
+        fetched = client.call(FETCH, 12, {"max_bytes": 1 << 20, "topics": topics, "session_epoch": -1})
+        assert sum(len(topic.partitions) for topic in fetched.responses) == 100_000
+        assert len(client.call(OFFSET_COMMIT, 9, commit).topics[0].partitions) == 10_000
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("api_key", APIS)
+def test_the_longest_lists_of_every_request(tmp_path: Path, api_key: int) -> None:
+    version = APIS[api_key].highest
+    with ServerProcess(tmp_path / "data") as server:
+        for what, message in filled(RemoteWorld(server.kafka), api_key, version, MOST_ELEMENTS - 1_000):
+            peak, _ = peak_of(server, request_frame(api_key, version, message))
+            assert peak < MOST_ELEMENTS * ANSWERED_BYTES, what
+            check_well(server.kafka)
+        assert not [line for line in server.errors if "request failed" in line or "Traceback" in line]

@@ -16,6 +16,7 @@ from typing import Final
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
+from logserver.kafka_api.errors import without_trace
 
 _SEVERAL: Final = 3
 
@@ -32,7 +33,7 @@ async def _handle(call: Call, request: Struct) -> Response:
         if error.code is not ErrorCode.unknown_member_id:
             raise
         # There is no such group.
-        errors = [error] * len(members)
+        errors = [without_trace(error)] * len(members)
     return {
         "members": [
             {
