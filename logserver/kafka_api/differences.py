@@ -95,8 +95,9 @@ DIFFERENCES: Final = (
     ),
     (
         "features",
-        "`group.version` and `metadata.version` stay at their levels as long as this version runs",
-        "can be raised and lowered",
+        "`group.version`, `metadata.version` and `transaction.version` stay at their levels as long as this version "
+        "runs; those of share and streams groups and of several nodes are not named",
+        "can be raised and lowered; more of them",
         "they say what this version serves",
     ),
     (
