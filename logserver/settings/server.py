@@ -127,7 +127,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         About(
             "Most topics, partitions, groups and other elements of lists in one request of a Kafka client, all "
-            "together; each takes up to a kilobyte of memory while the request is served.",
+            "together; each takes up to two kilobytes of memory until it is answered.",
             minimum=1_000,
             maximum=INT32_MAX,
             ours=True,
