@@ -245,10 +245,46 @@ DIFFERENCES: Final = (
         "there are no such groups yet",
     ),
     (
+        "the size of a request",
+        "`request.max.elements` in all its lists together, besides `socket.request.max.bytes`; more ends the connection",
+        "only the bytes count",
+        "100 MB of two-byte elements take 13 GB of memory and stop the server for minutes",
+    ),
+    (
+        "what a request names more than once (settings, groups, producers, log directories, all offsets of a group)",
+        "is told once",
+        "is told each time",
+        "the answer grows with what there is, not with the question",
+    ),
+    (
+        "text in requests",
+        "has to be UTF-8; anything else closes the connection",
+        "bytes that are no UTF-8 become U+FFFD",
+        "no name is kept that nobody has sent",
+    ),
+    (
         "the metadata quorum (DescribeQuorum)",
         "has the listener of brokers, and the offsets and epoch of this server's own metadata",
         "has a listener of controllers",
         "one process, no controller",
+    ),
+    (
+        "InitProducerId of a producer that resumes with an epoch that is not the current one (KIP-360)",
+        "PRODUCER_FENCED, always",
+        "while a transaction is open it is aborted first; where epochs are used up, UNKNOWN_SERVER_ERROR",
+        "whoever is fenced changes nothing",
+    ),
+    (
+        "EndTxn 5 with the epoch before the current one, when the last transaction was ended by EndTxn 4 or lower",
+        "PRODUCER_FENCED",
+        "taken for a retry: the producer is given the current epoch, which is somebody else's",
+        "whoever is fenced changes nothing",
+    ),
+    (
+        "a transaction that takes longer than its timeout",
+        "aborted at once",
+        "within the 10 s of `transaction.abort.timed.out.transaction.cleanup.interval.ms`",
+        "consumers of what is committed wait for it",
     ),
     (
         "share groups, streams groups, what is among brokers",
