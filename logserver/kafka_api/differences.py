@@ -246,7 +246,7 @@ DIFFERENCES: Final = (
     ),
     (
         "the size of a request",
-        "`request.max.elements` in all its lists together, besides `socket.request.max.bytes`; more ends the connection",
+        "`request.max.elements` in all its lists, besides `socket.request.max.bytes`; more closes the connection",
         "only the bytes count",
         "100 MB of two-byte elements take 13 GB of memory and stop the server for minutes",
     ),
