@@ -53,6 +53,8 @@ class Crowd:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         self._connections: dict[int, Connection] = {}
         self._epoll = select.epoll()
+        # Of connections that the server has closed: how long they were idle, in seconds.
+        self._idle_s: list[float] = []
 
     def connect(self, address: str, connections: int, at_once: int) -> Any:
         """Opens connections, each of which asks for versions and metadata; returns when all have been answered.
@@ -107,7 +109,10 @@ class Crowd:
                 else:
                     self._epoll.modify(number, select.EPOLLIN)
             elif connection.take():
-                raise ConnectionError("the server closed a connection")
+                if not connection.answered_at or connection.to_say:
+                    raise ConnectionError("the server closed a connection")
+                # While others still come.
+                self._end(number)
             elif connection.is_answered():
                 if connection.to_say:
                     self._epoll.modify(number, select.EPOLLOUT)
@@ -119,16 +124,18 @@ class Crowd:
     def await_end(self, timeout_s: float) -> Any:
         """Waits until the server has closed all connections; returns how long they were idle, in seconds."""
         end = time.perf_counter() + timeout_s
-        idle = []
         while self._connections and time.perf_counter() < end:
             for number, _ in self._epoll.poll(1):
-                connection = self._connections[number]
-                if connection.take():
-                    idle.append(time.perf_counter() - connection.answered_at)
-                    self._drop(number)
+                if self._connections[number].take():
+                    self._end(number)
         left = len(self._connections)
+        idle_s, self._idle_s = self._idle_s, []
         self.leave()
-        return {"idle_s": idle, "left": left}
+        return {"idle_s": idle_s, "left": left}
+
+    def _end(self, number: int) -> None:
+        self._idle_s.append(time.perf_counter() - self._connections[number].answered_at)
+        self._drop(number)
 
     def leave(self) -> None:
         """Closes all connections."""

@@ -5,7 +5,7 @@ answers everybody who waits.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol, TypeVar
 
 from logserver_records.batch import NO_SEQUENCE, Buffer
@@ -372,6 +372,23 @@ class Partition:
         except (StorageError, OSError) as error:
             raise domain_error(error) from error
         return found if isinstance(found, Slice) else self._awaited(log, found)
+
+    def read_at_once(self, offset: int, max_bytes: int) -> Slice | None:
+        """Reads as `read`, if what is asked for is in memory; None if it is not.
+
+        Raises:
+            LogServerError: as `read`.
+        """
+        try:
+            found = self._led().read(offset, max_bytes)
+        except (StorageError, OSError) as error:
+            raise domain_error(error) from error
+        if isinstance(found, Slice):
+            return found
+        if isinstance(found, Coroutine):
+            # It has not begun.
+            found.close()
+        return None
 
     async def _awaited(self, log: PartitionLog, found: Awaitable[T]) -> T:
         """Awaits what was asked of a log; an error because leading it ended meanwhile is told as such."""

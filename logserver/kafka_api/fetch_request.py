@@ -15,7 +15,7 @@ _SESSIONS: Final = 7
 _RACK: Final = 11
 _FLEXIBLE: Final = 12
 _TOPIC_IDS: Final = 13
-_REPLICA_STATE: Final = 15
+REPLICA_STATE: Final = 15
 _WIDE_CHARACTERS: Final = 64
 """So many characters of text beyond ASCII count as an element, see `codec.reading.Budget`."""
 _READ_COMMITTED: Final = 1
@@ -124,7 +124,7 @@ def _plain(data: memoryview, version: int, budget: Budget) -> FetchRequest:
 def _flexible(data: memoryview, version: int, budget: Budget) -> FetchRequest:
     end = len(data)
     replica_id = -1
-    if version >= _REPLICA_STATE:
+    if version >= REPLICA_STATE:
         max_wait_ms, min_bytes, max_bytes, isolation, session_id, session_epoch = _HEAD_15.unpack_from(data)
         position = _HEAD_15.size
     else:
@@ -259,7 +259,7 @@ def read_by_schema(data: memoryview, version: int, most_elements: int) -> FetchR
 
 
 def _replica_id(request: Struct, version: int) -> int:
-    if version < _REPLICA_STATE:
+    if version < REPLICA_STATE:
         replica_id: int = request.replica_id
         return replica_id
     state = request.replica_state

@@ -33,6 +33,7 @@ from logserver.broker.fetch_sessions import (
 from logserver.broker.isolation import IsolationLevel
 from logserver.errors import ErrorCode, LogServerError, unknown_topic
 from logserver.kafka_api.api import Answer, Api, Call, Cancel
+from logserver.kafka_api.fetch_quick import quick
 from logserver.kafka_api.fetch_request import FetchRequest, read_fetch
 from logserver.kafka_api.fetch_response import AnsweredPartition, Endpoint, FetchResponse, Leader, write_fetch
 from logserver.kafka_api.pending_fetch import FetchedPartition, PendingFetch
@@ -201,4 +202,4 @@ def _handle(call: Call, body: memoryview, answer: Answer) -> Cancel | None:
     return _Fetch(call, request, answer).begin()
 
 
-API: Final = Api(1, "Fetch", 4, 18, raw=_handle)
+API: Final = Api(1, "Fetch", 4, 18, raw=_handle, quick=quick)
