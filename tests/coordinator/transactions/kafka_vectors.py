@@ -1,6 +1,5 @@
-"""Records of Apache Kafka 4.3.1: of a broker that has had transactions of raw requests, of librdkafka (its
-transactional id is not ASCII) and timeouts, and of its generated classes, which write what brokers seldom or never
-do."""
+"""Records of Apache Kafka 4.3.1: of brokers that have had transactions of raw requests and of librdkafka, whose
+transactional id is not ASCII, and of its generated classes, which write what brokers seldom or never do."""
 
 from typing import Final, NamedTuple
 
@@ -422,17 +421,139 @@ VECTORS: Final = [
         ),
     ),
     Vector(
-        "class, version 0, Empty",
+        "broker of transaction.version 0, Empty, 0 topics",
         h("0000000b6772c3b6c39f652de7b584"),
-        h("000000200000000000017ff97fffffff00ffffffff000001a1ff3a7a22ffffffffffffffff"),
+        h("0000000000000000000000000000afc800ffffffff000001a1ff6a5efdffffffffffffffff"),
         "größe-組",
         TransactionLogValue(
-            producer_id=9007199254740993,
-            producer_epoch=32761,
-            timeout_ms=2147483647,
+            producer_id=0,
+            producer_epoch=0,
+            timeout_ms=45000,
             state=TransactionState.EMPTY,
-            last_update_timestamp_ms=1795283384866,
+            last_update_timestamp_ms=1795286523645,
         ),
+    ),
+    Vector(
+        "broker of transaction.version 0, Ongoing, 2 topics",
+        h("0000000b6772c3b6c39f652de7b584"),
+        h(
+            "0000000000000000000000000000afc801000000020002696e000000010000000000036f7574000000020000000200000000"
+            "000001a1ff6a5fd6000001a1ff6a5fd6"
+        ),
+        "größe-組",
+        TransactionLogValue(
+            producer_id=0,
+            producer_epoch=0,
+            timeout_ms=45000,
+            state=TransactionState.ONGOING,
+            partitions=(
+                TopicPartitions("in", (0,)),
+                TopicPartitions("out", (2, 0)),
+            ),
+            last_update_timestamp_ms=1795286523862,
+            start_timestamp_ms=1795286523862,
+        ),
+    ),
+    Vector(
+        "broker of transaction.version 0, Ongoing, 3 topics",
+        h("0000000b6772c3b6c39f652de7b584"),
+        h(
+            "0000000000000000000000000000afc801000000030002696e000000010000000000125f5f636f6e73756d65725f6f666673"
+            "657473000000010000000100036f7574000000020000000200000000000001a1ff6a60dd000001a1ff6a5fd6"
+        ),
+        "größe-組",
+        TransactionLogValue(
+            producer_id=0,
+            producer_epoch=0,
+            timeout_ms=45000,
+            state=TransactionState.ONGOING,
+            partitions=(
+                TopicPartitions("in", (0,)),
+                TopicPartitions("__consumer_offsets", (1,)),
+                TopicPartitions("out", (2, 0)),
+            ),
+            last_update_timestamp_ms=1795286524125,
+            start_timestamp_ms=1795286523862,
+        ),
+    ),
+    Vector(
+        "broker of transaction.version 0, PrepareCommit, 3 topics",
+        h("0000000b6772c3b6c39f652de7b584"),
+        h(
+            "0000000000000000000000000000afc802000000030002696e000000010000000000125f5f636f6e73756d65725f6f666673"
+            "657473000000010000000100036f7574000000020000000200000000000001a1ff6a619a000001a1ff6a5fd6"
+        ),
+        "größe-組",
+        TransactionLogValue(
+            producer_id=0,
+            producer_epoch=0,
+            timeout_ms=45000,
+            state=TransactionState.PREPARE_COMMIT,
+            partitions=(
+                TopicPartitions("in", (0,)),
+                TopicPartitions("__consumer_offsets", (1,)),
+                TopicPartitions("out", (2, 0)),
+            ),
+            last_update_timestamp_ms=1795286524314,
+            start_timestamp_ms=1795286523862,
+        ),
+    ),
+    Vector(
+        "broker of transaction.version 0, PrepareAbort, 3 topics",
+        h("0000000b6772c3b6c39f652de7b584"),
+        h(
+            "0000000000000000000000000000afc803000000030002696e000000010000000000125f5f636f6e73756d65725f6f666673"
+            "657473000000010000000100036f7574000000020000000200000000000001a1ff6a6399000001a1ff6a62a4"
+        ),
+        "größe-組",
+        TransactionLogValue(
+            producer_id=0,
+            producer_epoch=0,
+            timeout_ms=45000,
+            state=TransactionState.PREPARE_ABORT,
+            partitions=(
+                TopicPartitions("in", (0,)),
+                TopicPartitions("__consumer_offsets", (1,)),
+                TopicPartitions("out", (2, 0)),
+            ),
+            last_update_timestamp_ms=1795286524825,
+            start_timestamp_ms=1795286524580,
+        ),
+    ),
+    Vector(
+        "broker of transaction.version 0, CompleteCommit, 0 topics",
+        h("0000000b6772c3b6c39f652de7b584"),
+        h("0000000000000000000000000000afc80400000000000001a1ff6a61a4000001a1ff6a5fd6"),
+        "größe-組",
+        TransactionLogValue(
+            producer_id=0,
+            producer_epoch=0,
+            timeout_ms=45000,
+            state=TransactionState.COMPLETE_COMMIT,
+            last_update_timestamp_ms=1795286524324,
+            start_timestamp_ms=1795286523862,
+        ),
+    ),
+    Vector(
+        "broker of transaction.version 0, CompleteAbort, 0 topics",
+        h("0000000b6772c3b6c39f652de7b584"),
+        h("0000000000000000000000000000afc80500000000000001a1ff6a6399000001a1ff6a62a4"),
+        "größe-組",
+        TransactionLogValue(
+            producer_id=0,
+            producer_epoch=0,
+            timeout_ms=45000,
+            state=TransactionState.COMPLETE_ABORT,
+            last_update_timestamp_ms=1795286524825,
+            start_timestamp_ms=1795286524580,
+        ),
+    ),
+    Vector(
+        "broker, forgotten after transactional.id.expiration.ms",
+        h("0000000b6772c3b6c39f652de7b584"),
+        None,
+        "größe-組",
+        None,
     ),
     Vector(
         "class, version 0, Ongoing",
@@ -455,76 +576,6 @@ VECTORS: Final = [
                 TopicPartitions("__consumer_offsets", (49,)),
                 TopicPartitions("t.b-c_" + "x" * 200, (2147483647, 0, 7)),
             ),
-            last_update_timestamp_ms=1795283384866,
-            start_timestamp_ms=1795283384000,
-        ),
-    ),
-    Vector(
-        "class, version 0, PrepareCommit",
-        h("0000000b6772c3b6c39f652de7b584"),
-        h(
-            "000000200000000000017ffb7fffffff020000000200125f5f636f6e73756d65725f6f666673657473000000010000003100"
-            "08742e622d635f7878000000037fffffff0000000000000007000001a1ff3a7a22000001a1ff3a76c0"
-        ),
-        "größe-組",
-        TransactionLogValue(
-            producer_id=9007199254740993,
-            producer_epoch=32763,
-            timeout_ms=2147483647,
-            state=TransactionState.PREPARE_COMMIT,
-            partitions=(
-                TopicPartitions("__consumer_offsets", (49,)),
-                TopicPartitions("t.b-c_xx", (2147483647, 0, 7)),
-            ),
-            last_update_timestamp_ms=1795283384866,
-            start_timestamp_ms=1795283384000,
-        ),
-    ),
-    Vector(
-        "class, version 0, PrepareAbort",
-        h("0000000b6772c3b6c39f652de7b584"),
-        h(
-            "000000200000000000017ffc7fffffff030000000200125f5f636f6e73756d65725f6f666673657473000000010000003100"
-            "08742e622d635f7878000000037fffffff0000000000000007000001a1ff3a7a22000001a1ff3a76c0"
-        ),
-        "größe-組",
-        TransactionLogValue(
-            producer_id=9007199254740993,
-            producer_epoch=32764,
-            timeout_ms=2147483647,
-            state=TransactionState.PREPARE_ABORT,
-            partitions=(
-                TopicPartitions("__consumer_offsets", (49,)),
-                TopicPartitions("t.b-c_xx", (2147483647, 0, 7)),
-            ),
-            last_update_timestamp_ms=1795283384866,
-            start_timestamp_ms=1795283384000,
-        ),
-    ),
-    Vector(
-        "class, version 0, CompleteCommit",
-        h("0000000b6772c3b6c39f652de7b584"),
-        h("000000200000000000017ffd7fffffff0400000000000001a1ff3a7a22000001a1ff3a76c0"),
-        "größe-組",
-        TransactionLogValue(
-            producer_id=9007199254740993,
-            producer_epoch=32765,
-            timeout_ms=2147483647,
-            state=TransactionState.COMPLETE_COMMIT,
-            last_update_timestamp_ms=1795283384866,
-            start_timestamp_ms=1795283384000,
-        ),
-    ),
-    Vector(
-        "class, version 0, CompleteAbort",
-        h("0000000b6772c3b6c39f652de7b584"),
-        h("000000200000000000017ffe7fffffff0500000000000001a1ff3a7a22000001a1ff3a76c0"),
-        "größe-組",
-        TransactionLogValue(
-            producer_id=9007199254740993,
-            producer_epoch=32766,
-            timeout_ms=2147483647,
-            state=TransactionState.COMPLETE_ABORT,
             last_update_timestamp_ms=1795283384866,
             start_timestamp_ms=1795283384000,
         ),
@@ -641,12 +692,5 @@ VECTORS: Final = [
             last_update_timestamp_ms=1795283384866,
             start_timestamp_ms=1795283384000,
         ),
-    ),
-    Vector(
-        "class, tombstone",
-        h("0000000b6772c3b6c39f652de7b584"),
-        None,
-        "größe-組",
-        None,
     ),
 ]
