@@ -106,9 +106,8 @@ class Membership:
                 raise _invalid("a member that joins (member epoch 0) owns nothing yet")
             if request.subscription is None:
                 raise _invalid("a member that joins has to say what it subscribes to")
-            # Later on it may subscribe to nothing: Java's clients do so in the heartbeat by which they leave.
-            if not request.subscription.topics and not request.subscription.pattern:
-                raise _invalid("a member that joins subscribes to at least one topic, or by a pattern")
+            # It may subscribe to nothing: Java's clients do so before they know which topics match their pattern, and
+            # in the heartbeat by which they leave.
         if request.rebalance_timeout_ms is not None and not 1 <= request.rebalance_timeout_ms <= INT32_MAX:
             raise _invalid(
                 f"the rebalance timeout is 1 to {INT32_MAX} milliseconds, not {request.rebalance_timeout_ms}"

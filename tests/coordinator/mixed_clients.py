@@ -51,7 +51,7 @@ class ClassicClient:
         self.in_two_steps = in_two_steps
         self.member_id = ""
         self.generation = -1
-        self.phase: Literal["out", "waits", "joined", "syncs", "stable", "over"] = "out"
+        self.phase: Literal["out", "waits", "joined", "syncs", "gives up", "stable", "over"] = "out"
         self.owned: Assignment = _NOTHING
         """What it works on."""
         self.is_declared_dead = False
@@ -59,6 +59,7 @@ class ClassicClient:
         self._answer: JoinAnswer | None = None
         self._assigned: Mapping[str, int] | None = None
         """Numbers of partitions that it has assigned as the leader."""
+        self._given: Assignment = _NOTHING
 
     def __repr__(self) -> str:
         kind = "cooperative" if self.is_cooperative else "eager"
@@ -85,6 +86,8 @@ class ClassicClient:
                     self._join(fate)
                 case "joined":
                     self._sync(fate)
+                case "gives up":
+                    self._gives_up()
                 case "stable":
                     self._beat(fate)
         except LogServerError as error:
@@ -208,10 +211,17 @@ class ClassicClient:
             for topic, number in found.partitions
             if (view := self.topics.by_name(topic)) is not None
         )
-        gives_up = self.owned - given
-        self.owned = given
+        self._given = given
+        if self.owned <= given:
+            self.owned, self.phase = given, "stable"
+        else:
+            # It goes on with what it has to give up for a while.
+            self.phase = "gives up"
+
+    def _gives_up(self) -> None:
+        self.owned = self._given
         # What it has given up is for others, who get it when it joins without.
-        self.phase = "out" if gives_up and self.is_cooperative else "stable"
+        self.phase = "out"
 
     def _take_waiting(self) -> None:
         answer = self.coordinator.inbox.pop(self.member_id, None)

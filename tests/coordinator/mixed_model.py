@@ -196,13 +196,15 @@ class MixedModel(MixedSpec):
         if client := self.pick(number):
             self.sends_commit(client, done)
             if at_once:
-                while self.late.get(id(client)):
+                while self.late.get(client):
                     self.commit_arrives(client)
 
     @rule(number=which)
     def a_commit_arrives(self, number: int) -> None:
-        if client := self.pick(number):
-            self.commit_arrives(client)
+        """One that is on its way, its client may have gone meanwhile."""
+        under_way = [client for client, waiting in self.late.items() if waiting]
+        if under_way:
+            self.commit_arrives(under_way[number % len(under_way)])
 
     # The world
 
@@ -394,10 +396,10 @@ ACTIONS: Mapping[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
         },
     ),
     "commits": (
-        12,
-        lambda chance: {"number": _number(chance), "done": chance.randrange(6), "at_once": chance.random() < 0.5},
+        16,
+        lambda chance: {"number": _number(chance), "done": chance.randrange(6), "at_once": chance.random() < 0.6},
     ),
-    "a_commit_arrives": (8, lambda chance: {"number": _number(chance)}),
+    "a_commit_arrives": (5, lambda chance: {"number": _number(chance)}),
     "time_passes": (8, lambda chance: {"ms": chance.choice(TIMES_MS)}),
     "live": (6, lambda chance: {"ms": BEAT_MS, "beats": 1}),
     "topic_grows": (1, lambda chance: {"topic": chance.choice(TOPICS), "count": 1}),

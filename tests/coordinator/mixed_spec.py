@@ -53,7 +53,7 @@ class MixedSpec(RuleBasedStateMachine):
         """The last record of the group as a classic one; None as long as it is not."""
         self.offsets: dict[tuple[str, int], tuple[str, int]] = {}
         """Topic ids and offsets that have been committed, by topic and partition."""
-        self.late: dict[int, list[Late]] = {}
+        self.late: dict[Anybody, list[Late]] = {}
         """Commits on their way, by client; each client's arrive in order."""
         self.has_been_full = False
 
@@ -93,7 +93,7 @@ class MixedSpec(RuleBasedStateMachine):
                 )
                 if classic is not None and classic.state in (ClassicState.STABLE, ClassicState.COMPLETING):
                     # A static member that has not joined the generation has its place, and not what it had.
-                    is_there &= one.generation >= classic.generation or one.phase not in ("stable", "out")
+                    is_there &= one.generation >= classic.generation or one.phase not in ("gives up", "stable", "out")
             if not is_there:
                 one.is_declared_dead = True
 
@@ -162,7 +162,7 @@ class MixedSpec(RuleBasedStateMachine):
         epoch = client.generation if isinstance(client, ClassicClient) else client.epoch
         if epoch <= 0 or not client.owned:
             return
-        waiting = self.late.setdefault(id(client), [])
+        waiting = self.late.setdefault(client, [])
         on_their_way = {
             (late.topic_ids[offset.topic], offset.partition): offset.offset
             for late in waiting
@@ -182,7 +182,7 @@ class MixedSpec(RuleBasedStateMachine):
 
     def commit_arrives(self, client: Anybody) -> None:
         """Has a client's next commit arrive: what is stored takes nothing back."""
-        waiting = self.late.get(id(client))
+        waiting = self.late.get(client)
         if not waiting:
             return
         late = waiting.pop(0)

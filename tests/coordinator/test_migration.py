@@ -206,6 +206,8 @@ def test_a_member_that_waits_for_partitions_joins_again_when_they_are_free(it: M
     kept = it.heartbeat("c", 1, owned=frozenset()).assigned
     assert kept is not None
     it.heartbeat("c", 1, owned=frozenset(kept))
+    with unchanged(it):
+        assert it.look_again(member) is None, "it has to join"
     assert it.beat(member, generation) is REBALANCING
     _, generation = it.rejoin(member, name=COOPERATIVE)
     assert len(it.told(member, generation)) == 2
@@ -254,6 +256,8 @@ def test_a_static_member_changes_its_protocol(it: Mixed) -> None:
     assert answer.assigned is not None
     assert {number for _, number in answer.assigned} == {0, 1}, "it has what its former self had"
     assert it.group().members.keys() == {"c", second}
+    # Whatever had changed before is taken in.
+    assert (it.group().epoch, it.group().assignment_epoch) == (3, 3)
     assert it.beat(first, 2, "one") is FENCED
     assert it.beat(first, 2) is UNKNOWN
     it.restarts()
