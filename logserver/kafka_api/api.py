@@ -104,6 +104,11 @@ class Call:
         """Closes the connection: as raising `CloseConnection`, for those who answer later."""
         raise NotImplementedError
 
+    def weigh(self, elements: int) -> None:
+        """Counts what the request holds until it is answered, besides its bytes: so many topics, partitions and the
+        like. A connection has a limit on both."""
+        raise NotImplementedError
+
     @property
     def services(self) -> Services:
         """The server behind the door."""

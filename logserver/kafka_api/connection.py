@@ -17,7 +17,7 @@ from logserver_segments.logs import get_logger
 
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Cancel, Client, CloseConnection, Place, Response
-from logserver.kafka_api.codec import MalformedMessage, Struct, read_request, write_response
+from logserver.kafka_api.codec import Budget, MalformedMessage, Struct, read_within, write_response
 from logserver.kafka_api.frames import SIZE, UnknownApi, looks_like, read_header
 from logserver.kafka_api.incoming import Incoming
 from logserver.kafka_api.listener import Listener
@@ -28,6 +28,8 @@ from logserver.kafka_api.transport import Transport
 _log = get_logger("logserver.kafka")
 
 _MOST_UNANSWERED: Final = 1_000
+_ELEMENT_BYTES: Final = 512
+"""What an element of a request takes in memory, as a rule."""
 _TURN_MS: Final = 5
 """When requests that came together have taken so long, others are served before the rest of them."""
 _MOST_READY: Final = 256
@@ -71,6 +73,14 @@ class _Request(Call):
         """As `Call.close`."""
         self._connection.close(reason)
 
+    def weigh(self, elements: int) -> None:
+        """As `Call.weigh`."""
+        self._hold(elements * _ELEMENT_BYTES)
+
+    def _hold(self, size: int) -> None:
+        self.size_bytes += size
+        self._connection.holds(size)
+
     def answer(self, chunks: Sequence[Buffer] | None) -> None:
         """Takes in the response: its chunks behind the header, or None where none is due."""
         assert self.chunks is None
@@ -83,6 +93,8 @@ class _Request(Call):
             else:
                 head = _RESPONSE_HEAD.pack(size + 4, self._correlation_id)
             self.chunks = (head, *chunks)
+            # It may have to wait for those before it.
+            self._hold(size)
         # It may hold this request and large buffers, which must not wait for the garbage collector.
         self.cancel = None
         self._connection.answered()
@@ -284,8 +296,9 @@ class Connection:
                 if call.chunks is None:
                     call.cancel = cancel
                 return False
-            most_elements = self._client.services.settings.request_max_elements
-            request = read_request(api.key, route.version, message, most_elements)
+            budget = Budget(self._client.services.settings.request_max_elements)
+            request = read_within(api.key, route.version, message, budget)
+            call.weigh(budget.taken)
         except UnknownApi as error:
             self._refuse_api(error, end - begin)
             return False
@@ -387,6 +400,12 @@ class Connection:
         call.answer((body,))
 
     # Responses
+
+    def holds(self, size: int) -> None:
+        """Takes in that a request under way holds so many bytes more."""
+        self._unanswered_bytes += size
+        if self._is_reading and self._unanswered_bytes >= self._listener.inflight_max_bytes:
+            self._regulate()
 
     @property
     def client(self) -> Client:

@@ -66,6 +66,8 @@ class _Fetch:
         except LogServerError as error:
             self._send(FetchResponse(NO_SESSION, error.code.value))
             return None
+        # Those of a session are many also where the request names none.
+        self._call.weigh(len(self._partitions))
         max_bytes = max(min(request.max_bytes, self._broker.settings.fetch_max_bytes), 0)
         pending = PendingFetch(
             self._find,

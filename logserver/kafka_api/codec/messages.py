@@ -16,6 +16,7 @@ __all__ = [
     "header_is_flexible",
     "read_request",
     "read_response",
+    "read_within",
     "response_header_is_flexible",
     "versions_of",
     "write_request",
@@ -43,7 +44,12 @@ def read_request(api_key: int, version: int, data: memoryview, most_elements: in
     Raises:
         MalformedMessage: the bytes do not begin with such a request.
     """
-    message: Struct = _reader(api_key, version, "request")(data, 0, len(data), Budget(most_elements))[0]
+    return read_within(api_key, version, data, Budget(most_elements))
+
+
+def read_within(api_key: int, version: int, data: memoryview, budget: Budget) -> Struct:
+    """As `read_request`, for who wants to know what it took of the budget."""
+    message: Struct = _reader(api_key, version, "request")(data, 0, len(data), budget)[0]
     return message
 
 

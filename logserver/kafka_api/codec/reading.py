@@ -27,6 +27,11 @@ class Budget:
     def __init__(self, most: int) -> None:
         self._left = self._most = most
 
+    @property
+    def taken(self) -> int:
+        """How many it has had so far."""
+        return self._most - self._left
+
     def take(self, count: int) -> None:
         """Takes elements off, before they are made.
 
