@@ -233,6 +233,33 @@ def test_an_index_is_made_again_while_others_write() -> None:
     asyncio.run(go())
 
 
+def test_what_retention_takes_meanwhile_is_not_missed() -> None:
+    async def go() -> None:
+        workers = HeldWorkers()
+        workers.hold = False
+        box = Box(replace(SMALL, retention_ms=1000), workers=workers)
+        known = [_abort(box.log, number, plain=3) for number in range(20)]
+        box.log.append(batch(b"new", timestamp=NOW + 9000), 0, NOW)
+        box.directory.close()
+        box.disk.damage(_path(box), b"?")
+        for name in box.names:
+            if name.endswith(".snapshot"):
+                box.disk.remove(f"{box.log.directory}/{name}")
+        box.open()
+        workers.hold = True
+        finding = asyncio.ensure_future(_awaited(box.log))
+        await workers.reached()
+        start = box.log.segments[3].base_offset
+        box.log.delete_records_before(start)
+        box.log.apply_retention(NOW)
+        box.log.remove_doomed(NOW + 1)
+        workers.hold = False
+        workers.release()
+        assert await finding == [one for one in known if one.last_offset >= start]
+
+    asyncio.run(go())
+
+
 async def _awaited(log: Log) -> list[AbortedTransaction]:
     found = log.aborted_transactions(0, log.last_stable_offset + 100)
     assert not isinstance(found, list)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from logserver_records.batch import BatchHeader
 from logserver_records.control import EndTransactionMarker
 
+from logserver_segments.errors import CorruptRecords
 from logserver_segments.index import IndexDamaged
 from logserver_segments.log.indexes import try_to_flush
 from logserver_segments.log.state import LogState
@@ -96,22 +97,35 @@ async def _warm(state: LogState, segment: Segment) -> None:
 async def remake(state: LogState, segment: Segment) -> None:
     """Makes the transaction index of a segment again, on a worker.
 
+    If the log goes on without it meanwhile nothing is done, and the next use looks again.
+
     Raises:
         CorruptRecords: the log is damaged.
         ReadFailed: the disk refused.
     """
+    disk, truncations = state.resources.disk, state.truncations
+    states = ProducerStates(state.config.max_producers)
+    items = state.segments.items[: state.segments.number_of(segment.base_offset) + 1]
     try:
-        disk, truncations = state.resources.disk, state.truncations
-        states = ProducerStates(state.config.max_producers)
-        items = state.segments.items[: state.segments.number_of(segment.base_offset) + 1]
         begin = load_snapshot(states, state.directory, disk, state.snapshots, segment.base_offset)
         if begin is None:
             begin = items[0].base_offset
-        parts = [Part(part.path, part.base_offset, part.size) for part in items[state.segments.number_of(begin) :]]
+        items = items[state.segments.number_of(begin) :]
+        parts = [Part(part.path, part.base_offset, part.size) for part in items]
         found = await state.workers.run(find_aborted, states, begin, parts, disk)
-        # Otherwise it has been cut meanwhile, or another one is in its place; the next use looks again.
-        if state.offline is None and truncations == state.truncations and segment in state.segments.items:
+    except (CorruptRecords, OSError) as error:
+        if _are_in(state, items, truncations):
+            raise (state.read_failed(error) if isinstance(error, OSError) else error) from None
+        return
+    if _are_in(state, items, truncations):
+        try:
             segment.aborted.replace(found)
-            state.segments.aborted_changed()
-    except OSError as error:
-        raise state.read_failed(error) from error
+        except OSError as error:
+            # It is in memory.
+            _log.warning("transaction index not written yet", log=state.name, error=str(error))
+        state.segments.aborted_changed()
+
+
+def _are_in(state: LogState, segments: list[Segment], truncations: int) -> bool:
+    """Whether segments are as they were: neither replaced nor removed nor cut."""
+    return state.offline is None and truncations == state.truncations and set(segments) <= set(state.segments.items)
