@@ -177,6 +177,12 @@ DIFFERENCES: Final = (
         "clients have refused it since 2.2 (KIP-289)",
     ),
     (
+        "a heartbeat of a consumer whose group does not exist",
+        "UNKNOWN_MEMBER_ID: it joins again",
+        "GROUP_ID_NOT_FOUND, fatal to clients",
+        "it goes on",
+    ),
+    (
         "a group that nobody could join",
         "does not exist",
         "is listed as empty",
@@ -215,7 +221,8 @@ DIFFERENCES: Final = (
     ),
     (
         "the server's own topics",
-        "can't be created, and keep their number of partitions and `cleanup.policy=compact`",
+        "can't be created, and keep their number of partitions and `cleanup.policy=compact`; each comes into being "
+        "with what is first kept in it",
         "can be changed",
         "what groups have committed would be lost",
     ),

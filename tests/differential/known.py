@@ -16,6 +16,7 @@ _EMPTY_ID: Final = "the empty group id"
 _NOBODY: Final = "a group that nobody could join"
 _EPOCHS: Final = "epochs of consumer groups"
 _JOINS: Final = "a consumer that joins (KIP-848)"
+_UNKNOWN: Final = "a heartbeat of a consumer whose group does not exist"
 _IDS: Final = "ids of members that the server makes"
 _OFFSETS: Final = "members that commit and ask for offsets"
 _INTERNAL: Final = "the server's own topics"
@@ -85,6 +86,8 @@ _GROUPS: Final = (
     Explained(_EPOCHS, "ConsumerGroupDescribe", "groups/*_epoch"),
     Explained(_JOINS, "ConsumerGroupHeartbeat", "*", about="consumer-groups/refused: a rebalance timeout of 0"),
     Explained(_JOINS, "ConsumerGroupHeartbeat", "*", about="*/refused: an empty subscription and pattern"),
+    Explained(_JOINS, "ListGroups", "groups/refused: *", ours="absent"),
+    Explained(_UNKNOWN, "ConsumerGroupHeartbeat", "error_code", "'GROUP_ID_NOT_FOUND'", "'UNKNOWN_MEMBER_ID'"),
     Explained(_IDS, "JoinGroup", "*", about="classic-groups/join: an empty static member"),
     Explained(_IDS, "JoinGroup", "member_id", about="consumer-groups/a classic member asks for an id"),
     Explained(
@@ -100,7 +103,8 @@ _GROUPS: Final = (
 )
 
 _ADMIN: Final = (
-    Explained(_INTERNAL, "CreateTopics", "*", about="create-topics/the name '__consumer_offsets'*"),
+    Explained(_INTERNAL, "ListConfigResources", "*/2 __transaction_state", ours="absent"),
+    Explained(_INTERNAL, "Metadata", "topics/__transaction_state", ours="absent"),
     Explained(_INTERNAL, "CreatePartitions", "results/__consumer_offsets/*"),
     Explained(_INTERNAL, "IncrementalAlterConfigs", "responses/*__consumer_offsets/*"),
     Explained(_COLLISION, "CreateTopics", "*", about="create-topics/two that collide"),

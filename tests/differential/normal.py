@@ -28,7 +28,8 @@ _WORDS: Final = {
     "client_instance_id": "<id>",
 }
 _UNSET: Final = (None, "", -1, 0, "A" * 22)
-_NO_PRODUCER: Final = -1
+MADE_UP_PRODUCERS: Final = 4_000_000
+"""From here on, producer ids are the script's own."""
 _HOUR_MS: Final = 3_600_000
 _BATCHES: Final = ("records",)
 _TOPIC_NAMES: Final = ("name", "topic", "topic_name")
@@ -93,7 +94,7 @@ class Normalizer:
         return value
 
     def _number(self, name: str, value: int) -> Any:
-        if name == "producer_id" and value != _NO_PRODUCER:
+        if name == "producer_id" and 0 <= value < MADE_UP_PRODUCERS:
             return self._named("producer", (name, value))
         if name == "session_id" and value:
             return self._named("session", (name, value))
@@ -106,7 +107,7 @@ class Normalizer:
     def _text(self, name: str, value: str) -> str:
         if name in _TEXTS:
             return value and "<text>"
-        if name == "error_code":
+        if name.endswith("error_code"):
             return value
         if value in self._ids:
             return self._ids[value]

@@ -19,6 +19,7 @@ from .security import security
 from .telemetry import telemetry
 from .topic_settings import topic_settings
 from .topics import create_topics, delete_topics, partitions
+from .transactions import transactions
 from .versions import others, versions
 
 PARTS: Final[dict[str, Callable[[Session], None]]] = {
@@ -49,6 +50,7 @@ PARTS: Final[dict[str, Callable[[Session], None]]] = {
     "quorum": quorum,
     "features": features,
     "reassignments": reassignments,
+    "transactions": transactions,
     "telemetry": telemetry,
     "security": security,
     "others": others,

@@ -4,6 +4,7 @@ from logserver_records.compression import Compression
 
 from ..batches import batch, patched
 from ..keys import Key
+from ..normal import MADE_UP_PRODUCERS
 from ..session import Session
 from .asking import fetch, list_offset, produce, produce_message
 
@@ -87,7 +88,8 @@ def _two_partitions(s: Session, one: bytes) -> None:
     data = [{"index": 0, "records": one}, {"index": 1, "records": patched(one, crc=1, is_crc_right=False)}]
     topics = [{"name": "producing", "partition_data": data}, {"name": "producing-no", "partition_data": data}]
     s.ask("some right, some wrong", Key.PRODUCE, 12, {"acks": -1, "timeout_ms": 9000, "topic_data": topics})
-    twice = [{"name": "producing", "partition_data": [{"index": 0, "records": one}, {"index": 0, "records": one}]}]
+    s.topic("producing-twice")
+    twice = [{"name": "producing-twice", "partition_data": [{"index": 0, "records": one}] * 2}]
     s.ask("a partition twice", Key.PRODUCE, 12, {"acks": -1, "timeout_ms": 9000, "topic_data": twice})
 
 
@@ -133,8 +135,8 @@ def idempotence(s: Session) -> None:
     ask("a negative sequence", 1, -1)
     ask("a negative epoch", -1, 2)
     ask("a sequence that goes round", 2, 0)
-    ask("nobody's producer id", 0, 0, producer=4_000_000)
-    ask("nobody's producer id in the middle", 0, 7, producer=4_000_001)
+    ask("nobody's producer id", 0, 0, producer=MADE_UP_PRODUCERS)
+    ask("nobody's producer id in the middle", 0, 7, producer=MADE_UP_PRODUCERS + 1)
     ask("sequences without a producer", 0, 0, producer=-1)
     partitions = [{"name": "idempotence", "partition_indexes": [0, 1]}]
     s.ask("producers", Key.DESCRIBE_PRODUCERS, 0, {"topics": partitions})
