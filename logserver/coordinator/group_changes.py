@@ -69,7 +69,8 @@ class GroupChanges:
         if is_new or member.metadata() != before.metadata():
             entries.append(Entry(ConsumerGroupMemberMetadataKey(group.group_id, member.member_id), member.metadata()))
         epoch = group.epoch
-        if _wants(member) != _wants(before):
+        # Nobody is in with epoch 0, not even who subscribes to nothing: Java's clients don't say everything twice.
+        if _wants(member) != _wants(before) or not group.epoch:
             matched = self._match_new(group, member)
             entries += self._pattern_entries(group, before, member, matched, now_ms)
             epoch += 1

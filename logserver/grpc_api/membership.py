@@ -281,6 +281,9 @@ class MembershipStream:
 
 
 def _subscription(message: groups_pb2.Subscription) -> Subscription:
+    if not message.topics and not message.pattern:
+        # Only Kafka's clients are members also while they subscribe to nothing.
+        raise _invalid("a member subscribes to at least one topic, or by a pattern")
     return Subscription(tuple(message.topics), message.pattern if message.HasField("pattern") else None)
 
 

@@ -197,7 +197,6 @@ def test_a_full_group_takes_no_more_members_but_keeps_those_it_has() -> None:
         ({"rebalance_timeout_ms": 2**31}, ErrorCode.invalid_request, "milliseconds, not 2147483648"),
         ({"owned": frozenset({("x", 1)})}, ErrorCode.invalid_request, "owns nothing yet"),
         ({"subscription": None}, ErrorCode.invalid_request, "has to say what it subscribes to"),
-        ({"subscription": Subscription(())}, ErrorCode.invalid_request, "subscribes to at least one topic"),
         ({"subscription": Subscription(("a", ""))}, ErrorCode.invalid_request, "the topic name is empty"),
         ({"subscription": Subscription(("x" * 40_000,))}, ErrorCode.invalid_request, "40000 bytes, 1000 are allowed"),
         ({"subscription": Subscription((), "a(")}, ErrorCode.invalid_regular_expression, "a("),
@@ -365,6 +364,15 @@ def test_who_leaves_may_subscribe_to_nothing_as_java_s_clients_do() -> None:
     coordinator.join("m", "a")
     coordinator.heartbeat("m", LEAVING, subscription=Subscription(()), owned=NOTHING)
     assert coordinator.group().members == {}
+
+
+def test_who_joins_may_subscribe_to_nothing_yet() -> None:
+    coordinator = at_once(a=2)
+    assert coordinator.join("m") == ("m", 1, {})
+    assert coordinator.join("n") == ("n", 1, {})
+    coordinator.heartbeat("n", LEAVING)
+    coordinator.heartbeat("m", 1, subscription=subscribe("a"))
+    assert coordinator.settle() == {"m": on(coordinator, "a", 0, 1)}
 
 
 def test_a_member_that_stays_may_subscribe_to_nothing() -> None:

@@ -59,6 +59,17 @@ def test_the_console_goes_on_where_its_group_is(server: LogServer, shell: Shell,
     assert some(6) == [f"value {number}" for number in range(4, 10)]
 
 
+@PROTOCOLS
+def test_the_console_reads_topics_by_a_pattern(server: LogServer, shell: Shell, protocol: str) -> None:
+    for topic in ("apple", "apricot", "banana"):
+        create_topic(server, topic)
+        with RawClient(server.kafka) as client:
+            stored(client, batch(topic), topic=topic)
+    options = ("--include", "ap.*", "--command-property", f"group.protocol={protocol}", "--from-beginning")
+    printed = shell(CONSUME, *options, "--max-messages", "2")
+    assert {line for line in printed.splitlines() if " " not in line} == {"apple", "apricot"}
+
+
 def test_offsets_by_end_and_time(server: LogServer, shell: Shell) -> None:
     create_topic(server, partitions=2)
     with RawClient(server.kafka) as client:
