@@ -29,6 +29,7 @@ _NAMES: Final = (
     "replica_id",
     "feature",
     "user",
+    "producer_id",
 )
 _NO_NAMES: Final = ("", "A" * 22)
 
