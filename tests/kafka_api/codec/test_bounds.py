@@ -122,6 +122,23 @@ def test_produce_counts_topics_and_partitions(version: int) -> None:
         read_produce(body, version, 24)
 
 
+@pytest.mark.parametrize("version", [4, 7, 11, 12, 13, 18])
+def test_fetch_counts_topics_and_partitions(version: int) -> None:
+    wide = "😀" * 100
+    topics = [{"topic": wide, "topic_id": "A" * 22, "partitions": [{"partition": number} for number in range(4)]}] * 5
+    forgotten = [{"topic": "t", "topic_id": "B" * 21 + "A", "partitions": [1, 2, 3]}] * 2
+    request = {"topics": topics, "forgotten_topics_data": forgotten}
+    # Of text beyond ASCII, 64 characters count as one more.
+    most = 25 + (5 if version < 13 else 0) + (8 if version >= 7 else 0)
+    for cluster_id in (None, "c") if version >= 12 else (None,):
+        # With a tagged field it is read by its schema.
+        body = memoryview(write_request(FETCH, version, request | {"cluster_id": cluster_id}))
+        extra = 1 if cluster_id is not None else 0
+        assert len(read_fetch(body, version, most + extra).partitions) == 4
+        with pytest.raises(MalformedMessage, match=f"elements={most + extra - 1} "):
+            read_fetch(body, version, most + extra - 1)
+
+
 def test_requests_of_a_large_cluster_are_read() -> None:
     asked = {"partition": 0, "fetch_offset": 5, "partition_max_bytes": 1 << 20}
     fetch = write_request(FETCH, 12, {"topics": [{"topic": f"t{n}", "partitions": [asked]} for n in range(100_000)]})
