@@ -29,6 +29,7 @@ _NAMES: Final = (
     "replica_id",
     "feature",
     "user",
+    "transactional_id",
     "producer_id",
 )
 _NO_NAMES: Final = ("", "A" * 22)
@@ -108,7 +109,8 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _name(element: Any, position: int) -> str:
-    if isinstance(element, dict):
+    # Record batches go by their place.
+    if isinstance(element, dict) and "base_sequence" not in element:
         for name in _NAMES:
             if isinstance(element.get(name), (str, int)) and element[name] not in _NO_NAMES:
                 kind = f"{element['resource_type']} " if "resource_type" in element else ""

@@ -45,6 +45,8 @@ def test_the_order_of_named_elements_does_not_matter_but_their_number_does() -> 
     assert fields({"x": [one, one]}, {"x": [one]}) == {"x/a#2": ("present", "absent")}
     assert fields({"x": [1, 2]}, {"x": [2, 1]}) == {"x": ("[1, 2]", "[2, 1]")}
     assert fields({"x": [one]}, {"x": []}) == {"x": ("present", "[]")}
+    first, second = {"partition_index": 0, "records": b""}, {"partition_index": 1, "records": b""}
+    assert fields({"x": [first, second]}, {"x": [second, first]}) == {}
     assert fields({"x": [{"name": ""}, one]}, {"x": [one, {"name": ""}]}) == {}
 
 
