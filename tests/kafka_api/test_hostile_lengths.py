@@ -105,6 +105,17 @@ def test_lengths_that_lie_in_arbitrary_requests(world: World, api_key: int, vers
     lie_about_everything(world, api_key, version, kind)
 
 
+@pytest.mark.parametrize("version", range(APIS[PRODUCE].lowest, APIS[PRODUCE].highest + 1))
+def test_bytes_that_are_anything_behind_a_good_request(world: World, version: int) -> None:
+    rng = random.Random(version)
+    frame = bytes(traced_request(PRODUCE, version, world.message(PRODUCE, version, "sensible"), 1).data)
+    for _ in range(150):
+        changed = bytearray(frame)
+        for _ in range(rng.randrange(1, 3)):
+            changed[rng.randrange(4, len(frame))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        check_answer(PRODUCE, version, probe(world.server.kafka, framed(bytes(changed)), before=framed(frame)))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("api_key", "version"), api_versions())
 def test_bytes_that_are_anything(world: World, api_key: int, version: int) -> None:
