@@ -35,6 +35,11 @@ class Shell:
         return done.printed
 
 
+def each(option: str, *values: str) -> list[str]:
+    """Returns an option that is given once for each value."""
+    return [word for value in values for word in (option, value)]
+
+
 def rows(printed: str) -> list[Mapping[str, str]]:
     """Returns the rows of a table that a tool has printed, perhaps between other lines."""
     lines = [line.split() for line in printed.splitlines() if line.strip()]

@@ -8,7 +8,7 @@ import pytest
 
 from logserver.testing import LogServer
 
-from .kafka_shell import GROUPS, Shell, rows
+from .kafka_shell import GROUPS, Shell, each, rows
 from .raw_client import RawClient
 from .records import batch, create_topic, stored
 
@@ -17,11 +17,6 @@ pytestmark = pytest.mark.timeout(300)
 T0 = 1_700_000_000_000
 CONSUME = "consumer.ConsoleConsumer"
 PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
-
-
-def each(option: str, *values: str) -> list[str]:
-    """Returns an option that is given once for each value."""
-    return [word for value in values for word in (option, value)]
 
 
 def events(printed: str, name: str) -> list[dict[str, Any]]:

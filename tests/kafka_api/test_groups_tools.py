@@ -1,5 +1,6 @@
 """Apache Kafka's own kafka-consumer-groups against groups of both protocols."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ import pytest
 
 from logserver.testing import LogServer
 
-from .kafka_shell import GROUPS, Shell, rows
+from .groups import commit
+from .kafka_shell import GROUPS, Shell, each, rows
+from .raw_client import RawClient
+from .records import create_topic
 from .test_groups_confluent import CLASSIC, KIP_848, PARTITIONS, PER_PARTITION, fill, member, poll_until, read, share
 
 pytestmark = pytest.mark.timeout(300)
@@ -66,3 +70,29 @@ def test_groups(server: LogServer, shell: Shell, tmp_path: Path, settings: dict[
     assert left == {str(partition) for partition in range(1, PARTITIONS)}
     assert "successful" in groups("--delete", "--group", "g")
     assert groups("--list").split() == []
+
+
+def test_java_reads_what_groups_keep(server: LogServer, client: RawClient, shell: Shell) -> None:
+    create_topic(server)
+    commit(client, {("t", 0): 42})
+    decode = ("--formatter", "org.apache.kafka.tools.consumer.OffsetsMessageFormatter", "--max-messages", "1")
+    # The one that the hash code of "g" names.
+    place = ("--topic", "__consumer_offsets", "--partition", "3", "--offset", "earliest")
+    printed = shell("consumer.ConsoleConsumer", *place, *decode)
+    record = json.loads(printed.splitlines()[0])
+    assert record["key"]["data"] == {"group": "g", "topic": "t", "partition": 0}
+    assert record["value"]["data"]["offset"] == 42
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_static_member_of_java_comes_back_at_once(server: LogServer, shell: Shell, protocol: str) -> None:
+    fill(server)
+    settings = each("--command-property", f"group.protocol={protocol}", "group.instance.id=one")
+    for _ in range(2):
+        options = ("--topic", "t", "--group", "g", "--from-beginning", "--max-messages", "5")
+        printed = shell("consumer.ConsoleConsumer", *options, *settings)
+        assert len([line for line in printed.splitlines() if line.startswith("t ")]) == 5
+        (member_,) = rows(shell(GROUPS, "--describe", "--group", "g", "--members"))
+        assert (member_["GROUP-INSTANCE-ID"], member_["#PARTITIONS"]) == ("one", str(PARTITIONS))
+    described = rows(shell(GROUPS, "--describe", "--group", "g"))
+    assert sum(int(row["CURRENT-OFFSET"]) for row in described if row["CURRENT-OFFSET"] != "-") == 10
