@@ -13,6 +13,7 @@ run here.
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -46,6 +47,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON document, for programs")
     parser.add_argument("--show", nargs="+", default=[], metavar="PART/LABEL", help="print both answers to these, too")
     options = parser.parse_args()
+    # So that both servers are stopped, whoever ends this.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     asked = [*(options.only or []), *(label.partition("/")[0] for label in options.show)]
     parts = [part for part in PARTS if part in asked or not asked]
     try:
