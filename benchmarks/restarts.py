@@ -32,12 +32,14 @@ PROTOCOLS: Final[dict[str, dict[str, Any]]] = {
     "classic, cooperative-sticky": {"partition.assignment.strategy": "cooperative-sticky"},
     "consumer (KIP-848)": {"group.protocol": "consumer"},
 }
+_MIGRATION: Final = "classic, range, to consumer and back"
 
 _NOTES: Final = (
     "clients are confluent-kafka, each member on a thread of its own, with the defaults of its settings: heartbeats "
     "every 3 s in the classic protocol, every 5 s (group.consumer.heartbeat.interval.ms) in the other; a "
     "member learns of a change with its next heartbeat, so that is most of the time",
     "owners as rebalance callbacks tell: from on_assign to the start of on_revoke or on_lost",
+    f"{_MIGRATION!r}: each member is restarted with the other protocol, and then all of them again with the first one",
     "settled: every partition owned, by all members, by nobody two more than by somebody else",
     "offsets are committed automatically every 0.2 s and read every 0.02 s. Median (least to most) of the restarts",
 )
@@ -198,22 +200,28 @@ def settled_after(books: Books, members: int) -> float:
     return time.perf_counter() - began
 
 
-def restart_all(address: str, chosen: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Cell]:
-    """Starts members, restarts each of them, and reports what happened."""
+def restart_all(address: str, chosen: argparse.Namespace, *rounds: dict[str, Any]) -> dict[str, Cell]:
+    """Starts members, restarts each of them, and reports what happened.
+
+    Args:
+        rounds: settings of the members at the start, and of each round of restarts; with the first ones if there are
+            no others.
+    """
     books = Books(chosen.partitions)
     source = Source(address, chosen.partitions)
     watch = Watch(address, chosen.partitions)
-    members = [Member(address, f"member {number}", books, settings) for number in range(chosen.members)]
+    members = [Member(address, f"member {number}", books, rounds[0]) for number in range(chosen.members)]
     started_s = settled_after(books, chosen.members)
     left: list[float] = []
     back: list[float] = []
-    for number, member in enumerate(members):
-        began = time.perf_counter()
-        member.end()
-        closed_s = time.perf_counter() - began
-        left.append(closed_s + settled_after(books, chosen.members - 1))
-        members[number] = Member(address, f"member {number} again", books, settings)
-        back.append(settled_after(books, chosen.members))
+    for settings in rounds[1:] or rounds:
+        for number, member in enumerate(members):
+            began = time.perf_counter()
+            member.end()
+            closed_s = time.perf_counter() - began
+            left.append(closed_s + settled_after(books, chosen.members - 1))
+            members[number] = Member(address, f"{member.name} again", books, settings)
+            back.append(settled_after(books, chosen.members))
     source.end()
     stored = source.rounds * chosen.partitions
     end = time.monotonic() + _SETTLE_TIMEOUT_S
@@ -247,24 +255,31 @@ def options(arguments: list[str]) -> argparse.Namespace:
     return chosen
 
 
+def _with_heartbeat(settings: dict[str, Any], heartbeat_ms: int | None) -> dict[str, Any]:
+    # Where the server says how often, the client must not.
+    is_consumer = settings.get("group.protocol") == "consumer"
+    return settings if heartbeat_ms is None or is_consumer else {**settings, "heartbeat.interval.ms": heartbeat_ms}
+
+
 def main() -> None:
     chosen = options(sys.argv[1:])
     report = Report("benchmarks.restarts", CLAIM, chosen.directory)
     report.notes += _NOTES
     table = report.table(f"{chosen.members} members, {chosen.partitions} partitions")
     with scratch(chosen.directory) as directory:
-        for number, (name, settings) in enumerate(PROTOCOLS.items()):
+        of_server: dict[str, str] = {}
+        if chosen.heartbeat_ms:
+            of_server["group.consumer.heartbeat.interval.ms"] = str(chosen.heartbeat_ms)
+        runs = {name: [_with_heartbeat(settings, chosen.heartbeat_ms)] for name, settings in PROTOCOLS.items()}
+        (classic,), _, (consumer,) = runs.values()
+        runs[_MIGRATION] = [classic, consumer, classic]
+        for number, (name, rounds) in enumerate(runs.items()):
             progress(name)
             data: Path = directory / str(number)
-            of_server: dict[str, str] = {}
-            if chosen.heartbeat_ms:
-                of_server["group.consumer.heartbeat.interval.ms"] = str(chosen.heartbeat_ms)
-                if settings.get("group.protocol") != "consumer":
-                    settings = {**settings, "heartbeat.interval.ms": chosen.heartbeat_ms}
             with log_server(data, directory / "server.log", of_server, with_kafka=True) as server:
                 with Topics(server.address) as topics:
                     topics.create(_TOPIC, chosen.partitions)
-                row = {"protocol": name, **restart_all(server.kafka, chosen, settings)}
+                row = {"protocol": name, **restart_all(server.kafka, chosen, *rounds)}
                 table.rows.append(row)
                 report.runs.append(row)
     report.emit(as_json=chosen.json)
