@@ -19,6 +19,7 @@ from logserver.testing import LogServer
 
 from .raw_client import PRODUCE, RawClient, request_frame
 from .records import batch, create_topic, produce, produce_request
+from .transactional import TransactionalProducer
 
 T = TypeVar("T")
 VERSIONS = range(5, 14)
@@ -241,6 +242,56 @@ def test_what_is_refused_goes_the_long_way(door: Door, version: int) -> None:
         response, before, behind = quickly(door, version, request_frame(PRODUCE, version, message))
         assert response is None
         assert behind == before
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_bytes_around_the_records_that_are_something_else_go_the_long_way(door: Door, version: int) -> None:
+    records = batch("a")
+    frame = request_frame(PRODUCE, version, door.message(version, "t", records, acks=1))
+    assert quickly(door, version, frame)[0] is not None
+    at = frame.index(records)
+    behind = at + len(records)
+    changed = [frame + b"\x00", frame[:behind] + b"\x05" + frame[behind:]]
+    # The length of the records, and where there are tagged fields, those of each kind.
+    changed += [frame[: at - 1] + bytes((frame[at - 1] ^ 1,)) + frame[at:]]
+    changed += [frame[:place] + b"\x01" + frame[place + 1 :] for place in range(behind, len(frame))]
+    if version >= 9:
+        # A length that does not end.
+        changed += [frame[: at - 1] + b"\xff" * (len(frame) - at + 1)]
+    for one in changed:
+        response, before, after = quickly(door, version, one)
+        assert response is None
+        assert after == before
+
+
+def test_records_of_a_transaction_go_the_long_way_also_where_it_is_open(door: Door) -> None:
+    with RawClient(door.server.kafka) as client:
+        producer = TransactionalProducer(client, "quick")
+        assert producer.init() is ErrorCode.none
+        fields: dict[str, Any] = {
+            "producer_id": producer.producer_id,
+            "producer_epoch": producer.epoch,
+            "is_transactional": True,
+        }
+        first = door.message(12, "t", batch("a", base_sequence=0, **fields)) | {"transactional_id": "quick"}
+        assert only(client.call(PRODUCE, 12, first)).error_code == 0
+        message = door.message(12, "t", batch("b", base_sequence=1, **fields), acks=1)
+        assert quickly(door, 12, request_frame(PRODUCE, 12, message))[0] is None
+        refused = ErrorCode.transactional_id_authorization_failed.value
+        assert only(client.call(PRODUCE, 12, message)).error_code == refused
+
+
+@pytest.mark.parametrize("version", [12, 13])
+def test_internal_topics_are_not_written_to(door: Door, version: int) -> None:
+    async def create(daemon: Daemon) -> str:
+        await daemon.broker.create_internal_topic("__consumer_offsets", 1, {})
+        found = daemon.broker.find_topic("__consumer_offsets")
+        assert found is not None
+        return found.record.topic_id
+
+    door.ids["__consumer_offsets"] = door.server.call(create)
+    message = door.message(version, "__consumer_offsets", batch("a"), acks=1)
+    assert quickly(door, version, request_frame(PRODUCE, version, message))[0] is None
 
 
 @pytest.mark.parametrize("version", [5, 6])
