@@ -79,7 +79,7 @@ def test_java_reads_what_groups_keep(server: LogServer, client: RawClient, shell
     # The one that the hash code of "g" names.
     place = ("--topic", "__consumer_offsets", "--partition", "3", "--offset", "earliest")
     printed = shell("consumer.ConsoleConsumer", *place, *decode)
-    record = json.loads(printed.splitlines()[0])
+    record, _ = json.JSONDecoder().raw_decode(printed)
     assert record["key"]["data"] == {"group": "g", "topic": "t", "partition": 0}
     assert record["value"]["data"]["offset"] == 42
 
