@@ -105,7 +105,9 @@ class MixedModel(MixedSpec):
         self, door: type[Client], subscribed: tuple[str, ...], instance_id: str | None, rebalance_ms: int, fate: Fate
     ) -> None:
         self.made += 1
-        subscription = Subscription(subscribed)
+        # The same in other words, now and then.
+        by_pattern = subscribed == ("apples",) and self.made % 2 == 0
+        subscription = Subscription((), "ap.*") if by_pattern else Subscription(subscribed)
         client = door(self.coordinator, GROUP, f"k{self.made}", subscription, rebalance_ms, instance_id, None)
         self.modern.append(client)
         self.beat(client, fate)
@@ -347,9 +349,11 @@ class MixedModel(MixedSpec):
         timers = {key for key in shard.timers._deadlines if key[0] != "retention"}
         assert timers == {(kind, GROUP, member_id) for member_id in ids}, timers
 
-    @staticmethod
-    def names_of(client: Anybody) -> tuple[str, ...]:
-        return tuple(client.subscribed) if isinstance(client, ClassicClient) else client.subscription.topics
+    def names_of(self, client: Anybody) -> tuple[str, ...]:
+        if isinstance(client, ClassicClient):
+            return tuple(client.subscribed)
+        pattern = client.subscription.pattern
+        return (*client.subscription.topics, *(self.topics.matching(pattern) if pattern is not None else ()))
 
 
 def _number(chance: random.Random) -> int:

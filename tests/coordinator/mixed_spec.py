@@ -119,6 +119,7 @@ class MixedSpec(RuleBasedStateMachine):
         for group in shard.groups.values():
             group.check()
             assert group.targets.keys() <= group.members.keys()
+            assert group.patterns.keys() == {member.pattern for member in group.members.values() if member.pattern}
             used = [protocols_of(member) for member in group.members.values() if member.classic is not None]
             assert group.classic_members == len(used)
             common = frozenset.intersection(*used) if used else frozenset({"any"})
