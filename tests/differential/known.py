@@ -55,7 +55,9 @@ _GENERAL: Final = (
     Explained(_CREATED, "Metadata", "topics/metadata-no-*", about="metadata/an unknown topic ?"),
     Explained(_CREATED, "Metadata", "topics/metadata-no-*", kafka="absent", about="metadata/all topics of version 1"),
     Explained(_QUORUM, "DescribeQuorum", "nodes/1/listeners/*"),
-    Explained(_QUORUM, "DescribeQuorum", "topics/__cluster_metadata/partitions/0/*"),
+    Explained(_QUORUM, "DescribeQuorum", "topics/__cluster_metadata/partitions/0/leader_epoch"),
+    Explained(_QUORUM, "DescribeQuorum", "topics/__cluster_metadata/partitions/0/high_watermark"),
+    Explained(_QUORUM, "DescribeQuorum", "topics/__cluster_metadata/partitions/0/*/log_end_offset"),
 )
 
 _DATA: Final = (
