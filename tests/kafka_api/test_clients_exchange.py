@@ -81,7 +81,11 @@ def write_kafka_python(clients: Clients, codec: str) -> None:
 def write_aiokafka(clients: Clients, codec: str) -> None:
     async def write() -> None:
         async with aiokafka.AIOKafkaProducer(
-            bootstrap_servers=clients.server.kafka, compression_type=None if codec == "none" else codec, linger_ms=50
+            bootstrap_servers=clients.server.kafka,
+            compression_type=None if codec == "none" else codec,
+            linger_ms=50,
+            # What is durable can be read at once.
+            acks="all",
         ) as producer:
             for record in of(codec):
                 await producer.send(
