@@ -88,12 +88,12 @@ def main() -> None:
                 lag, running = sum(found.values()), workers.count()
                 if workers.deaths > chosen.most_deaths:
                     sys.exit(f"{workers.deaths} workers have died: look at what they print")
+                if chosen.exit_when_done and lag == 0:
+                    break
                 count = wanted(lag, running, chosen.lag_per_worker, chosen.least, len(found))
                 if count != running:
                     print(f"{lag} behind: {running} -> {count} workers", flush=True)
                     workers.become(count)
-                if chosen.exit_when_done and lag == 0:
-                    break
                 stopping.wait(chosen.every)
     finally:
         workers.become(0)

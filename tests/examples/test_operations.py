@@ -10,6 +10,7 @@ from threading import Thread
 
 from logserver_client import Producer
 
+from examples.kafka_python.autoscaler import wanted
 from logserver.testing import LogServer
 
 from .programs import committed, make_topic, run, running, stored
@@ -122,6 +123,15 @@ def test_lag_is_what_is_not_committed(server: LogServer) -> None:
     assert run(server, "kafka_python.consumer_lag", *arguments, "--alert-above", "3") == expected
     told = f"lagging is 3 records behind on {topic}, more than 2"
     assert run(server, "kafka_python.consumer_lag", *arguments, "--alert-above", "2", code=1, told=told) == expected
+
+
+def test_as_many_workers_as_the_lag_asks_for_and_fewer_only_by_one() -> None:
+    def next_counts(running: int) -> list[int]:
+        return [wanted(lag, running, lag_per_worker=100, least=1, most=4) for lag in (0, 100, 101, 250, 400, 9_999)]
+
+    assert next_counts(0) == [1, 1, 2, 3, 4, 4]
+    assert next_counts(2) == [1, 1, 2, 3, 4, 4]
+    assert next_counts(4) == [3, 3, 3, 3, 4, 4]
 
 
 def test_workers_come_with_the_lag_and_go_without_it(server: LogServer) -> None:
