@@ -52,6 +52,8 @@ class Marker:
     task: MarkerTask
     place: Place
     incarnation: int
+    decided_at: int
+    """Place in the coordinator's log of the record that has decided it."""
 
 
 class World:
@@ -134,16 +136,20 @@ class World:
         for transactional_id in list(self.machine.shard.pending()):
             task = self.machine.shard.markers(transactional_id)
             assert task is not None
-            self.markers += [Marker(task, place, self._incarnation) for place in sorted(task.partitions)]
+            decided_at = self._last_record(transactional_id)
+            self.markers += [Marker(task, place, self._incarnation, decided_at) for place in sorted(task.partitions)]
+
+    def _last_record(self, transactional_id: str) -> int:
+        """Returns the place in the log of an id's last record."""
+        log = self.machine.log
+        return next(place for place in reversed(range(len(log))) if log[place][0] == transactional_id)
 
     def deliver(self, marker: Marker) -> None:
         """Has a marker arrive. One that is late may; but of a transaction whose epoch is that of the next one, only
         while its coordinator waits for it: that is what KIP-890 is for."""
         task = marker.task
-        if task.transaction_version < 2:
-            now = self.machine.shard.markers(task.transactional_id)
-            if now is None or (now.producer_id, now.producer_epoch) != (task.producer_id, task.producer_epoch):
-                return
+        if task.transaction_version < 2 and self._last_record(task.transactional_id) != marker.decided_at:
+            return
         log = self.logs.get(marker.place)
         is_there = log is None or log.end(
             task.producer_id, task.producer_epoch, task.commit, marker.incarnation, task.transaction_version
