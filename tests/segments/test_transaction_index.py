@@ -143,6 +143,24 @@ def test_after_a_crash_only_what_follows_the_recovery_point_is_made_again() -> N
         assert aborted(box.log) == [known, new]
 
 
+def test_an_entry_whose_marker_a_crash_took_goes_too() -> None:
+    box = Box(LARGE)
+    known = _abort(box.log, 1)
+    run(box.directory.checkpoint())
+    length = len(box.disk.inode(box.log.segments[0].path).data)
+    _abort(box.log, 2)
+    # As if the power had gone with the index flushed, and not the log.
+    content = _file(box)
+    assert len(content) == 68
+    box.disk.kill()
+    path = box.log.segments[0].path
+    box.disk.damage(path, bytes(box.disk.inode(path).data[:length]))
+    box.open()
+    assert len(_file(box)) == 34
+    box.fill(5)
+    assert aborted(box.log) == [known]
+
+
 def test_a_cut_takes_the_entries_behind_it() -> None:
     box = Box(LARGE)
     one, two = _abort(box.log, 1), _abort(box.log, 2)

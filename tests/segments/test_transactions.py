@@ -15,7 +15,7 @@ from logserver_segments.errors import (
 )
 from logserver_segments.partition_log import AbortedTransaction, ActiveProducer, Appended
 
-from .support import NOW, SMALL, Box, DelayingCommitter, batch, read
+from .support import NOW, SMALL, Box, DelayingCommitter, batch, read, records_in, values
 from .transactional import ABORT, COMMIT, TransactionalProducer, aborted, read_committed, transactional
 
 
@@ -299,6 +299,38 @@ def test_the_last_stable_offset_waits_for_the_marker_to_be_committed() -> None:
     assert commit_all() == 5
 
 
+def test_a_marker_is_not_committed_with_what_is_right_before_it() -> None:
+    box = Box(committer=DelayingCommitter)
+    producer = _begin(box)
+    box.append(batch(b"plain"))
+    producer.send(b"a")
+    box.committer.begin_round(0)
+    assert producer.commit().base_offset == 2
+    box.committer.advance(300)
+    assert (box.log.last_stable_offset, box.log.committed_offset) == (1, 2)
+    box.committer.finish(300)
+    assert box.log.last_stable_offset == 3
+
+
+def test_a_cut_forgets_no_marker_that_is_not_committed() -> None:
+    box = Box(committer=DelayingCommitter)
+    one, two = _begin(box, 1), _begin(box, 2)
+    box.append(batch(b"plain"))
+    one.send(b"a")
+    box.committer.finish(0)
+    one.commit()
+    two.send(b"b")
+    two.commit()
+    box.log.roll()
+    box.append(batch(b"behind"))
+    for offset in (5, 4, 3):
+        # First what is cut is plain, then the marker of one of the two transactions, then its record.
+        box.log.truncate(offset)
+        assert (box.log.last_stable_offset, box.log.log_end_offset) == (1, offset)
+    box.committer.finish(300)
+    assert box.log.last_stable_offset == 3
+
+
 def test_the_last_stable_offset_is_never_below_the_log_start() -> None:
     box = Box()
     producer = _begin(box)
@@ -341,6 +373,16 @@ def test_a_reader_of_committed_records_stops_at_the_last_stable_offset() -> None
         box.log.read(82, 100, True)
     producer.commit()
     assert [offset for offset, _ in read_committed(box.log)] == list(range(81))
+
+
+def test_where_a_reader_stops_is_found_anew_behind_a_cut() -> None:
+    box = Box(replace(SMALL, segment_bytes=1 << 20))
+    for size in (1, 500):
+        box.append(batch(b"x" * size))
+        _begin(box, size).send(b"in")
+        stable = box.log.read(0, 1 << 20, True)
+        assert isinstance(stable, tuple) and values(records_in(stable.data)) == [b"x" * size]
+        box.log.truncate(0)
 
 
 @pytest.mark.parametrize("cold", ["", ".log", "index", "."])
