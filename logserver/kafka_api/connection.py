@@ -34,6 +34,8 @@ _TURN_MS: Final = 5
 """When requests that came together have taken so long, others are served before the rest of them."""
 _MOST_READY: Final = 256
 """So many responses are sent together at most."""
+_MOST_UNSENT_BYTES: Final = 1 << 20
+"""With so many bytes of responses others wait no longer to be sent with them: a packet may ask for gigabytes."""
 _JOINED_BYTES: Final = 16 * 1024
 """Responses that have no more than this together are joined: the socket takes one piece faster than many."""
 _KIND: Final = Packed(">ii")
@@ -93,6 +95,7 @@ class _Request(Call):
             else:
                 head = _RESPONSE_HEAD.pack(size + 4, self._correlation_id)
             self.chunks = (head, *chunks)
+            self._connection.unsent_bytes += size + len(head)
             # It may have to wait for those before it.
             self._hold(size)
         # It may hold this request and large buffers, which must not wait for the garbage collector.
@@ -127,6 +130,8 @@ class Connection:
         # In the order of the requests. Responses whose turn has come wait for no more than others to be sent with.
         self._places: deque[Place | bytes] = deque()
         self._ready: list[Buffer] = []
+        self.unsent_bytes = 0
+        """Of responses that are there, and wait for those of earlier requests or for others to be sent with."""
         # The header of the last request, as bytes and as read: most are followed by more of the kind.
         self._last_kind = -1
         self._last_rest = b""
@@ -231,8 +236,10 @@ class Connection:
                 if self._is_closed:
                     break
                 # What is answered already makes room for more.
-                if not self._is_reading or len(self._ready) >= _MOST_READY:
+                if not self._is_reading or len(self._ready) >= _MOST_READY or self.unsent_bytes >= _MOST_UNSENT_BYTES:
                     self._flush()
+                    if self.unsent_bytes >= _MOST_UNSENT_BYTES:
+                        self._regulate()
         finally:
             self._is_parsing = False
             incoming.start = start
@@ -276,7 +283,8 @@ class Connection:
             body = begin + _KIND.size + len(self._last_rest)
             if route.quick is not None and (answer := route.quick(self, correlation_id, data, body, end)) is not None:
                 self._take_quick(answer)
-                return True
+                # What is read takes its time.
+                return isinstance(answer, bytes)
             api = route.api
             call = _Request(
                 self,
@@ -462,6 +470,7 @@ class Connection:
                 break
             else:
                 self._unanswered_bytes -= first.size_bytes
+                self.unsent_bytes -= sum(map(len, first.chunks))
                 ready += first.chunks
             places.popleft()
         if ready:
@@ -479,7 +488,7 @@ class Connection:
             self._is_writable
             and not self._has_had_turn
             and len(self._places) < _MOST_UNANSWERED
-            and self._unanswered_bytes < self._listener.inflight_max_bytes
+            and self._unanswered_bytes + self.unsent_bytes < self._listener.inflight_max_bytes
         )
         if self._is_closed or may_read == self._is_reading:
             return

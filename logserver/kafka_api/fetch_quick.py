@@ -81,7 +81,9 @@ class QuickFetch:
         if found is None:
             return None
         chunks = write_fetch(FetchResponse(partitions=found), self._version)
-        head = _HEAD.pack(sum(map(len, chunks)) + 4 + len(self._tags), correlation_id) + self._tags
+        size = sum(map(len, chunks))
+        head = _HEAD.pack(size + 4 + len(self._tags), correlation_id) + self._tags
+        connection.unsent_bytes += len(head) + size
         return _Answered((head, *chunks))
 
     def _read(

@@ -288,6 +288,7 @@ class _Waiting:
 
     def _answer(self, response: bytes) -> None:
         self.chunks = (response,)
+        self._connection.unsent_bytes += len(response)
         self._connection.answered()
 
 
