@@ -7,8 +7,9 @@ from logserver_records.batch import BatchHeader, split
 from logserver_segments import cleaner
 from logserver_segments.partition_log import AbortedTransaction
 from logserver_segments.segment import file_name
+from logserver_segments.swap import begin_swap, end_swap, finish_swaps
 
-from .fake_disk import PowerCut
+from .fake_disk import FakeDisk, PowerCut
 from .support import NOW, SMALL, Box, keyed, run
 from .transactional import TransactionalProducer, aborted, read_committed
 
@@ -200,6 +201,33 @@ def test_a_compaction_is_finished_however_often_the_power_goes_meanwhile() -> No
                 box.disk.kill()
         box.disk.operations_left = None
         assert read_committed(box.log) == expected
+    raise AssertionError("it never came to its end")
+
+
+def test_a_swap_that_is_repeated_keeps_the_new_transaction_index() -> None:
+    for operations in range(30):
+        disk = FakeDisk()
+        disk.make_directory("/d")
+        for base in (0, 5):
+            for suffix in (".log", ".index", ".timeindex", ".txnindex"):
+                disk.write_file(f"/d/{file_name(base, suffix)}", b"old", durable=True)
+        for suffix in (".log", ".index", ".timeindex", ".txnindex"):
+            disk.write_file(f"/d/{file_name(0, suffix)}.cleaned", b"new", durable=True)
+        begin_swap("/d", 0, 5, disk)
+        disk.operations_left = operations
+        is_done = True
+        try:
+            end_swap("/d", 0, [0, 5], disk)
+        except PowerCut:
+            disk.kill()
+            is_done = False
+        disk.operations_left = None
+        finish_swaps("/d", disk.list("/d"), disk)
+        assert disk.read_file(f"/d/{file_name(0, '.log')}") == b"new"
+        assert disk.read_file(f"/d/{file_name(0, '.txnindex')}") == b"new"
+        assert not any(entry.name.startswith(f"{5:020d}") or entry.name.endswith("ed") for entry in disk.list("/d"))
+        if is_done:
+            return
     raise AssertionError("it never came to its end")
 
 
