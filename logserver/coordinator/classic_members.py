@@ -62,8 +62,7 @@ class ClassicMembers:
         """
         subscription = self._check_join(group, request)
         if request.needs_member_id and not request.member_id and request.instance_id is None:
-            if len(group.members) >= self._limits.max_members:
-                raise self._is_full(group)
+            self._changes.check_room(group, request.new_member_id)
             error = LogServerError(ErrorCode.member_id_required, "join again with this member id")
             return Decision(JoinAnswer(request.new_member_id, error))
         owned = frozenset(partitions_of(subscription.owned, self._topics))
@@ -71,8 +70,6 @@ class ClassicMembers:
         if former_id not in group.members and owned:
             # It was a member and does not know that it is none any more: what it works on may be others' by now.
             raise unknown_member(group.group_id, former_id)
-        if former_id not in group.members and len(group.members) >= self._limits.max_members:
-            raise self._is_full(group)
         member = before._replace(
             instance_id=request.instance_id if request.instance_id is not None else before.instance_id,
             rack_id=subscription.rack_id or before.rack_id,
@@ -111,10 +108,8 @@ class ClassicMembers:
         subscription = read_subscription(request.protocols[0][1]) if request.protocols else None
         if request.protocol_type != CONSUMER or subscription is None:
             raise _does_not_fit(
-                group, f"it is one of consumers, and a member of the type {request.protocol_type!r} isn't"
+                group, f"it has consumers, and what the member of the type {request.protocol_type!r} says is not one's"
             )
-        if request.rebalance_timeout_ms < 1:
-            raise _does_not_fit(group, f"the rebalance timeout is {request.rebalance_timeout_ms} milliseconds")
         names = [name for name, _ in request.protocols]
         before = group.static_member(request.instance_id or "") or group.members.get(request.member_id)
         if not group.can_all_use(names, without=before):
@@ -142,12 +137,6 @@ class ClassicMembers:
         # Whichever protocol it has used: the newer one takes its place, as in a classic group.
         member, entries = GroupChanges.succeed(group, static, request.new_member_id)
         return static.member_id, member, entries
-
-    def _is_full(self, group: ConsumerGroup) -> LogServerError:
-        return LogServerError(
-            ErrorCode.group_max_size_reached,
-            f"the group {group.group_id!r} has group.consumer.max.size={self._limits.max_members} members already",
-        )
 
     def _downgrade(self, group: ConsumerGroup, member: Member, rest: list[Member], now_ms: int) -> Decision[JoinAnswer]:
         """The last member that used the other protocol comes back with this one: the group is a classic one. The member

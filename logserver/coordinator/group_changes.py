@@ -60,11 +60,7 @@ class GroupChanges:
             LogServerError: GROUP_MAX_SIZE_REACHED.
         """
         is_new = member.member_id not in group.members
-        if former_id not in group.members and len(group.members) >= self._limits.max_members:
-            raise LogServerError(
-                ErrorCode.group_max_size_reached,
-                f"the group {group.group_id!r} has group.consumer.max.size={self._limits.max_members} members already",
-            )
+        self.check_room(group, former_id)
         entries: list[Entry] = []
         if is_new or member.metadata() != before.metadata():
             entries.append(Entry(ConsumerGroupMemberMetadataKey(group.group_id, member.member_id), member.metadata()))
@@ -104,6 +100,18 @@ class GroupChanges:
             if wake is Wake.NOBODY and _gives_up(member, after):
                 wake = Wake.WAITING
         return after, entries, wake
+
+    def check_room(self, group: ConsumerGroup, member_id: str) -> None:
+        """Checks that there is room for a member, unless it is in the group.
+
+        Raises:
+            LogServerError: GROUP_MAX_SIZE_REACHED.
+        """
+        if member_id not in group.members and len(group.members) >= self._limits.max_members:
+            raise LogServerError(
+                ErrorCode.group_max_size_reached,
+                f"the group {group.group_id!r} has group.consumer.max.size={self._limits.max_members} members already",
+            )
 
     @staticmethod
     def succeed(group: ConsumerGroup, static: Member, member_id: str) -> tuple[Member, list[Entry]]:
