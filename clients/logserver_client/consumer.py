@@ -59,6 +59,8 @@ class Consumer(GroupConsumer, Generic[K, V]):
         request_timeout_ms: how long an answer may take.
         retry_backoff_ms, retry_backoff_max_ms: the first and the longest ceiling of delays between attempts; each
             delay is drawn evenly from 0 to a ceiling that doubles.
+        isolation_level: "read_uncommitted" reads everything that is durable; "read_committed" nothing of transactions
+            that are open or were aborted: it stops at the first record of an open one.
         group_id: the group of which this consumer is a member (`subscribe`), or as which it commits (`assign`).
         group_instance_id: the name of this consumer's place in the group: one that closes or dies and comes back with
             the same name within the session timeout has its partitions as before, without a rebalance.

@@ -225,6 +225,22 @@ class OffsetMetadataTooLarge(LogServerError):
     """The text beside a committed offset is over the server's `offset.metadata.max.bytes`."""
 
 
+class ProducerFenced(LogServerError):
+    """Another producer has taken this one's transactional id; it is of no use any more, close it."""
+
+
+class TransactionFailed(LogServerError):
+    """Something of the transaction has failed, so it can't be committed: abort it; what follows may succeed."""
+
+
+class TransactionAborted(LogServerError):
+    """The record's transaction was aborted before the record was acknowledged."""
+
+
+class InvalidTransactionState(LogServerError):
+    """The producer is not in a state for that: no transaction is open, or one is, or it has no transactional id."""
+
+
 _BY_NAME: Final[dict[str, type[LogServerError]]] = {
     "OFFSET_OUT_OF_RANGE": OffsetOutOfRange,
     "CORRUPT_MESSAGE": CorruptMessage,
@@ -262,6 +278,9 @@ _BY_NAME: Final[dict[str, type[LogServerError]]] = {
     "UNRELEASED_INSTANCE_ID": UnreleasedInstanceId,
     "UNSUPPORTED_ASSIGNOR": UnsupportedAssignor,
     "STALE_MEMBER_EPOCH": StaleMemberEpoch,
+    "PRODUCER_FENCED": ProducerFenced,
+    "INVALID_TXN_STATE": InvalidTransactionState,
+    "TRANSACTION_ABORTABLE": TransactionFailed,
     "INVALID_REGULAR_EXPRESSION": InvalidRegularExpression,
 }
 
@@ -293,6 +312,18 @@ def client_closed(message: str) -> ClientClosed:
 
 def message_too_large(message: str) -> MessageTooLarge:
     return MessageTooLarge(10, "MESSAGE_TOO_LARGE", message, False)
+
+
+def transaction_failed(message: str) -> TransactionFailed:
+    return TransactionFailed(120, "TRANSACTION_ABORTABLE", message)
+
+
+def transaction_aborted(message: str) -> TransactionAborted:
+    return TransactionAborted(UNKNOWN, "TRANSACTION_ABORTED", message)
+
+
+def invalid_transaction_state(message: str) -> InvalidTransactionState:
+    return InvalidTransactionState(48, "INVALID_TXN_STATE", message)
 
 
 def serialization_error(message: str) -> SerializationError:

@@ -2,7 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from threading import Event
 from time import time_ns
 from types import TracebackType
@@ -20,7 +21,7 @@ from logserver_client._produce.deliveries import Deliveries
 from logserver_client._produce.futures import RecordFuture
 from logserver_client._transport.options import DEFAULT_ADDRESS
 from logserver_client.errors import request_timed_out
-from logserver_client.types import Headers
+from logserver_client.types import GroupMetadata, Headers, OffsetAndMetadata, TopicPartition
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -60,6 +61,9 @@ class Producer(Generic[K, V]):
         request_timeout_ms: how long the server may take over a message before the connection counts as broken.
         retry_backoff_ms, retry_backoff_max_ms: the first and the longest ceiling of delays between attempts; each
             delay is drawn evenly from 0 to a ceiling that doubles.
+        transactional_id: names the producer over its restarts: records are sent in transactions, which are visible all
+            or not at all to those who read committed records only, and whoever comes with the same name takes over.
+        transaction_timeout_ms: a transaction that is open for longer is aborted by the server.
 
     Raises:
         ValueError: a setting is out of its range.
@@ -253,6 +257,88 @@ class Producer(Generic[K, V]):
             ClientClosed: after `close`.
         """
         BACKGROUND.run(self._core.flush(), timeout)
+
+    # Transactions.
+
+    def init_transactions(self, timeout: float | None = None) -> None:
+        """Takes the transactional id, ending what an earlier producer of that name has left open, and fences that one.
+
+        The first `begin_transaction` does it otherwise.
+
+        Args:
+            timeout: seconds, here and below; None is `max_block_ms`.
+
+        Raises:
+            ProducerFenced: another producer has taken the transactional id from this one.
+            InvalidTransactionState: there is no transactional id.
+            RequestTimedOut, LogServerError: it can't be had.
+        """
+        BACKGROUND.run(self._core.transactions.init(self._core.timeout_s(timeout)))
+
+    def begin_transaction(self) -> None:
+        """Opens a transaction, in which records are sent from here on.
+
+        Raises:
+            InvalidTransactionState: one is open.
+            LogServerError: as `init_transactions`.
+        """
+        BACKGROUND.run(self._core.transactions.begin(self._core.timeout_s(None)))
+
+    def send_offsets_to_transaction(
+        self,
+        offsets: Mapping[TopicPartition, int | OffsetAndMetadata],
+        group: GroupMetadata | str,
+        timeout: float | None = None,
+    ) -> None:
+        """Commits offsets of a group in the open transaction: they count once it is committed.
+
+        Args:
+            offsets: of the records to read next.
+            group: `consumer.group_metadata()`, so that a consumer that has lost its partitions can't (KIP-447), or the
+                group's id.
+
+        Raises:
+            TransactionFailed: the consumer is no member of the group any more, or the offsets are refused.
+            InvalidTransactionState: no transaction is open.
+        """
+        BACKGROUND.run(self._core.commit_offsets(offsets, group, self._core.timeout_s(timeout)))
+
+    def commit_transaction(self, timeout: float | None = None) -> None:
+        """Sends what is buffered, and commits: records and offsets of the transaction are visible all together.
+
+        Raises:
+            TransactionFailed: something of it has failed: abort it.
+            ProducerFenced: another producer has taken the transactional id.
+            RequestTimedOut: nobody could say whether it is committed: commit again.
+            InvalidTransactionState: no transaction is open.
+        """
+        BACKGROUND.run(self._core.transactions.end(True, self._core.timeout_s(timeout)))
+
+    def abort_transaction(self, timeout: float | None = None) -> None:
+        """Aborts: nobody who reads committed records sees anything of the transaction.
+
+        Raises:
+            ProducerFenced: another producer has taken the transactional id.
+            RequestTimedOut: nobody could say whether it is aborted: abort again.
+            InvalidTransactionState: no transaction is open.
+        """
+        BACKGROUND.run(self._core.transactions.end(False, self._core.timeout_s(timeout)))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Opens a transaction for a block, and commits it behind that; an exception aborts it and goes on.
+
+        with producer.transaction():
+            producer.send("flights", b"...")
+        """
+        self.begin_transaction()
+        try:
+            yield
+            self.commit_transaction()
+        except BaseException:
+            if self._core.needs_abort:
+                self.abort_transaction()
+            raise
 
     def close(self, timeout: float | None = None) -> None:
         """Flushes and closes; what isn't acknowledged after `timeout` seconds fails with ClientClosed.

@@ -258,7 +258,9 @@ class BatchBuilder:
         header = header._replace(base_offset=base_offset, leader_epoch=leader_epoch)
         return _finish(header, self._buffer, HEADER_SIZE, self._compression, self._level)
 
-    def take(self, producer_id: int, producer_epoch: int, base_sequence: int) -> bytes | bytearray:
+    def take(
+        self, producer_id: int, producer_epoch: int, base_sequence: int, *, is_transactional: bool = False
+    ) -> bytes | bytearray:
         """Returns the batch as `build` does, without a copy where there is no compression.
 
         The builder is of no use after it: what is returned is the buffer that it has written into.
@@ -266,7 +268,8 @@ class BatchBuilder:
         Raises:
             ValueError: as `build`.
         """
-        header = self._header(0, producer_id, producer_epoch, base_sequence)
+        attributes = TRANSACTIONAL_MASK if is_transactional else 0
+        header = self._header(attributes, producer_id, producer_epoch, base_sequence)
         if self._compression:
             return _finish(header, self._buffer, HEADER_SIZE, self._compression, self._level)
         if len(self._buffer) > _MAX_BATCH_BYTES:

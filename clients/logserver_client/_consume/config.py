@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, Literal, TypedDict
 
+from logserverpb.v1 import log_pb2
+
 AutoOffsetReset = Literal["error", "earliest", "latest"]
 Assignor = Literal["uniform", "range"]
+IsolationLevel = Literal["read_uncommitted", "read_committed"]
 
 
 class ConsumerSettings(TypedDict, total=False):
@@ -20,6 +23,7 @@ class ConsumerSettings(TypedDict, total=False):
     request_timeout_ms: float
     retry_backoff_ms: float
     retry_backoff_max_ms: float
+    isolation_level: IsolationLevel
 
 
 class GroupConsumerSettings(ConsumerSettings, total=False):
@@ -81,17 +85,25 @@ class ConsumerConfig:
     request_timeout_ms: float
     retry_backoff_ms: float
     retry_backoff_max_ms: float
+    isolation_level: IsolationLevel = "read_uncommitted"
     group: GroupConfig | None = None
 
     def __post_init__(self) -> None:
         if self.auto_offset_reset not in ("error", "earliest", "latest"):
             raise ValueError(f'auto_offset_reset is "error", "earliest" or "latest", not {self.auto_offset_reset!r}')
+        if self.isolation_level not in ISOLATION_LEVELS:
+            raise ValueError(f'isolation_level is "read_uncommitted" or "read_committed", not {self.isolation_level!r}')
         _check_least(self, _LEAST)
 
     @property
     def request_timeout_s(self) -> float:
         return self.request_timeout_ms / 1000
 
+
+ISOLATION_LEVELS: Final = {
+    "read_uncommitted": log_pb2.ISOLATION_LEVEL_READ_UNCOMMITTED,
+    "read_committed": log_pb2.ISOLATION_LEVEL_READ_COMMITTED,
+}
 
 _LEAST: Final = {
     "buffer_bytes": 1,
@@ -128,6 +140,7 @@ def consumer_config(
     request_timeout_ms: float = 30_000,
     retry_backoff_ms: float = 100,
     retry_backoff_max_ms: float = 1_000,
+    isolation_level: IsolationLevel = "read_uncommitted",
     group_id: str | None = None,
     group_instance_id: str | None = None,
     auto_commit: bool = True,
@@ -170,5 +183,6 @@ def consumer_config(
         request_timeout_ms=request_timeout_ms,
         retry_backoff_ms=retry_backoff_ms,
         retry_backoff_max_ms=retry_backoff_max_ms,
+        isolation_level=isolation_level,
         group=group,
     )

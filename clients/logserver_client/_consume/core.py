@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from logserverpb.v1 import common_pb2
 
-from logserver_client._consume.config import ConsumerConfig
+from logserver_client._consume.config import ISOLATION_LEVELS, ConsumerConfig
 from logserver_client._consume.fetcher import Fetcher
 from logserver_client._consume.partition import PartitionState
 from logserver_client._consume.reader import RecordReader
@@ -167,7 +167,12 @@ class ConsumerCore:
         self, positions: Mapping[TopicPartition, common_pb2.Position]
     ) -> dict[TopicPartition, OffsetAndTimestamp]:
         cluster, _ = self._started()
-        return await list_offsets(cluster, positions, timeout_s=self.config.request_timeout_s)
+        return await list_offsets(
+            cluster,
+            positions,
+            timeout_s=self.config.request_timeout_s,
+            isolation_level=ISOLATION_LEVELS[self.config.isolation_level],
+        )
 
     async def close(self) -> None:
         """Ends the subscriptions and closes the channels."""

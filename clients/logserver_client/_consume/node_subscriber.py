@@ -5,11 +5,12 @@ import logging
 from collections import deque
 from collections.abc import Iterable
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from logserverpb.v1 import log_pb2
 
 from logserver_client._backoff import Backoff
+from logserver_client._consume.config import ISOLATION_LEVELS
 from logserver_client._consume.partition import PartitionState
 from logserver_client._consume.wire import open_subscription
 from logserver_client._transport.stream import run_stream
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from logserver_client._consume.fetcher import Fetcher
 
 _log = logging.getLogger("logserver_client")
-
-_OPTIONS: Final = log_pb2.SubscribeRequest(options=log_pb2.SubscribeOptions())
 
 
 class NodeSubscriber:
@@ -36,6 +35,7 @@ class NodeSubscriber:
         self.node_id = node_id
         self._fetcher = fetcher
         self._buffer_bytes = config.buffer_bytes
+        self._options = log_pb2.SubscribeOptions(isolation_level=ISOLATION_LEVELS[config.isolation_level])
         self._buffered_bytes = 0
         self._states: dict[TopicPartition, PartitionState] = {}
         self._commands: deque[log_pb2.SubscribeRequest] = deque()
@@ -116,7 +116,7 @@ class NodeSubscriber:
 
     def _open(self) -> None:
         self._commands.clear()
-        self._commands.append(_OPTIONS)
+        self._commands.append(log_pb2.SubscribeRequest(options=self._options))
         self._commands.extend(self._assignment(self._states.values()))
         credit = self._buffer_bytes - self._buffered_bytes
         if credit > 0:

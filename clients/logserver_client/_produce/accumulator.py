@@ -121,6 +121,7 @@ class Accumulator(Generic[F]):
         new_future: Callable[[Batch, int, int], F],
         check: Callable[[bytes | None, bytes | None, Headers], None],
         on_work: Callable[[], None],
+        is_transactional: bool = False,
     ) -> None:
         self.pool = pool
         self.topics: dict[str, TopicQueues] = {}
@@ -138,6 +139,7 @@ class Accumulator(Generic[F]):
         self._new_future = new_future
         self._check = check
         self._on_work = on_work
+        self._is_transactional = is_transactional
         self.is_closed = False
         self._lingering: deque[Batch] = deque()
         self._is_linger_watched = False
@@ -343,7 +345,9 @@ class Accumulator(Generic[F]):
     def _new_batch(self, queue: PartitionQueue, reserved_bytes: int) -> Batch:
         builder = BatchBuilder(queue.batch_bytes, self._compression, self._compression_level)
         now_s = self._clock()
-        return Batch(queue, builder, now_s, now_s + self._delivery_timeout_s, reserved_bytes)
+        batch = Batch(queue, builder, now_s, now_s + self._delivery_timeout_s, reserved_bytes)
+        batch.is_transactional = self._is_transactional
+        return batch
 
     def _seal_if_open(self, batch: Batch) -> None:
         queue = batch.queue

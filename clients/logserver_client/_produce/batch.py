@@ -57,6 +57,7 @@ class Batch:
         "error",
         "is_sealed",
         "is_sent",
+        "is_transactional",
         "is_uncertain",
         "parts",
         "payload",
@@ -88,6 +89,8 @@ class Batch:
         self.payload: bytes | bytearray | None = None
         """The record batch; a bytearray is written over when the batch gets another sequence."""
 
+        self.is_transactional = False
+        """Its records belong to a transaction."""
         self.producer_id = NO_PRODUCER_ID
         self.producer_epoch = NO_PRODUCER_EPOCH
         self.base_sequence = NO_SEQUENCE
@@ -178,7 +181,9 @@ class Batch:
         """
         if self.payload is None:
             assert self.builder is not None
-            self.payload = self.builder.take(producer_id, producer_epoch, base_sequence)
+            self.payload = self.builder.take(
+                producer_id, producer_epoch, base_sequence, is_transactional=self.is_transactional
+            )
             self.builder = None
         elif (producer_id, producer_epoch, base_sequence) != (
             self.producer_id,
@@ -220,6 +225,7 @@ class Batch:
                 builder.append(record.timestamp_ms, record.key, record.value, record.headers)
             reserved = self.reserved_bytes // 2 if first else self.reserved_bytes - self.reserved_bytes // 2
             part = Batch(self.queue, builder, self.created_s, self.deadline_s, reserved)
+            part.is_transactional = self.is_transactional
             part.seal()
             if self.base_sequence != NO_SEQUENCE:
                 part.stamp(self.producer_id, self.producer_epoch, add_sequence(self.base_sequence, first))

@@ -36,6 +36,8 @@ class ProducerSettings(TypedDict, total=False):
     request_timeout_ms: float
     retry_backoff_ms: float
     retry_backoff_max_ms: float
+    transactional_id: str | None
+    transaction_timeout_ms: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +66,19 @@ class ProducerConfig:
     request_timeout_ms: float
     retry_backoff_ms: float
     retry_backoff_max_ms: float
+    transactional_id: str | None
+    transaction_timeout_ms: float
 
     def __post_init__(self) -> None:
         if self.acks not in ("all", 0, 1) or isinstance(self.acks, bool):
             raise ValueError(f'acks is "all", 1 or 0, not {self.acks!r}')
         if self.idempotent and self.acks != "all":
             raise ValueError(f'idempotent=True needs acks="all", not {self.acks!r}')
+        if self.transactional_id is not None:
+            if not isinstance(self.transactional_id, str) or not self.transactional_id:
+                raise ValueError(f"transactional_id is a text that isn't empty, not {self.transactional_id!r}")
+            if not self.idempotent:
+                raise ValueError('transactional_id needs acks="all" and idempotent=True')
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
@@ -102,6 +111,7 @@ _LEAST: Final = {
     "request_timeout_ms": 1,
     "retry_backoff_ms": 0,
     "retry_backoff_max_ms": 0,
+    "transaction_timeout_ms": 1,
 }
 
 
@@ -125,6 +135,8 @@ def producer_config(
     request_timeout_ms: float = 30_000,
     retry_backoff_ms: float = 100,
     retry_backoff_max_ms: float = 1_000,
+    transactional_id: str | None = None,
+    transaction_timeout_ms: float = 60_000,
 ) -> ProducerConfig:
     """Returns checked settings; the defaults are those of the producer.
 
@@ -150,4 +162,6 @@ def producer_config(
         request_timeout_ms=request_timeout_ms,
         retry_backoff_ms=retry_backoff_ms,
         retry_backoff_max_ms=retry_backoff_max_ms,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=transaction_timeout_ms,
     )

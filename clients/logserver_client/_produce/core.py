@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
@@ -15,15 +15,19 @@ from logserver_client._produce.config import ENVELOPE_BYTES, ProducerConfig
 from logserver_client._produce.futures import BaseRecordFuture
 from logserver_client._produce.pool import BufferPool
 from logserver_client._produce.sender import Sender
+from logserver_client._produce.transaction_state import State, TransactionState
+from logserver_client._produce.transactions import Transactions
 from logserver_client._transport.cluster import Cluster
 from logserver_client.errors import (
     BufferFull,
     UnknownTopicOrPartition,
     buffer_full,
     client_closed,
+    invalid_transaction_state,
     message_too_large,
     serialization_error,
 )
+from logserver_client.types import GroupMetadata, OffsetAndMetadata, TopicPartition
 
 F = TypeVar("F", bound=BaseRecordFuture)
 
@@ -47,6 +51,10 @@ class ProducerCore(Generic[F]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cluster: Cluster | None = None
         self._sender: Sender | None = None
+        self._transactions: Transactions | None = None
+        self._transaction_state = (
+            TransactionState(config.transactional_id) if config.transactional_id is not None else None
+        )
         self.accumulator: Accumulator[F] = Accumulator(
             batch_bytes=config.batch_size,
             compression=config.compression,
@@ -59,6 +67,7 @@ class ProducerCore(Generic[F]):
             new_future=new_future,
             check=self._check,
             on_work=self._on_work,
+            is_transactional=self._transaction_state is not None,
         )
 
     # Any thread.
@@ -121,6 +130,44 @@ class ProducerCore(Generic[F]):
         leaders = await cluster.topic(name)
         return self.accumulator.add_topic(name, leaders.partitions)
 
+    @property
+    def transactions(self) -> Transactions:
+        """Its transactions.
+
+        Raises:
+            InvalidTransactionState: it has no transactional id.
+        """
+        self._started()
+        if self._transactions is None:
+            raise invalid_transaction_state("a producer has transactions if it is given a transactional_id")
+        return self._transactions
+
+    async def commit_offsets(
+        self,
+        offsets: Mapping[TopicPartition, int | OffsetAndMetadata],
+        group: GroupMetadata | str,
+        timeout_s: float,
+    ) -> None:
+        """Commits offsets in the open transaction; see `Transactions.commit_offsets`."""
+        if isinstance(group, str):
+            group = GroupMetadata(group, "", -1, None)
+        whole = {
+            tp: offset if isinstance(offset, OffsetAndMetadata) else OffsetAndMetadata(offset)
+            for tp, offset in offsets.items()
+        }
+        await self.transactions.commit_offsets(whole, group, timeout_s)
+
+    @property
+    def needs_abort(self) -> bool:
+        """Whether a transaction is to be aborted after an exception in it."""
+        state = self._transaction_state
+        # Whether a commit that was not answered has happened only another commit can tell.
+        return state is not None and state.state in (State.OPEN, State.FAILED)
+
+    def timeout_s(self, timeout: float | None) -> float:
+        """Returns how long to wait for what has to do with transactions, in seconds."""
+        return self.config.max_block_ms / 1000 if timeout is None else timeout
+
     async def flush(self) -> None:
         """Sends everything buffered and returns when all of it has ended."""
         if self._sender is not None:
@@ -152,6 +199,8 @@ class ProducerCore(Generic[F]):
             self._loop = asyncio.get_running_loop()
             self._cluster = Cluster(self.config.address, request_timeout_s=self.config.request_timeout_ms / 1000)
             self._sender = Sender(self.config, self._cluster, self.accumulator, self._random, time.monotonic)
+            if self._transaction_state is not None:
+                self._transactions = Transactions(self.config, self._cluster, self._sender, self._transaction_state)
         return self._cluster, self._sender
 
     def _on_work(self) -> None:
@@ -162,6 +211,8 @@ class ProducerCore(Generic[F]):
     def _check(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         if self.accumulator.is_closed:
             raise_closed()
+        if self._transaction_state is not None:
+            self._transaction_state.check_send()
         self.check_types(key, value, key_is_hashed=False)
         size_bytes = HEADER_SIZE + record_bytes(key, value, headers) + ENVELOPE_BYTES
         if size_bytes > self.config.max_request_size:

@@ -37,7 +37,18 @@ _TOO_LARGE: Final = frozenset({"MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"})
 _UNKNOWN_TOPIC: Final = "UNKNOWN_TOPIC_OR_PARTITION"
 # Retriable errors that come before anything is appended. After any other (KAFKA_STORAGE_ERROR, REQUEST_TIMED_OUT,
 # NOT_LEADER_OR_FOLLOWER to a batch that waited for its flush) the batch may be stored.
-_REFUSED: Final = frozenset({_UNKNOWN_TOPIC, "LEADER_NOT_AVAILABLE", "THROTTLING_QUOTA_EXCEEDED"})
+_REFUSED: Final = frozenset(
+    {
+        _UNKNOWN_TOPIC,
+        "LEADER_NOT_AVAILABLE",
+        "THROTTLING_QUOTA_EXCEEDED",
+        # Of the coordinator of a transaction, which is asked before.
+        "CONCURRENT_TRANSACTIONS",
+        "COORDINATOR_LOAD_IN_PROGRESS",
+        "COORDINATOR_NOT_AVAILABLE",
+        "NOT_COORDINATOR",
+    }
+)
 
 _REMEMBERED_S: Final = 600.0
 """How long a server surely remembers a producer (`producer.id.expiration.ms` is a day)."""

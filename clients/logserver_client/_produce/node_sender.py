@@ -54,6 +54,7 @@ class NodeSender:
         self.node_id = node_id
         self._sender = sender
         self._acks = _ACKS[config.acks]
+        self._transactional_id = (config.transactional_id or "").encode()
         self._request_timeout_s = config.request_timeout_ms / 1000
         self._message_bytes = _MESSAGE_BYTES
         self._backoff = Backoff(config.retry_backoff_ms, config.retry_backoff_max_ms, random)
@@ -173,7 +174,7 @@ class NodeSender:
             (flow.queue.topic, flow.queue.partition, batch.payload) for flow, batch in sent if batch.payload is not None
         ]
         assert len(payloads) == len(sent), "a batch that is sent has been stamped"
-        return encode_request(self._correlation_id, self._acks, payloads)
+        return encode_request(self._correlation_id, self._acks, payloads, self._transactional_id)
 
     def _forget(self, correlation_id: int) -> None:
         for flow, batch in self._unanswered.pop(correlation_id).sent:

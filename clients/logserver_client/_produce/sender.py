@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from logserverpb.v1 import common_pb2, log_pb2
 
@@ -16,7 +16,10 @@ from logserver_client._produce.flow import Flow, Next
 from logserver_client._produce.identity import NO_IDENTITY, Identity
 from logserver_client._produce.node_sender import NodeSender
 from logserver_client._transport.cluster import NO_LEADER, Cluster
-from logserver_client.errors import UNKNOWN, LogServerError
+from logserver_client.errors import UNKNOWN, LogServerError, transaction_failed
+
+if TYPE_CHECKING:
+    from logserver_client._produce.transactions import Transactions
 
 _log = logging.getLogger("logserver_client")
 
@@ -49,6 +52,8 @@ class Sender:
         self.cluster = cluster
         self.clock = clock
         self.identity = NO_IDENTITY
+        self.transactions: Transactions | None = None
+        """Of a producer with a transactional id: it gives the identity."""
         self._accumulator = accumulator
         self._random = random
         self._loop = asyncio.get_running_loop()
@@ -140,6 +145,14 @@ class Sender:
         match reason:
             case Next.LATER:
                 self._later(flow, max(flow.not_before_s - self.clock(), 0.0))
+            case Next.IDENTITY if self.transactions is not None:
+                # Another identity comes with the next transaction.
+                flow.fail_all(
+                    transaction_failed(
+                        f"batches for {flow.queue.topic}-{flow.queue.partition} are missing, as records that were sent "
+                        "could not be stored; abort the transaction"
+                    )
+                )
             case Next.IDENTITY:
                 flow.is_listed = True
                 self._without_identity.append(flow)
@@ -156,7 +169,9 @@ class Sender:
             self.offer(flow)
 
     def partition_failed(self, flow: Flow, error: LogServerError, message: common_pb2.Error) -> None:
-        """Takes in what an error says about the partition's leader."""
+        """Takes in what an error says about the partition's leader, or about the transaction."""
+        if self.transactions is not None:
+            self.transactions.partition_failed(error)
         if error.name in _STALE_LEADER:
             if message.HasField("leader"):
                 self.cluster.note_leader(flow.queue.topic, flow.queue.partition, message.leader)
@@ -166,6 +181,8 @@ class Sender:
     def batch_ended(self, batch: Batch) -> None:
         """Gives a batch's memory back and tells those who wait for all to end."""
         accumulator = self._accumulator
+        if self.transactions is not None:
+            self.transactions.batch_ended(batch)
         for _, part in batch.parts:
             accumulator.unfinished[part] = None
         accumulator.ended(batch)

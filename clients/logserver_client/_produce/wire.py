@@ -20,6 +20,7 @@ def _tag(number: int, kind: int) -> bytes:
 
 _CORRELATION_ID: Final = _tag(log_pb2.ProduceStreamRequest.CORRELATION_ID_FIELD_NUMBER, _VARINT)
 _ACKS: Final = _tag(log_pb2.ProduceStreamRequest.ACKS_FIELD_NUMBER, _VARINT)
+_TRANSACTIONAL_ID: Final = _tag(log_pb2.ProduceStreamRequest.TRANSACTIONAL_ID_FIELD_NUMBER, _LENGTH_DELIMITED)
 _PARTITIONS: Final = _tag(log_pb2.ProduceStreamRequest.PARTITIONS_FIELD_NUMBER, _LENGTH_DELIMITED)
 _BATCHES: Final = _tag(log_pb2.ProducePartition.BATCHES_FIELD_NUMBER, _LENGTH_DELIMITED)
 
@@ -34,9 +35,13 @@ def varint(number: int) -> bytes:
     return bytes(digits)
 
 
-def encode_request(correlation_id: int, acks: int, partitions: Iterable[tuple[str, int, Buffer]]) -> bytes:
+def encode_request(
+    correlation_id: int, acks: int, partitions: Iterable[tuple[str, int, Buffer]], transactional_id: bytes = b""
+) -> bytes:
     """Returns a `ProduceStreamRequest` of (topic, partition, record batches)."""
     parts: list[Buffer] = [_CORRELATION_ID, varint(correlation_id), _ACKS, varint(acks)]
+    if transactional_id:
+        parts += (_TRANSACTIONAL_ID, varint(len(transactional_id)), transactional_id)
     for topic, partition, batches in partitions:
         fields = log_pb2.ProducePartition(topic=topic, partition=partition).SerializeToString()
         head = fields + _BATCHES + varint(len(batches))

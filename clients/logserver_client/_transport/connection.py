@@ -8,6 +8,7 @@ import grpc
 from logserverpb.v1.admin_pb2_grpc import AdminStub
 from logserverpb.v1.groups_pb2_grpc import GroupsStub
 from logserverpb.v1.log_pb2_grpc import LogStub
+from logserverpb.v1.transactions_pb2_grpc import TransactionsStub
 
 from logserver_client._transport.options import CHANNEL_OPTIONS
 from logserver_client._transport.status import error_from_call
@@ -25,6 +26,7 @@ class Connection:
         self.log: Any = LogStub(self.channel)  # type: ignore[no-untyped-call]
         self.admin: Any = AdminStub(self.channel)  # type: ignore[no-untyped-call]
         self.groups: Any = GroupsStub(self.channel)  # type: ignore[no-untyped-call]
+        self.transactions: Any = TransactionsStub(self.channel)  # type: ignore[no-untyped-call]
 
     async def call(self, method: Callable[..., Any], request: Any, timeout_s: float, *, repeatable: bool = True) -> Any:
         """Makes a unary call, waiting for the server to be there within the same deadline.

@@ -20,7 +20,11 @@ NO_OFFSET: Final = -1
 
 
 async def list_offsets(
-    cluster: Cluster, positions: Mapping[TopicPartition, common_pb2.Position], *, timeout_s: float
+    cluster: Cluster,
+    positions: Mapping[TopicPartition, common_pb2.Position],
+    *,
+    timeout_s: float,
+    isolation_level: log_pb2.IsolationLevel = log_pb2.ISOLATION_LEVEL_READ_UNCOMMITTED,
 ) -> dict[TopicPartition, OffsetAndTimestamp]:
     """Returns the offset that each position stands for, -1 where no record matches a time.
 
@@ -38,7 +42,10 @@ async def list_offsets(
         by_node = await _by_leader(cluster, left, fresh)
         problem: LogServerError | None = None
         answers = await asyncio.gather(
-            *(_ask_node(cluster, node, part, deadline_s - loop.time()) for node, part in by_node.items())
+            *(
+                _ask_node(cluster, node, part, isolation_level, deadline_s - loop.time())
+                for node, part in by_node.items()
+            )
         )
         for results, error in answers:
             found.update(results)
@@ -74,13 +81,18 @@ async def _by_leader(
 
 
 async def _ask_node(
-    cluster: Cluster, node_id: int, positions: Mapping[TopicPartition, common_pb2.Position], timeout_s: float
+    cluster: Cluster,
+    node_id: int,
+    positions: Mapping[TopicPartition, common_pb2.Position],
+    isolation_level: log_pb2.IsolationLevel,
+    timeout_s: float,
 ) -> tuple[dict[TopicPartition, OffsetAndTimestamp], LogServerError | None]:
     request = log_pb2.ListOffsetsRequest(
         partitions=[
             log_pb2.ListOffsetsPartition(topic=tp.topic, partition=tp.partition, position=position)
             for tp, position in positions.items()
-        ]
+        ],
+        isolation_level=isolation_level,
     )
     found: dict[TopicPartition, OffsetAndTimestamp] = {}
     problem: LogServerError | None = None

@@ -2,7 +2,8 @@
 
 import asyncio
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from time import time_ns
 from types import TracebackType
 from typing import Any, Generic, TypeVar, Unpack, overload
@@ -18,7 +19,7 @@ from logserver_client._produce.deliveries import AioDeliveries
 from logserver_client._produce.futures import AioRecordFuture
 from logserver_client._transport.options import DEFAULT_ADDRESS
 from logserver_client.errors import request_timed_out
-from logserver_client.types import Headers
+from logserver_client.types import GroupMetadata, Headers, OffsetAndMetadata, TopicPartition
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -195,6 +196,88 @@ class Producer(Generic[K, V]):
         """
         async with asyncio.timeout(timeout):
             await self._core.flush()
+
+    # Transactions.
+
+    async def init_transactions(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Takes the transactional id, ending what an earlier producer of that name has left open, and fences that one.
+
+        The first `begin_transaction` does it otherwise.
+
+        Args:
+            timeout: seconds, here and below; None is `max_block_ms`.
+
+        Raises:
+            ProducerFenced: another producer has taken the transactional id from this one.
+            InvalidTransactionState: there is no transactional id.
+            RequestTimedOut, LogServerError: it can't be had.
+        """
+        await self._core.transactions.init(self._core.timeout_s(timeout))
+
+    async def begin_transaction(self) -> None:
+        """Opens a transaction, in which records are sent from here on.
+
+        Raises:
+            InvalidTransactionState: one is open.
+            LogServerError: as `init_transactions`.
+        """
+        await self._core.transactions.begin(self._core.timeout_s(None))
+
+    async def send_offsets_to_transaction(
+        self,
+        offsets: Mapping[TopicPartition, int | OffsetAndMetadata],
+        group: GroupMetadata | str,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> None:
+        """Commits offsets of a group in the open transaction: they count once it is committed.
+
+        Args:
+            offsets: of the records to read next.
+            group: `consumer.group_metadata()`, so that a consumer that has lost its partitions can't (KIP-447), or the
+                group's id.
+
+        Raises:
+            TransactionFailed: the consumer is no member of the group any more, or the offsets are refused.
+            InvalidTransactionState: no transaction is open.
+        """
+        await self._core.commit_offsets(offsets, group, self._core.timeout_s(timeout))
+
+    async def commit_transaction(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Sends what is buffered, and commits: records and offsets of the transaction are visible all together.
+
+        Raises:
+            TransactionFailed: something of it has failed: abort it.
+            ProducerFenced: another producer has taken the transactional id.
+            RequestTimedOut: nobody could say whether it is committed: commit again.
+            InvalidTransactionState: no transaction is open.
+        """
+        await self._core.transactions.end(True, self._core.timeout_s(timeout))
+
+    async def abort_transaction(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Aborts: nobody who reads committed records sees anything of the transaction.
+
+        Raises:
+            ProducerFenced: another producer has taken the transactional id.
+            RequestTimedOut: nobody could say whether it is aborted: abort again.
+            InvalidTransactionState: no transaction is open.
+        """
+        await self._core.transactions.end(False, self._core.timeout_s(timeout))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Opens a transaction for a block, and commits it behind that; an exception aborts it and goes on.
+
+        async with producer.transaction():
+            await producer.send("flights", b"...")
+        """
+        await self.begin_transaction()
+        try:
+            yield
+            await self.commit_transaction()
+        except BaseException:
+            if self._core.needs_abort:
+                await self.abort_transaction()
+            raise
 
     async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Flushes and closes; what isn't acknowledged after `timeout` seconds fails with ClientClosed."""
