@@ -103,7 +103,7 @@ def test_records_go_in_transactions_only(address: str, topic: str) -> None:
 @pytest.mark.parametrize("settings", [{"acks": 1}, {"idempotent": False}], ids=str)
 def test_transactions_need_idempotence(address: str, settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="transactional_id needs"):
-        Producer(address, transactional_id="x", **settings)  # type: ignore[arg-type, misc]
+        Producer(address, transactional_id="x", **settings)  # type: ignore[call-overload]
 
 
 def test_a_second_producer_fences_the_first(address: str, topic: str) -> None:
@@ -277,4 +277,4 @@ async def test_the_same_for_asyncio(address: str, topic: str) -> None:
 
 def test_an_isolation_level_that_is_none(address: str) -> None:
     with pytest.raises(ValueError, match="read_committed"):
-        Consumer(address, isolation_level="serializable")  # type: ignore[arg-type]
+        Consumer(address, isolation_level="serializable")  # type: ignore[call-overload]

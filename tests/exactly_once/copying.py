@@ -45,8 +45,8 @@ class Outcome:
         )
 
 
-Start = Callable[[str], "subprocess.Popen[bytes]"]
-"""Starts a program that copies INPUT to OUTPUT, given the server's address, until it is killed."""
+Start = Callable[[ServerProcess], "subprocess.Popen[bytes]"]
+"""Starts a program that copies INPUT to OUTPUT on a server, until it is killed."""
 
 
 class Proof:
@@ -128,7 +128,7 @@ class Proof:
 
     def _new_copier(self) -> "subprocess.Popen[bytes]":
         self.outcome.starts += 1
-        return self._start(self._server.kafka)
+        return self._start(self._server)
 
     def _wait(self, copier: "subprocess.Popen[bytes]", condition: Callable[[], bool]) -> "subprocess.Popen[bytes]":
         """Waits until something has come true; a copier that has ended by itself is started again, as by a supervisor.
@@ -215,10 +215,10 @@ def check(outcome: Outcome) -> None:
 
 
 def command(*words: str) -> Start:
-    """Returns what starts a command, its `{server}` filled in."""
+    """Returns what starts a command, its `{kafka}` and `{grpc}` filled in."""
 
-    def start(server: str) -> "subprocess.Popen[bytes]":
-        filled: Sequence[str] = [word.replace("{server}", server) for word in words]
+    def start(server: ServerProcess) -> "subprocess.Popen[bytes]":
+        filled: Sequence[str] = [word.format(kafka=server.kafka, grpc=server.grpc) for word in words]
         return subprocess.Popen(filled, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     return start

@@ -8,7 +8,7 @@ from tests.daemon.processes import ServerProcess
 
 from .copying import Proof, check, command
 
-COPIER = command(sys.executable, "-m", "tests.exactly_once.confluent_copier", "{server}")
+COPIER = command(sys.executable, "-m", "tests.exactly_once.confluent_copier", "{kafka}")
 
 
 @pytest.mark.timeout(600)

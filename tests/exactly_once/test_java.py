@@ -10,9 +10,12 @@ from .copying import GROUP, INPUT, OUTPUT, TRANSACTIONAL_ID, Proof, check, comma
 COPIER = command(
     *("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JARS}/*"),
     "org.apache.kafka.tools.TransactionalMessageCopier",
-    *("--broker-list", "{server}"),
+    *("--broker-list", "{kafka}"),
     *("--input-topic", INPUT, "--input-partition", "0", "--output-topic", OUTPUT),
     *("--transactional-id", TRANSACTIONAL_ID, "--consumer-group", GROUP, "--transaction-size", "100"),
+    # It asks for the offsets of its group before it takes its transactional id, so one that comes after one that was
+    # killed waits until the transaction that this one has left open is over.
+    *("--transaction-timeout", "2000"),
     # It aborts some of its transactions itself.
     *("--enable-random-aborts", "--use-group-metadata"),
 )
