@@ -136,8 +136,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     connection_max_inflight_bytes: Annotated[
         int,
         About(
-            "Bytes of unanswered requests on one Kafka client's connection, of what they hold in memory, and of responses "
-            "that wait for the ones before them, above which the server reads no further.",
+            "Bytes of unanswered requests on one Kafka client's connection, of what they hold in memory, and of "
+            "responses that wait for the ones before them, above which the server reads no further.",
             minimum=65_536,
             ours=True,
         ),
