@@ -1,11 +1,10 @@
-"""Committed offsets: which a group has, who may commit, and which are forgotten when.
+"""Committed offsets: which a group has, and who may commit.
 
-Source: Apache Kafka: `OffsetMetadataManager`; KIP-211 (expiration), KIP-320 (leader epochs), KIP-1251 (assignment
-epochs).
+Source: Apache Kafka: `OffsetMetadataManager`; KIP-320 (leader epochs), KIP-1251 (assignment epochs).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from logserver.coordinator.assignors import TopicPartition
 from logserver.coordinator.consumer_group import ConsumerGroup
@@ -223,29 +222,3 @@ def _stale(member: Member, request: Commit) -> LogServerError:
         f"the member {request.member_id!r} comes with the epoch {request.member_epoch}, its epoch is {member.epoch}; "
         "take the new one, and commit only what the member still owns",
     )
-
-
-class Keeping(NamedTuple):
-    """What a group's members mean to its offsets."""
-
-    has_members: bool = False
-    empty_since_ms: int = 0
-    is_subscribed: Callable[[str], bool] = lambda topic: False
-    """Whether a member is subscribed to a topic."""
-
-
-def expired(offsets: Mapping[Place, OffsetCommitValue], group: Keeping, retention_ms: int, now_ms: int) -> list[Place]:
-    """Returns the offsets of a group that are to be forgotten.
-
-    A group keeps the offsets of topics that a member is subscribed to. Others go `retention_ms` after the commit, and
-    no earlier than that after the group has lost its last member.
-    """
-    found = []
-    for place, value in offsets.items():
-        if value.expire_timestamp_ms >= 0:
-            is_over = now_ms >= value.expire_timestamp_ms
-        else:
-            is_over = now_ms >= max(value.commit_timestamp_ms, group.empty_since_ms) + retention_ms
-        if is_over and not (group.has_members and group.is_subscribed(place[0])):
-            found.append(place)
-    return found

@@ -11,7 +11,7 @@ from typing import Final
 
 from logserver.coordinator.assignment import AssignmentTask
 from logserver.coordinator.assignors import Assignment
-from logserver.coordinator.classic_group import ClassicGroup, ClassicState
+from logserver.coordinator.classic_group import ClassicGroup
 from logserver.coordinator.classic_groups import TIMERS, ClassicGroups
 from logserver.coordinator.classic_members import SESSION as CONSUMER_SESSION
 from logserver.coordinator.classic_rebalance import SESSION
@@ -39,9 +39,10 @@ from logserver.coordinator.formats import (
 )
 from logserver.coordinator.limits import GroupLimits
 from logserver.coordinator.membership import check_id
-from logserver.coordinator.offsets import Commits, CommittedOffsets, Keeping, Place, check_reader, expired
+from logserver.coordinator.offsets import Commits, CommittedOffsets, Place, check_reader
 from logserver.coordinator.pending_offsets import PendingOffsets
 from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer
+from logserver.coordinator.retention import forgotten, keeping_of
 from logserver.coordinator.timers import Timers
 from logserver.coordinator.topics_view import TopicsView
 from logserver.coordinator.transactional_commits import commit_in_transaction
@@ -290,31 +291,16 @@ class GroupShard:
 
     def _forget(self, now_ms: int) -> Iterator[Decision[None]]:
         """Yields what forgets old offsets, and groups that have none left."""
-        retention_ms = self._limits.offsets_retention_ms
         for group_id in sorted(self.group_ids()):
             offsets = self.offsets.of(group_id)
-            keeping = self._keeping(group_id)
             pending = {(key.topic, key.partition) for key in self.pending.of(group_id)}
-            gone = [place for place in expired(offsets, keeping, retention_ms, now_ms) if place not in pending]
+            keeping = keeping_of(self.groups.get(group_id), self.classic.get(group_id))
+            gone, is_over = forgotten(offsets, pending, keeping, self._limits.offsets_retention_ms, now_ms)
             entries = list(self.offsets.removal(group_id, gone))
-            # Without any offsets it is kept as long as it would have kept them.
-            is_over = bool(gone) or now_ms >= keeping.empty_since_ms + retention_ms
-            if is_over and len(gone) == len(offsets) and not keeping.has_members and not pending:
+            if is_over:
                 entries += self._removal(group_id)
             if entries:
                 yield Decision(None, entries, group_id)
-
-    def _keeping(self, group_id: str) -> Keeping:
-        group, classic = self.groups.get(group_id), self.classic.get(group_id)
-        if group is not None:
-            return Keeping(not group.is_empty, group.epoch_time_ms if group.is_empty else 0, group.is_subscribed)
-        if classic is not None:
-            if classic.is_empty:
-                return Keeping(empty_since_ms=classic.state_time_ms)
-            # What they are subscribed to is known for certain only when they have agreed on it.
-            is_known = classic.state is ClassicState.STABLE and classic.protocol_type == CONSUMER
-            return Keeping(True, 0, classic.subscription() if is_known else lambda topic: True)
-        return Keeping()
 
     def _removal(self, group_id: str) -> Iterator[Entry]:
         """Yields the tombstones of a group without members, apart from its offsets."""
