@@ -1,6 +1,7 @@
 """Apache Kafka's own tools store and read: on the console, by offsets, for performance and for verification."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,13 @@ pytestmark = pytest.mark.timeout(300)
 T0 = 1_700_000_000_000
 CONSUME = "consumer.ConsoleConsumer"
 PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
+
+
+@pytest.fixture
+def server() -> Iterator[LogServer]:
+    """A server whose consumer groups (KIP-848) take in changes sooner than with the default of 5 seconds."""
+    with LogServer(settings={"group.consumer.heartbeat.interval.ms": "500"}) as server:
+        yield server
 
 
 def events(printed: str, name: str) -> list[dict[str, Any]]:
