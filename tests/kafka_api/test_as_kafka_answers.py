@@ -28,6 +28,7 @@ from .raw_client import (
 from .records import batch, produce, stored
 
 MEMBER = "AAAAAAAAAAAAAAAAAAAAZw"
+TXN_OFFSET_COMMIT = 28
 NO_OPERATIONS = -(2**31)
 
 
@@ -104,6 +105,17 @@ def test_commits_of_an_old_epoch_are_no_matter_of_old_versions(client: RawClient
         response = client.call(OFFSET_COMMIT, version, whole | {"generation_id_or_member_epoch": epoch - 1})
         codes.append(ErrorCode(response.topics[0].partitions[0].error_code))
     assert codes == [ErrorCode.unsupported_version, ErrorCode.stale_member_epoch]
+
+
+def test_offsets_of_topics_that_are_not_there_are_no_matter_of_the_transaction(client: RawClient) -> None:
+    parts = [{"partition_index": number, "committed_offset": 1} for number in (0, 1)]
+    topics = [{"name": name, "partitions": parts} for name in ("t", "no")]
+    whole = {"transactional_id": "x", "group_id": "g", "producer_id": 7, "producer_epoch": 0, "topics": topics}
+    message = whole | {"generation_id": -1, "member_id": "", "group_instance_id": None}
+    answered = client.call(TXN_OFFSET_COMMIT, 3, message).topics
+    codes = [[ErrorCode(one.error_code) for one in topic.partitions] for topic in answered]
+    unknown = ErrorCode.unknown_topic_or_partition
+    assert codes == [[ErrorCode.invalid_producer_id_mapping, unknown], [unknown, unknown]]
 
 
 def test_what_may_be_done_with_a_group_that_is_not_there_is_not_told(client: RawClient) -> None:

@@ -37,6 +37,12 @@ async def _handle(call: Call, request: Struct) -> Response:
         for topic in request.topics
         for partition in topic.partitions
     ]
+    # Before anything is asked about the transaction, as Kafka does.
+    unknown: int = ErrorCode.unknown_topic_or_partition.value
+    codes = {(offset.topic, offset.partition): unknown for offset in offsets if not _is_known(call, offset)}
+    offsets = [offset for offset in offsets if (offset.topic, offset.partition) not in codes]
+    if not offsets:
+        return {"topics": [_topic(topic, codes) for topic in request.topics]}
     commit = Commit(request.group_id, request.member_id, request.generation_id, offsets, request.group_instance_id)
     transaction = Transaction(request.transactional_id, request.producer_id, request.producer_epoch)
     enlist = partial(call.services.transactions.enlist, add=call.version >= _ADDS)
@@ -44,13 +50,18 @@ async def _handle(call: Call, request: Struct) -> Response:
         errors = await call.services.groups.commit_in_transaction(commit, transaction, enlist)
     except LogServerError as error:
         code = _code(error, call.version)
-        codes = {(offset.topic, offset.partition): code for offset in offsets}
+        codes |= {(offset.topic, offset.partition): code for offset in offsets}
     else:
-        codes = {
+        codes |= {
             (offset.topic, offset.partition): _code(error_of_one, call.version)
             for offset, error_of_one in zip(offsets, errors, strict=True)
         }
     return {"topics": [_topic(topic, codes) for topic in request.topics]}
+
+
+def _is_known(call: Call, offset: OffsetToCommit) -> bool:
+    topic = call.services.groups.topics.by_name(offset.topic)
+    return topic is not None and 0 <= offset.partition < topic.partitions
 
 
 def _code(error: LogServerError | None, version: int) -> int:
