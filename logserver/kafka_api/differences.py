@@ -196,9 +196,9 @@ DIFFERENCES: Final = (
     ),
     (
         "a consumer that joins (KIP-848)",
-        "subscribes to a topic or by a pattern, with a rebalance timeout of at least 1 ms: INVALID_REQUEST otherwise",
-        "may give an empty pattern and no time",
-        "it would get nothing",
+        "has a rebalance timeout of at least 1 ms: INVALID_REQUEST otherwise",
+        "may have none",
+        "it could give nothing up",
     ),
     (
         "ids of members that the server makes",

@@ -87,7 +87,6 @@ _GROUPS: Final = (
     Explained(_EPOCHS, "ConsumerGroupHeartbeat", "member_epoch"),
     Explained(_EPOCHS, "ConsumerGroupDescribe", "groups/*_epoch"),
     Explained(_JOINS, "ConsumerGroupHeartbeat", "*", about="consumer-groups/refused: a rebalance timeout of 0"),
-    Explained(_JOINS, "ConsumerGroupHeartbeat", "*", about="*/refused: an empty subscription and pattern"),
     Explained(_JOINS, "ListGroups", "groups/refused: *", ours="absent"),
     Explained(_UNKNOWN, "ConsumerGroupHeartbeat", "error_code", "'GROUP_ID_NOT_FOUND'", "'UNKNOWN_MEMBER_ID'"),
     Explained(_IDS, "JoinGroup", "*", about="classic-groups/join: an empty static member"),

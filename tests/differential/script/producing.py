@@ -41,7 +41,7 @@ def producing(s: Session) -> None:
     _damaged(s, one)
     _two_partitions(s, one)
     list_offset(s, "the end", "producing", -1)
-    fetch(s, "all that is stored", "producing")
+    fetch(s, "all that is stored", "producing", partition_max=4_000_000)
     s.topic("producing-append-time")
     produce(s, "append time from the client", "producing-append-time", patched(one, attributes=0x08))
     s.topic("producing-not-compressed")

@@ -126,7 +126,6 @@ def _wrong(s: Session, t: _Transactions, group: dict[str, Any]) -> None:
             s.ask(f"add: {label} ({version})", Key.ADD_PARTITIONS_TO_TXN, version, message)
     s.ask("group: an unknown id", Key.ADD_OFFSETS_TO_TXN, 3, {**group, "transactional_id": "nobody"})
     s.ask("group: an epoch to come", Key.ADD_OFFSETS_TO_TXN, 0, {**group, "producer_epoch": new})
-    s.ask("group: the empty group", Key.ADD_OFFSETS_TO_TXN, 3, {**group, "group_id": ""})
     s.ask("offsets: a member", Key.TXN_OFFSET_COMMIT, 3, _offsets(t.producer, t.epoch, generation_id=3, member_id="m"))
     unknown = [{"name": "transactions-no", "partitions": [{"partition_index": 0, "committed_offset": 1}]}]
     s.ask("offsets: an unknown topic", Key.TXN_OFFSET_COMMIT, 3, _offsets(t.producer, t.epoch, topics=unknown))
@@ -140,6 +139,7 @@ def _wrong(s: Session, t: _Transactions, group: dict[str, Any]) -> None:
     for version in range(6):
         message = {"transactional_id": f"{_ID}-{version}", "transaction_timeout_ms": 60_000}
         s.settle(f"init {version}", Key.INIT_PRODUCER_ID, version, message, _is_over)
+    s.settle("it is over", Key.DESCRIBE_TRANSACTIONS, 0, {"transactional_ids": [_ID]}, _is_complete)
     again = {"transactional_id": _ID, "transaction_timeout_ms": 60_000, "producer_id": t.producer}
     s.ask("init: its own id", Key.INIT_PRODUCER_ID, 4, {**again, "producer_epoch": t.epoch})
     s.ask("init: an old epoch", Key.INIT_PRODUCER_ID, 4, {**again, "producer_epoch": old - 1})
