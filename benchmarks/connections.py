@@ -22,7 +22,8 @@ _TOPIC: Final = "crowd"
 _WARM_UP: Final = 100
 """Connections that have gone before any is counted."""
 _TOGETHER: Final = 64
-_SETTLE_S: Final = 2.0
+_SETTLE_S: Final = 3.0
+"""Within 2 s the server gives back the buffers that it kept for what may follow."""
 _TIMEOUT_S: Final = 300
 _SPARE_FILES: Final = 500
 """What a process has open besides its connections."""
