@@ -1,6 +1,7 @@
 """Finding records of a log by their time. Decodes the batches that the records are in, on a worker."""
 
 from collections.abc import Iterator
+from math import inf
 from typing import NamedTuple, Protocol
 
 from logserver_records.batch import BatchHeader
@@ -100,20 +101,34 @@ async def find_largest_timestamp(log: SearchedLog, workers: Workers) -> Timestam
 
 
 async def _largest_of_all(log: SearchedLog, workers: Workers) -> TimestampOffset | None:
-    """Finds the largest timestamp by walking over all batches."""
-    best: TimestampOffset | None = None
+    """Finds the largest timestamp by walking over batches, first where the indexes promise most: behind transactions
+    the largest is always that of a marker."""
+    while True:
+        try:
+            return await _largest_by_walking(log, workers)
+        except _Gone:
+            log.check_online()
+
+
+async def _largest_by_walking(log: SearchedLog, workers: Workers) -> TimestampOffset | None:
+    promised: list[tuple[float, int]] = []
     offset = log.log_start_offset
     while offset < log.committed_offset:
         search = _Search(log, workers, offset)
-        try:
-            found = await search.largest()
-        except _Gone:
-            log.check_online()
-        else:
-            if found is not None and (best is None or found.timestamp_ms > best.timestamp_ms):
-                best = found
-            offset = search.behind
-        offset = max(offset, log.log_start_offset)
+        # Of a part no index tells the largest.
+        promised.append((-await search.max_timestamp() if search.is_whole else -inf, offset))
+        offset = max(search.behind, log.log_start_offset)
+    best: TimestampOffset | None = None
+    for top, offset in sorted(promised):
+        if best is not None and -top < best.timestamp_ms:
+            break
+        if offset < log.log_start_offset:
+            raise _Gone
+        found = await _Search(log, workers, offset).largest()
+        if found is not None and (
+            best is None or (-found.timestamp_ms, found.offset) < (-best.timestamp_ms, best.offset)
+        ):
+            best = found
     return best
 
 

@@ -10,6 +10,7 @@ from logserver_segments.partition_log import TimestampOffset
 
 from .conftest import Lines
 from .support import NOW, SMALL, Box, DelayingCommitter, HeldWorkers, batch, read_all, run
+from .transactional import TransactionalProducer
 
 
 def _box(times: Sequence[Sequence[int]], **options: object) -> Box:
@@ -96,6 +97,25 @@ def test_the_largest_of_a_batch_that_the_log_start_cuts_is_that_of_what_is_left(
     box.log.delete_records_before(2)
     assert _largest(box) == (2, 80)
     assert _at(box, 81) is None
+
+
+def test_the_largest_time_of_a_marker_costs_no_walk_over_the_log() -> None:
+    box = _box([[10 * number] for number in range(300)])
+    producer = TransactionalProducer(box.log, 7)
+    producer.send(b"last", now=NOW + 3000)
+    producer.commit(now=NOW + 3001)
+    assert len(box.log.segments) > 20
+    box.log_reads()
+    assert _largest(box) == (300, 3000)
+    assert len(set(box.log_reads())) == 1
+    # The next but one has it, if markers are all that came since.
+    box.log.roll()
+    for number in range(10):
+        producer.commit(now=NOW + 4000 + number)
+        box.log.roll()
+    box.log_reads()
+    assert _largest(box) == (300, 3000)
+    assert len(set(box.log_reads())) == 11
 
 
 def test_what_is_not_committed_is_not_found() -> None:
