@@ -183,3 +183,27 @@ def test_a_transaction_s_records_keep_their_order(
         (partition,) = client.receive().responses[0].partition_responses
         assert (partition.error_code, partition.base_offset) == (0, offset)
     assert read(client, target(0, topic=recompressing)) == [expected]
+
+
+@pytest.mark.parametrize("value", ["v", LARGE])
+def test_a_refused_batch_of_an_idempotent_producer_uses_up_no_sequence(
+    server: LogServer, client: RawClient, value: str
+) -> None:
+    create_topic(server, "compacted", settings={"cleanup.policy": "compact", **RELAXED})
+
+    def numbered(sequence: int, *keys: bytes | None) -> bytes:
+        records = [(now_ms(), key, value.encode(), ()) for key in keys]
+        return build_batch(records, producer_id=7, producer_epoch=0, base_sequence=sequence)
+
+    assert produce(client, numbered(0, b"k"), "compacted").base_offset == 0
+    refused = produce(client, numbered(1, b"k", None, b"k", None), "compacted")
+    assert refused.error_code == ErrorCode.invalid_record.value
+    assert [one.batch_index for one in refused.record_errors] == [1, 3]
+    assert all("no key" in one.batch_index_error_message for one in refused.record_errors)
+    # What comes behind it is out of order as long as it is missing.
+    gap = produce(client, numbered(5, b"k"), "compacted")
+    assert gap.error_code == ErrorCode.out_of_order_sequence_number.value
+    assert produce(client, numbered(1, b"k", b"k"), "compacted").base_offset == 1
+    # And again.
+    assert produce(client, numbered(1, b"k", b"k"), "compacted").base_offset == 1
+    assert [len(values) for values in read(client, target(0, topic="compacted"))] == [3]
