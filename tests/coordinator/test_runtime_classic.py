@@ -9,7 +9,7 @@ from logserver.errors import ErrorCode
 from tests.broker.faulty_disk import FaultyDisk
 
 from .classic_support import RANGE
-from .nodes import GroupsNode, check_refused, turns
+from .nodes import GroupsNode, check_refused, refuses, turns
 
 
 def join(node: GroupsNode, new_member_id: str, member_id: str = "") -> "asyncio.Future[JoinAnswer]":
@@ -105,3 +105,71 @@ async def test_time_ends_the_wait_for_others(one: GroupsNode) -> None:
     one.pass_time(10_000)
     answer = await again
     assert [member.member_id for member in answer.members] == ["one"]
+
+
+# Both protocols
+
+
+async def test_who_waits_is_told_that_the_group_is_a_consumer_group(one: GroupsNode) -> None:
+    leader, follower = await pair(one)
+    syncing = sync(one, follower)
+    await turns()
+    assert (await one.join("c", topics=("a",))).member_epoch > leader.generation
+    answer = await syncing
+    assert answer.error is not None
+    assert answer.error.code is ErrorCode.rebalance_in_progress
+    # Nobody waits there.
+    again = await join(one, "", "two")
+    assert (again.member_id, again.leader) == ("two", "")
+    assert len(one.shard("g")._waiters) == 0
+    one.check()
+
+
+async def test_nobody_is_told_of_a_consumer_group_before_that_is_durable(held: GroupsNode) -> None:
+    await held.committing(join(held, "one"))
+    joining = join(held, "two")
+    await turns()
+    coming = asyncio.ensure_future(held.join("c", topics=("a",)))
+    await turns()
+    assert not joining.done()
+    assert not coming.done()
+    assert (await held.committing(coming)).member_epoch == 2
+    answer = await joining
+    assert answer.error is not None
+    assert answer.error.code is ErrorCode.rebalance_in_progress
+
+
+async def test_a_full_disk_leaves_a_classic_group(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    node = await GroupsNode(tmp_path / "data", disk=disk).start()
+    await node.node.topic("t", 4)
+    leader, follower = await pair(node)
+    waiting = sync(node, follower)
+    await turns()
+    disk.fill()
+    results = await asyncio.gather(node.join("c", topics=("a",)), waiting, return_exceptions=True)
+    for result in results:
+        check_refused(result, ErrorCode.coordinator_not_available, "can't be written")
+    disk.heal()
+    assert (await sync(node, leader, one=b"", two=b"")).error is None
+    assert (await node.groups.describe_classic("g")).state == "stable"
+    assert (await node.join("c", topics=("a",))).member_epoch == 3
+    assert len((await node.groups.describe("g")).members) == 3
+    await node.stop()
+
+
+async def test_a_consumer_hears_that_its_group_is_a_classic_one(one: GroupsNode) -> None:
+    await one.join("c", topics=("a",))
+    await join(one, "one")
+    told: list[None] = []
+    one.groups.watch("g", "c", lambda: told.append(None))
+    await one.groups.leave_group("g", [("c", None)])
+    await turns()
+    assert told
+    with refuses(ErrorCode.unknown_member_id):
+        await one.groups.look_again("g", "c")
+    await one.stop()
+    await one.start()
+    await one.groups.loaded()
+    described = await one.groups.describe_classic("g")
+    assert (described.state, [member.member_id for member in described.members]) == ("preparing rebalance", ["one"])
