@@ -19,5 +19,7 @@ def free_address() -> str:
 def fixed_server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A server that is on the same ports again after it was killed."""
     arguments = ("--kafka-listen", free_address(), "--grpc-listen", free_address())
-    with ServerProcess(tmp_path / "data", *arguments) as server:
+    # A member that was killed is given up soon.
+    settings = {"group.consumer.session.timeout.ms": "1000", "group.consumer.heartbeat.interval.ms": "200"}
+    with ServerProcess(tmp_path / "data", *arguments, settings=settings) as server:
         yield server
