@@ -109,6 +109,10 @@ class Call:
         like. A connection has a limit on both."""
         raise NotImplementedError
 
+    def carry_out(self, task: asyncio.Task[None]) -> None:
+        """Keeps a task of the request, also when the client has gone (within limits, see `abandoned`)."""
+        raise NotImplementedError
+
     @property
     def services(self) -> Services:
         """The server behind the door."""

@@ -75,6 +75,10 @@ class _Request(Call):
         """As `Call.close`."""
         self._connection.close(reason)
 
+    def carry_out(self, task: asyncio.Task[None]) -> None:
+        """As `Call.carry_out`."""
+        self._connection.carry_out(task, self.size_bytes)
+
     def weigh(self, elements: int) -> None:
         """As `Call.weigh`."""
         self._hold(elements * _ELEMENT_BYTES)
@@ -373,10 +377,14 @@ class Connection:
             response = self._failed(api, request, error)
         if isinstance(response, Awaitable):
             task = asyncio.ensure_future(self._finish(api, call, request, response))
-            self._tasks[task] = call.size_bytes
-            task.add_done_callback(self._tasks.pop)
+            self.carry_out(task, call.size_bytes)
         else:
             self._respond(call, response)
+
+    def carry_out(self, task: asyncio.Task[None], size_bytes: int) -> None:
+        """Keeps a task of a request, also when the client has gone."""
+        self._tasks[task] = size_bytes
+        task.add_done_callback(self._tasks.pop)
 
     async def _finish(self, api: Api, call: _Request, request: Struct, awaited: Awaitable[Response]) -> None:
         try:

@@ -1,6 +1,7 @@
 """Produce where records have to be decoded or compressed anew, and are many: another thread does that first.
 
-Requests that come behind such a one on the same connection wait for it, so that records stay in order.
+Requests that come behind such a one on the same connection wait for it, so that records stay in order. They are carried
+out also when the client has gone meanwhile, as all of its requests: with acks=0 it may close the connection at once.
 """
 
 import asyncio
@@ -38,7 +39,8 @@ def prepare_and_go_on(call: Call, request: ProduceRequest, answer: Answer, find:
         return go_on(call, request, answer, _NOTHING)
     # The receive buffer goes on without us.
     partitions = [item._replace(records=memoryview(bytes(item.records))) for item in request.partitions]
-    return _Later(call, request._replace(partitions=partitions), answer, find, go_on).cancel
+    call.carry_out(_Later(call, request._replace(partitions=partitions), answer, find, go_on).task)
+    return None
 
 
 def _takes_long(call: Call, item: ProducePartition, find: Find) -> bool:
@@ -58,21 +60,14 @@ class _Later:
         self._answer = answer
         self._find = find
         self._go_on = go_on
-        self._cancel: Cancel | None = None
-        self._task = asyncio.ensure_future(self._run(call.client.preparing))
-        call.client.preparing = self._task
-
-    def cancel(self) -> None:
-        """Gives it up, whatever it is waiting for."""
-        self._task.cancel()
-        if self._cancel is not None:
-            self._cancel()
+        self.task = asyncio.ensure_future(self._run(call.client.preparing))
+        call.client.preparing = self.task
 
     async def _run(self, before: "asyncio.Task[None] | None") -> None:
         call = self._call
         try:
             preparations = await self._prepare(before)
-            self._cancel = self._go_on(call, self._request, self._answer, preparations)
+            self._go_on(call, self._request, self._answer, preparations)
         except CloseConnection as error:
             call.close(str(error))
         except Exception:

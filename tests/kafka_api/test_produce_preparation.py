@@ -15,7 +15,7 @@ from logserver_segments.preparation import prepare
 from logserver.errors import ErrorCode
 from logserver.testing import LogServer
 
-from .fetching import read, target
+from .fetching import fetch, read, target
 from .raw_client import METADATA, PRODUCE, RawClient
 from .records import batch, create_topic, produce, produce_request
 from .transactional import TransactionalProducer
@@ -141,19 +141,40 @@ def test_without_acknowledgement_a_refusal_ends_the_connection(
         assert len(read(other, target(0, topic="compacted"))[0]) == 1
 
 
-def test_a_client_that_goes_leaves_nothing_behind(
-    server: LogServer, client: RawClient, recompressing: str, gate: Gate
+@pytest.mark.parametrize("acks", [0, 1, -1])
+def test_what_a_client_has_sent_is_stored_when_it_has_gone(
+    server: LogServer, client: RawClient, recompressing: str, gate: Gate, acks: int
 ) -> None:
     for _ in range(3):
-        client.send(PRODUCE, 12, produce_request(batch(LARGE), recompressing))
+        client.send(PRODUCE, 12, produce_request(batch(LARGE), recompressing, acks=acks))
     assert gate.reached.acquire(timeout=60)
     client.close()
+    while connections(server):
+        pass
+    gate.opened.set()
     with RawClient(server.kafka) as other:
-        while connections(server) > 1:
-            pass
+        assert fetch(other, target(0, topic=recompressing), min_bytes=50_000, max_wait_ms=60_000).error_code == 0
+        assert read(other, target(0, topic=recompressing)) == [[LARGE] * 3]
+
+
+def test_what_clients_leave_behind_is_bounded() -> None:
+    settings = {"connection.max.inflight.bytes": "65536"}
+    with LogServer(settings=settings) as server, pytest.MonkeyPatch.context() as patch:
+        create_topic(server, "zipped", settings={"compression.type": "gzip", **RELAXED})
+        gate = Gate()
+        patch.setattr(log_module, "prepare", gate)
+        # The first takes what there is, and is in the hands of the worker thread.
+        for _ in range(2):
+            with RawClient(server.kafka) as client:
+                client.send(PRODUCE, 12, produce_request(batch(LARGE), "zipped"))
+                assert gate.reached.acquire(timeout=60)
+            while connections(server):
+                pass
         gate.opened.set()
-        assert produce(other, batch(LARGE), recompressing).base_offset == 0
-        assert read(other, target(0, topic=recompressing)) == [[LARGE]]
+        with RawClient(server.kafka) as other:
+            assert produce(other, batch("a"), "zipped").error_code == 0
+            (values,) = read(other, target(0, topic="zipped"))
+            assert values.count(LARGE) <= 1
 
 
 def connections(server: LogServer) -> int:
