@@ -32,6 +32,18 @@ DIFFERENCES: Final = (
         "a partition never has two owners, nor none for long",
     ),
     (
+        "what a member of a cooperative assignor has been asked to give up when its group becomes a consumer group",
+        "is its own until it joins without it",
+        "is free for others at once",
+        "it may still work on it",
+    ),
+    (
+        "JoinGroup to a consumer group with partitions, of a member that is none (any more)",
+        "UNKNOWN_MEMBER_ID",
+        "it is a new member",
+        "others may have those partitions by now; so it gives them up first",
+    ),
+    (
         "a heartbeat of a consumer that was given up, when its group is a classic one by now",
         "UNKNOWN_MEMBER_ID: it joins again",
         "GROUP_ID_NOT_FOUND, fatal to clients",
@@ -45,7 +57,7 @@ DIFFERENCES: Final = (
     ),
     (
         "a member's commit for a partition that another member owns now",
-        "refused with STALE_MEMBER_EPOCH",
+        "refused with STALE_MEMBER_EPOCH, or with REBALANCE_IN_PROGRESS for one of the classic protocol",
         "taken while the member's epoch has not changed",
         "it could take back what the new owner has committed",
     ),
