@@ -118,8 +118,20 @@ class MixedModel(MixedSpec):
         return self.everybody[number % len(self.everybody)] if self.everybody else None
 
     def beat(self, client: Client, fate: Fate) -> None:
-        if not client.beat(fate):
+        was_member = client.epoch > 0
+        stays = client.beat(fate)
+        # Another one has its place; clients give up then (FENCED_INSTANCE_ID).
+        is_fenced = was_member and client.epoch == 0 and self.owner_of(client.instance_id) is not None
+        if not stays or is_fenced:
             self.modern.remove(client)
+
+    def owner_of(self, instance_id: str | None) -> str | None:
+        """Returns the member id that has an instance id."""
+        shard = self.coordinator.shard
+        for group in (shard.groups.get(GROUP), shard.classic.get(GROUP)):
+            if group is not None and instance_id is not None and instance_id in group.instances:
+                return group.instances[instance_id]
+        return None
 
     def act(self, client: Anybody, fate: Fate = "answered") -> None:
         if isinstance(client, ClassicClient):
