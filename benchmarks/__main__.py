@@ -9,7 +9,17 @@ from typing import Final
 from benchmarks.support.machine import child_environment
 from benchmarks.support.output import progress
 
-BENCHMARKS: Final = ("streams", "flush", "startup", "latency", "groups", "restarts", "connections", "requests")
+BENCHMARKS: Final = (
+    "streams",
+    "flush",
+    "startup",
+    "latency",
+    "groups",
+    "restarts",
+    "connections",
+    "requests",
+    "transactions",
+)
 
 _HEAD: Final = """\
 # Benchmarks

@@ -20,6 +20,7 @@ SMALLEST = {
     "restarts": ["--quick", "--heartbeat-ms=100"],
     "groups": ["--rounds=1", "--seconds=0.05", "--groups=2", "--members=2", "--partitions=4", "--offsets=100"],
     "connections": ["--connections=20", "--value-bytes=1024", "--idle-ms=200"],
+    "transactions": ["--no-kafka", "--rounds=1", "--seconds=0.05", "--producers=2"],
     "requests": ["--rounds=1", "--seconds=0.05", "--load=1x1,2x4"],
 }
 

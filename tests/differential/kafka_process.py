@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -16,7 +16,8 @@ from .maven import CannotHaveKafka
 CLUSTER_ID: Final = "MkU3OEVBNTcwNTJENDM2Qg"
 _START_SECONDS: Final = 90
 _STOP_SECONDS: Final = 20
-_JAVA: Final = ("java", "-Xmx768m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp")
+QUICK_START: Final = ("-Xmx768m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Options of a JVM that is to be there soon, and not to be fast."""
 _STARTED: Final = re.compile(r"Kafka Server started")
 _LOG_SETTINGS: Final = """<Configuration status="error">
   <Appenders><Console name="out"><PatternLayout pattern="%d %p %m (%c)%n"/></Console></Appenders>
@@ -38,10 +39,13 @@ class KafkaProcess:
         jars: the folder of `maven.jars`.
         folder: for its settings, data and log; made, and removed when it has stopped.
         settings: beside those that a single node needs.
+        options: of the JVM.
     """
 
-    def __init__(self, jars: Path, folder: Path, settings: Mapping[str, str]) -> None:
-        self._classpath = f"{jars}/*"
+    def __init__(
+        self, jars: Path, folder: Path, settings: Mapping[str, str], options: Sequence[str] = QUICK_START
+    ) -> None:
+        self._java = ("java", *options, "-cp", f"{jars}/*")
         self._folder = folder
         self._settings = dict(settings)
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,6 +64,12 @@ class KafkaProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._process is not None
+        return self._process.pid
 
     def log(self) -> str:
         """Returns what it has printed."""
@@ -88,7 +98,7 @@ class KafkaProcess:
         file = self._folder / "server.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         (self._folder / "log4j2.xml").write_text(_LOG_SETTINGS)
-        java = (*_JAVA, self._classpath, f"-Dlog4j2.configurationFile={self._folder / 'log4j2.xml'}")
+        java = (*self._java, f"-Dlog4j2.configurationFile={self._folder / 'log4j2.xml'}")
         format_it = (*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(file))
         done = subprocess.run(format_it, capture_output=True, text=True, timeout=_START_SECONDS)
         if done.returncode != 0:

@@ -1,0 +1,262 @@
+"""What transactions cost: how many a second, and how long until they are committed and until they are read."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from benchmarks.support.numbers import pair_ratios, percentile, spread
+from benchmarks.support.options import parser, scratch
+from benchmarks.support.output import Report, progress
+from benchmarks.support.processes import log_server
+from benchmarks.support.usage import cpu_of
+from tests.differential.kafka_process import KafkaProcess
+from tests.differential.maven import RELEASE, CannotHaveKafka, jars
+
+CLAIM: Final = (
+    "transactions one after the other and of several producers at a time, beside Apache Kafka with equal durability"
+)
+
+_TOPIC: Final = "t"
+_PARTITIONS: Final = 4
+_VALUE: Final = bytes(100)
+_WAIT_S: Final = 60
+_HEAP: Final = ("-Xmx1g", "-Xms1g")
+_RELAXED: Final = "1000000000"
+
+_NOTES: Final = (
+    "one confluent-kafka client for all servers; a transaction has so many records of 100 bytes over 4 partitions; it "
+    "is over when commit_transaction has returned, then the next one begins",
+    "received: from the begin of a transaction of one record to its being handed to a read_committed consumer",
+    "at a time: so many producers, each with transactions of 10 records, on threads of one process",
+    "fsync: every write is on disk before it is answered (ours: the default; Kafka: log.flush.interval.messages=1); "
+    "relaxed: the operating system writes when it likes (Kafka's default; ours: flush.messages=1000000000)",
+    "Kafka: one KRaft node, heap of 1 GiB, default JVM, warmed up as everybody else; all servers run all the time and "
+    "are measured in turn",
+    "CPU: of the server process, for 1,000 transactions. Median (least to most) of the rounds; ratio: round by round "
+    "to Kafka with the same durability",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A server to measure."""
+
+    name: str
+    address: str
+    pid: int
+    beside: str | None = None
+    """Whom its rates are held against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measurement."""
+
+    rate: float
+    latencies_ms: list[float]
+    cpu_ms: float
+    """Of the server, per transaction."""
+
+
+@contextmanager
+def peers(directory: Path, with_kafka: bool) -> Iterator[list[Peer]]:
+    """Starts the servers."""
+    durability = {"fsync": "1", "relaxed": _RELAXED}
+    with ExitStack() as stack:
+        found: list[Peer] = []
+        kafka: set[str] = set()
+        if with_kafka:
+            try:
+                folder = jars(Path("build", "differential"))
+            except CannotHaveKafka as error:
+                progress(f"without Apache Kafka: {error}")
+            else:
+                for name, messages in durability.items():
+                    settings = {"log.flush.interval.messages": messages} if name == "fsync" else {}
+                    process = stack.enter_context(KafkaProcess(folder, directory / f"kafka-{name}", settings, _HEAP))
+                    found.append(Peer(f"Apache Kafka {RELEASE}, {name}", process.address, process.pid))
+                    kafka.add(name)
+        for name, messages in durability.items():
+            server = stack.enter_context(
+                log_server(
+                    directory / f"data-{name}",
+                    directory / f"server-{name}.log",
+                    {"log.flush.interval.messages": messages},
+                    with_kafka=True,
+                )
+            )
+            beside = f"Apache Kafka {RELEASE}, {name}" if name in kafka else None
+            found.append(Peer(f"log server, {name}", server.kafka, server.pid, beside))
+        for peer in found:
+            create(peer.address)
+        yield found
+
+
+def create(address: str) -> None:
+    """Makes the topic."""
+    admin = AdminClient({"bootstrap.servers": address})
+    for done in admin.create_topics([NewTopic(_TOPIC, _PARTITIONS, 1)]).values():
+        done.result(_WAIT_S)
+
+
+def new_producer(address: str, name: str) -> Producer:
+    """Returns a producer that has its transactional id."""
+    producer = Producer({"bootstrap.servers": address, "transactional.id": name, "linger.ms": 0})
+    producer.init_transactions(_WAIT_S)
+    return producer
+
+
+def run_transactions(producer: Producer, records: int, seconds: float) -> list[float]:
+    """Commits one transaction after the other for so long; returns how long each took, in milliseconds."""
+    took_ms = []
+    end_s = time.perf_counter() + seconds
+    begin_s = time.perf_counter()
+    while begin_s < end_s:
+        producer.begin_transaction()
+        for number in range(records):
+            producer.produce(_TOPIC, _VALUE, partition=number % _PARTITIONS)
+        producer.commit_transaction(_WAIT_S)
+        now_s = time.perf_counter()
+        took_ms.append((now_s - begin_s) * 1000)
+        begin_s = now_s
+    return took_ms
+
+
+def measure(peer: Peer, take: Callable[[], list[float]], seconds: float) -> Run:
+    """Takes latencies, and what the server has spent on them."""
+    before = cpu_of(peer.pid)
+    latencies = take()
+    after = cpu_of(peer.pid)
+    cpu_ms = (sum(after) - sum(before)) * 1000 / len(latencies)
+    return Run(len(latencies) / seconds, sorted(latencies), cpu_ms)
+
+
+def one_by_one(peer: Peer, records: int, seconds: float) -> Run:
+    """Transactions of one producer."""
+    producer = new_producer(peer.address, f"one-{records}")
+    return measure(peer, lambda: run_transactions(producer, records, seconds), seconds)
+
+
+def at_a_time(peer: Peer, count: int, seconds: float) -> Run:
+    """Transactions of several producers."""
+    producers = [new_producer(peer.address, f"of-{count}-{number}") for number in range(count)]
+
+    def take() -> list[float]:
+        found: list[float] = []
+        threads = [
+            Thread(target=lambda producer=producer: found.extend(run_transactions(producer, 10, seconds)))
+            for producer in producers
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+    return measure(peer, take, seconds)
+
+
+def received(peer: Peer, seconds: float) -> Run:
+    """From the begin of a transaction to a reader of committed records."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": peer.address,
+            "group.id": "reader",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 500,
+        }
+    )
+    place = TopicPartition(_TOPIC, 0)
+    place.offset = consumer.get_watermark_offsets(place, timeout=_WAIT_S)[1]
+    consumer.assign([place])
+    producer = new_producer(peer.address, "received")
+
+    def take() -> list[float]:
+        took_ms = []
+        end_s = time.perf_counter() + seconds
+        while (begin_s := time.perf_counter()) < end_s:
+            producer.begin_transaction()
+            producer.produce(_TOPIC, _VALUE, partition=0)
+            producer.commit_transaction(_WAIT_S)
+            while (message := consumer.poll(_WAIT_S)) is not None:
+                error = message.error()
+                if error is None:
+                    break
+                assert error.code() == KafkaError._PARTITION_EOF, error
+            took_ms.append((time.perf_counter() - begin_s) * 1000)
+        return took_ms
+
+    run = measure(peer, take, seconds)
+    consumer.close()
+    return run
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    made = parser(__doc__)
+    made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
+    made.add_argument("--seconds", type=float, help="of one measurement (3, quick: 0.3)")
+    made.add_argument("--producers", type=int, default=8, help="at a time (8)")
+    made.add_argument("--no-kafka", action="store_true", help="measure this server only")
+    found = made.parse_args(arguments)
+    found.rounds = found.rounds or (1 if found.quick else 5)
+    found.seconds = found.seconds or (0.3 if found.quick else 3.0)
+    return found
+
+
+def main() -> None:
+    chosen = options(sys.argv[1:])
+    seconds = chosen.seconds
+    report = Report("benchmarks.transactions", CLAIM, chosen.directory)
+    report.notes += _NOTES
+    measures: dict[str, Callable[[Peer], Run]] = {
+        "1 record": lambda peer: one_by_one(peer, 1, seconds),
+        "10 records": lambda peer: one_by_one(peer, 10, seconds),
+        "100 records": lambda peer: one_by_one(peer, 100, seconds),
+        f"10 records, {chosen.producers} at a time": lambda peer: at_a_time(peer, chosen.producers, seconds),
+        "1 record, received": lambda peer: received(peer, seconds),
+    }
+    with scratch(chosen.directory) as directory, peers(directory, not chosen.no_kafka) as found:
+        for peer in found:
+            progress(f"warming up {peer.name}")
+            one_by_one(peer, 10, seconds)
+        runs: dict[tuple[str, str], list[Run]] = {}
+        for number in range(chosen.rounds):
+            for what, take in measures.items():
+                for peer in found:
+                    progress(f"{what}, {peer.name}: round {number + 1} of {chosen.rounds}")
+                    runs.setdefault((what, peer.name), []).append(take(peer))
+    for what in measures:
+        table = report.table(f"Transactions of {what}")
+        for peer in found:
+            mine = runs[what, peer.name]
+            rates = [run.rate for run in mine]
+            beside = [run.rate for run in runs[what, peer.beside]] if peer.beside is not None else None
+            table.rows.append(
+                {
+                    "server": peer.name,
+                    "transactions/s": spread(rates),
+                    "p50 ms": spread([percentile(run.latencies_ms, 50) for run in mine]),
+                    "p99 ms": spread([percentile(run.latencies_ms, 99) for run in mine]),
+                    "CPU s": spread([run.cpu_ms for run in mine]),
+                    "ratio": pair_ratios(rates, beside) if beside is not None else None,
+                }
+            )
+            for number, run in enumerate(mine):
+                report.runs.append(
+                    {"what": what, "server": peer.name, "round": number + 1, "rate": run.rate, "cpu_ms": run.cpu_ms}
+                )
+    report.emit(as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()
