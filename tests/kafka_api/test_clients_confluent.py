@@ -9,7 +9,6 @@ from confluent_kafka import (
     TIMESTAMP_CREATE_TIME,
     Consumer,
     KafkaError,
-    KafkaException,
     Message,
     Producer,
     TopicPartition,
@@ -167,9 +166,21 @@ def test_a_record_that_is_too_large_is_the_producer_s_error(server: LogServer) -
     assert [error and error.code() for error in errors] == [None, KafkaError.MSG_SIZE_TOO_LARGE, None]
 
 
-def test_transactions_are_refused_at_once(server: LogServer) -> None:
+def test_transactions_are_read_when_they_are_committed(server: LogServer, consumer: Consumer) -> None:
+    create_topic(server)
     client = producer(server, transactional_id="me")
-    with pytest.raises(KafkaException) as caught:
-        client.init_transactions(30)
-    error = caught.value.args[0]
-    assert error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED and error.fatal()
+    client.init_transactions(30)
+    for value, end in (
+        (b"a", client.commit_transaction),
+        (b"b", client.abort_transaction),
+        (b"c", client.commit_transaction),
+    ):
+        client.begin_transaction()
+        client.produce("t", value=value, partition=0)
+        end(30)
+    # librdkafka reads what is committed, unless told otherwise.
+    consumer.assign([TopicPartition("t", 0, OFFSET_BEGINNING)])
+    values = []
+    while not is_end(message := polled(consumer)):
+        values.append(message.value())
+    assert values == [b"a", b"c"]
