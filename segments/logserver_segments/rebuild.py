@@ -171,8 +171,15 @@ def load_producers(
             _log.error("producer states are incomplete: the log is damaged", segment=segment.path, reason=str(error))
             break
         if aborted_from is not None:
-            for transaction in aborted:
-                if transaction.last_offset >= aborted_from:
-                    segment.aborted.append(transaction)
-            segment.aborted.flush()
+            _take_aborted(segment, aborted, aborted_from)
     producers.unstable.set_ended([])
+
+
+def _take_aborted(segment: Segment, found: Sequence[AbortedTransaction], aborted_from: int) -> None:
+    if segment.aborted.is_trusted:
+        for transaction in found:
+            if transaction.last_offset >= aborted_from:
+                segment.aborted.append(transaction)
+        segment.aborted.flush()
+    elif segment.base_offset >= aborted_from:
+        segment.aborted.replace(found)

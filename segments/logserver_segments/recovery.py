@@ -270,7 +270,8 @@ def _cut_aborted(segments: list[Segment], checked: _Checked) -> int | None:
             segment.aborted.truncate(checked.check_from)
         except (IndexDamaged, OSError) as error:
             _log.warning("transaction index made again", segment=segment.path, reason=str(error))
-            segment.aborted.reset()
+            # Its file stays until there is another one: the next crash must find it as it is, or whole.
+            segment.aborted.distrust(str(error))
             aborted_from = segment.base_offset
     return aborted_from
 

@@ -44,6 +44,7 @@ class TransactionIndex:
         "_file_entries",
         "_files",
         "_has_file",
+        "_is_marked",
         "_pending",
         "_reason",
         "path",
@@ -60,6 +61,8 @@ class TransactionIndex:
         self._pending: list[AbortedTransaction] = []
         # Why it can't be trusted.
         self._reason: str | None = None
+        # Whether its file tells so.
+        self._is_marked = False
         if file_bytes % _ENTRY.size:
             self.distrust(f"{path} has {file_bytes} bytes, which is no whole number of entries")
 
@@ -70,6 +73,11 @@ class TransactionIndex:
     def may_have_entries(self) -> bool:
         """Whether there is something to look for, or to make again first."""
         return bool(self._file_entries or self._pending) or self._reason is not None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether it has not to be made again."""
+        return self._reason is None
 
     def distrust(self, reason: str) -> None:
         """Says that the index has to be made again before it is used."""
@@ -88,9 +96,9 @@ class TransactionIndex:
             OSError: they could not be written; they stay in memory, to be written later.
         """
         if self._reason is not None:
-            if self._file_entries:
-                self._remove_file()
-            self._open(create=True).write((_DAMAGED,), 0)
+            if not self._is_marked:
+                self._write_anew(_DAMAGED)
+                self._is_marked = True
         elif self._pending:
             self._open(create=True).write((packed(self._pending),), self._file_entries * _ENTRY.size)
             self._file_entries += len(self._pending)
@@ -121,13 +129,26 @@ class TransactionIndex:
         last_offset = found[-1].last_offset if found else -1
         self._pending = found + [known for known in self._pending if known.last_offset > last_offset]
         self._reason = None
-        self._remove_file()
-        self.flush()
+        self._is_marked = False
+        self._file_entries = 0
+        if not self._pending:
+            self._remove_file()
+            return
+        self._write_anew(packed(self._pending))
+        self._file_entries = len(self._pending)
+        self._pending = []
+
+    def _write_anew(self, content: bytes) -> None:
+        """Replaces the file: what is before the recovery point is not made again, so it must not be lost meanwhile."""
+        self._files.drop(self._file)
+        self._disk.write_file(self.path, content, durable=True)
+        self._has_file = True
 
     def reset(self) -> None:
         """Forgets all entries; the file is removed."""
         self._pending = []
         self._reason = None
+        self._is_marked = False
         self._remove_file()
 
     def _remove_file(self) -> None:

@@ -11,6 +11,7 @@ from logserver_segments.errors import CorruptRecords
 from logserver_segments.log import Log
 from logserver_segments.partition_log import AbortedTransaction
 
+from .fake_disk import PowerCut
 from .support import NOW, SMALL, Box, Fate, HeldWorkers, NotingCommitter, batch, run
 from .transactional import ABORT, TransactionalProducer, aborted, read_committed
 
@@ -159,6 +160,34 @@ def test_an_entry_whose_marker_a_crash_took_goes_too() -> None:
     assert len(_file(box)) == 34
     box.fill(5)
     assert aborted(box.log) == [known]
+
+
+@pytest.mark.parametrize("is_opened_in_full", [True, False])
+def test_an_index_that_is_made_again_is_not_lost_to_the_next_crash(is_opened_in_full: bool) -> None:
+    """Below the recovery point nothing would make it again."""
+    for operations in range(100):
+        box = Box(LARGE)
+        known = [_abort(box.log, 1), _abort(box.log, 2)]
+        run(box.directory.checkpoint())
+        known.append(_abort(box.log, 3))
+        box.disk.kill()
+        box.disk.damage(_path(box), _file(box)[:70])
+        if is_opened_in_full:
+            box.open()
+            box.crash(fate=Fate(names=bool(operations % 2), content=False))
+            assert aborted(box.log) == known
+            if operations:
+                return
+            continue
+        box.disk.operations_left = operations
+        try:
+            box.open()
+            return
+        except PowerCut:
+            box.disk.operations_left = None
+        box.crash(operations)
+        assert aborted(box.log) == known
+    raise AssertionError("it never came to its end")
 
 
 def test_a_cut_takes_the_entries_behind_it() -> None:
