@@ -1,8 +1,11 @@
-"""Asking other partitions for their offsets."""
+"""Asking other partitions for their offsets, and ending transactions in them."""
+
+import asyncio
+from itertools import pairwise
 
 import pytest
 
-from logserver.broker.peers import LocalPeers
+from logserver.broker.peers import LocalPeers, TransactionMarker
 from logserver.errors import ErrorCode, LogServerError
 
 from .harness import NOW_MS, batch
@@ -55,3 +58,21 @@ async def test_a_partition_that_is_not_led_here(node: BrokerNode) -> None:
         with pytest.raises(LogServerError, match="another node leads it") as refusal:
             await asked
         assert refusal.value.code is ErrorCode.not_leader_or_follower
+
+
+async def test_markers_for_many_partitions_leave_room_for_others(node: BrokerNode) -> None:
+    await node.topic("t", 1_000)
+    partitions = [node.broker.partition("t", number) for number in range(1_000)]
+    places = [("t", number) for number in range(1_000)] + [("nowhere", 0)]
+    marker = TransactionMarker(producer_id=7, producer_epoch=0, is_commit=True, coordinator_epoch=0)
+    writing = asyncio.ensure_future(LocalPeers(node.broker).write_markers(marker, places))
+    written = [0]
+    while not writing.done():
+        await asyncio.sleep(0)
+        written.append(sum(partition.log_end_offset for partition in partitions))
+    assert max(after - before for before, after in pairwise(written)) <= 100
+    outcomes = await writing
+    assert all(partition.high_watermark == 1 for partition in partitions)
+    refusal = outcomes["nowhere", 0]
+    assert refusal is not None and refusal.code is ErrorCode.unknown_topic_or_partition
+    assert [place for place, error in outcomes.items() if error is not None] == [("nowhere", 0)]
