@@ -221,12 +221,13 @@ class GroupCoordinator:
         return await shard.decide(request.group_id, lambda state, now_ms: state.commit(request, now_ms))
 
     async def commit_in_transaction(
-        self, request: Commit, transaction: Transaction, enlist: Enlist
+        self, request: Commit, transaction: Transaction, enlist: Enlist, *, adds: bool = False
     ) -> Sequence[LogServerError | None]:
         """Stores offsets that count once a transaction is committed; the answer has one entry for each, in order.
 
         Args:
             enlist: makes sure that a partition is in the transaction.
+            adds: whether it adds the partition, so that epochs rise with each transaction.
 
         Raises:
             LogServerError: who commits may not, the producer has no such transaction, or a coordinator is not here.
@@ -239,6 +240,13 @@ class GroupCoordinator:
             refusal = (await enlist(transaction, (place,)))[place]
             if refusal is not None:
                 raise refusal
+            if adds and partition.verify(*transaction[1:]) is not verification:
+                # Meanwhile the marker of the transaction before came, which makes worthless what was confirmed. This
+                # one is open by now, as its epoch says: there is no other marker to come before its own.
+                verification = partition.verify(*transaction[1:])
+                refusal = (await enlist(transaction, (place,)))[place]
+                if refusal is not None:
+                    raise refusal
         return await shard.decide_in_transaction(
             request.group_id,
             transaction,

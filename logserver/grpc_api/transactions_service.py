@@ -66,7 +66,7 @@ class TransactionsService:
         )
         transaction = Transaction(request.transactional_id, request.producer_id, request.producer_epoch)
         enlist = partial(self._transactions.enlist, add=True)
-        errors = await self._groups.commit_in_transaction(commit, transaction, enlist)
+        errors = await self._groups.commit_in_transaction(commit, transaction, enlist, adds=True)
         return groups_pb2.CommitOffsetsResponse(results=commit_results(offsets, errors))
 
     @answered

@@ -122,7 +122,7 @@ class TransactionProducer:
         """Commits an offset in the transaction."""
         commit = Commit(group_id, "", -1, (OffsetToCommit(topic, number, offset),))
         (error,) = await self.node.groups.commit_in_transaction(
-            commit, self.transaction, partial(self.node.transactions.enlist, add=True)
+            commit, self.transaction, partial(self.node.transactions.enlist, add=True), adds=True
         )
         if error is not None:
             raise error

@@ -10,6 +10,7 @@ import pytest_asyncio
 from logserver_segments.committer import LossReason
 
 from logserver.broker import Partition
+from logserver.broker.peers import LocalPeers
 from logserver.coordinator.transactions.coordinator import TRANSACTION_STATE
 from logserver.errors import ErrorCode, LogServerError
 from tests.broker.harness import until
@@ -236,3 +237,32 @@ async def test_the_topic_of_transactions_is_compacted(node: TransactionsNode) ->
     topic = node.node.broker.topic(TRANSACTION_STATE)
     assert topic.internal and topic.settings.cleanup_policy == ("compact",)
     assert len(topic.partitions) == 3
+
+
+@pytest.mark.parametrize("what", ["records", "offsets"])
+async def test_a_marker_that_comes_late_does_not_spoil_the_next_transaction(
+    node: TransactionsNode, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """An end is answered before its markers are written; the producer may write again where one is still to come."""
+    may_write = asyncio.Event()
+    real = LocalPeers.write_markers
+
+    async def late(*arguments: Any) -> Any:
+        await may_write.wait()
+        return await real(*arguments)
+
+    monkeypatch.setattr(LocalPeers, "write_markers", late)
+    producer = node.producer()
+    await producer.init()
+    await producer.send("a")
+    await producer.commit_offset(1)
+    await producer.end()
+    going_on = asyncio.ensure_future(producer.send("b") if what == "records" else producer.commit_offset(2))
+    await turns()
+    assert not going_on.done()
+    may_write.set()
+    await going_on
+    await producer.end()
+    await node.settled()
+    assert await node.visible() == (["a", "b"] if what == "records" else ["a"])
+    assert await node.committed() == (1 if what == "records" else 2)
