@@ -25,6 +25,8 @@ from logserver_client.descriptions import (
     Topic,
     TopicSetting,
     TopicSummary,
+    Transaction,
+    TransactionSummary,
 )
 from logserver_client.errors import (
     BufferFull,
@@ -59,6 +61,7 @@ from logserver_client.errors import (
     StaleMemberEpoch,
     TopicAlreadyExists,
     TransactionAborted,
+    TransactionalIdNotFound,
     TransactionFailed,
     UnknownMemberId,
     UnknownTopicOrPartition,
@@ -146,8 +149,11 @@ __all__ = [
     "TopicPartition",
     "TopicSetting",
     "TopicSummary",
+    "Transaction",
     "TransactionAborted",
     "TransactionFailed",
+    "TransactionSummary",
+    "TransactionalIdNotFound",
     "UnknownMemberId",
     "UnknownTopicOrPartition",
     "UnreleasedInstanceId",

@@ -18,6 +18,8 @@ from logserver_client.descriptions import (
     Status,
     Topic,
     TopicSummary,
+    Transaction,
+    TransactionSummary,
 )
 from logserver_client.types import (
     OffsetAndMetadata,
@@ -29,7 +31,8 @@ from logserver_client.types import (
 
 
 class AdminClient:
-    """Creates, describes, changes and deletes topics, looks after consumer groups, and tells about the cluster.
+    """Creates, describes, changes and deletes topics, looks after consumer groups, and tells about transactions and
+    the cluster.
 
     Safe for threads.
 
@@ -236,6 +239,27 @@ class AdminClient:
             GroupIdNotFound: there is no such group.
         """
         BACKGROUND.run(self._admin.delete_group(group_id))
+
+    # Transactions.
+
+    def list_transactions(self, states: Iterable[str] = ()) -> list[TransactionSummary]:
+        """Returns all transactional ids, by id.
+
+        Args:
+            states: only those in one of these states, see `TransactionSummary`.
+
+        Raises:
+            InvalidRequest: there is no such state.
+        """
+        return BACKGROUND.run(self._admin.list_transactions(states))
+
+    def describe_transaction(self, transactional_id: str) -> Transaction:
+        """Returns a transactional id with its transaction.
+
+        Raises:
+            TransactionalIdNotFound: there is no such transactional id.
+        """
+        return BACKGROUND.run(self._admin.describe_transaction(transactional_id))
 
     def close(self) -> None:
         """Closes the channels."""

@@ -1,4 +1,7 @@
-"""What the admin client answers: topics, the cluster, a server, groups. The fields mean what the gRPC contract says."""
+"""What the admin client answers: topics, the cluster, a server, groups, transactions.
+
+The fields mean what the gRPC contract says.
+"""
 
 from dataclasses import dataclass
 
@@ -207,3 +210,34 @@ class ResetOffset:
     offset: int
     clamped: bool
     error: LogServerError | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionSummary:
+    """A transactional id, and how far its transaction is.
+
+    `state` is as Kafka names it: "Ongoing" while a transaction is open, "PrepareCommit" and "PrepareAbort" once that is
+    decided and not yet in all partitions, "CompleteCommit" and "CompleteAbort" then, "Empty" if there was none.
+    """
+
+    transactional_id: str
+    producer_id: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transactional id with its transaction.
+
+    `start_timestamp_ms` says when the transaction began; None if none has. `partitions` are those of an open
+    transaction; of one that is being ended those that do not have its end yet. Offsets of groups are in partitions of
+    `__consumer_offsets`.
+    """
+
+    transactional_id: str
+    state: str
+    producer_id: int
+    producer_epoch: int
+    timeout_ms: int
+    start_timestamp_ms: int | None
+    partitions: tuple[TopicPartition, ...]

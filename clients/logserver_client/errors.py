@@ -237,6 +237,10 @@ class TransactionAborted(LogServerError):
     """The record's transaction was aborted before the record was acknowledged."""
 
 
+class TransactionalIdNotFound(LogServerError):
+    """There is no such transactional id."""
+
+
 class InvalidTransactionState(LogServerError):
     """The producer is not in a state for that: no transaction is open, or one is, or it has no transactional id."""
 
@@ -280,6 +284,7 @@ _BY_NAME: Final[dict[str, type[LogServerError]]] = {
     "STALE_MEMBER_EPOCH": StaleMemberEpoch,
     "PRODUCER_FENCED": ProducerFenced,
     "INVALID_TXN_STATE": InvalidTransactionState,
+    "TRANSACTIONAL_ID_NOT_FOUND": TransactionalIdNotFound,
     "TRANSACTION_ABORTABLE": TransactionFailed,
     "INVALID_REGULAR_EXPRESSION": InvalidRegularExpression,
 }

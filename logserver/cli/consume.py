@@ -16,6 +16,7 @@ from logserver.cli.starts import check_reached, starts_of
 
 if TYPE_CHECKING:
     from logserver_client import Consumer, TopicPartition
+    from logserver_client._consume.config import AutoOffsetReset, IsolationLevel
 
 FORMAT_OPTION: Final = click.option(
     "--format",
@@ -24,6 +25,15 @@ FORMAT_OPTION: Final = click.option(
     default="value",
     show_default=True,
     help="The value and a line end, or one JSON object a record.",
+)
+
+ISOLATION_OPTION: Final = click.option(
+    "--isolation-level",
+    "isolation",
+    type=click.Choice(["read_uncommitted", "read_committed"]),
+    default="read_uncommitted",
+    show_default=True,
+    help="With read_committed nothing of transactions that were aborted, and nothing from the first open one on.",
 )
 
 _MOST_A_POLL: Final = 10_000
@@ -42,6 +52,7 @@ _MOST_A_POLL: Final = 10_000
 @click.option("--group", metavar="G", help="Share the topic with the other members of this group.")
 @click.option("--max", "most", type=click.IntRange(min=0), metavar="N", help="Stop after N records.")
 @click.option("--exit-at-end", is_flag=True, help="Stop at the end that the topic has at the start.")
+@ISOLATION_OPTION
 @FORMAT_OPTION
 @server_option
 @json_option("Print one JSON array of all records, closed at the end.")
@@ -52,6 +63,7 @@ def consume(
     group: str | None,
     most: int | None,
     exit_at_end: bool,
+    isolation: IsolationLevel,
     form: str,
     server: str,
     as_json: bool,
@@ -82,21 +94,28 @@ def consume(
         raise click.UsageError("--group can't be empty.")
     with talking_to(server), RecordWriter(form, as_array=as_json) as writer:
         if group is not None:
-            consume_as_member(writer, server, topic, group, start, most, exit_at_end=exit_at_end)
+            consume_as_member(writer, server, topic, group, start, most, exit_at_end=exit_at_end, isolation=isolation)
         elif exit_at_end:
-            write_range(writer, server, topic, start, None, partition, most)
+            write_range(writer, server, topic, start, None, partition, most, isolation=isolation)
         else:
-            _follow(writer, server, topic, start, partition, most)
+            _follow(writer, server, topic, start, partition, most, isolation)
 
 
 def _follow(
-    writer: RecordWriter, server: str, topic: str, start: Place, partition: int | None, most: int | None
+    writer: RecordWriter,
+    server: str,
+    topic: str,
+    start: Place,
+    partition: int | None,
+    most: int | None,
+    isolation: IsolationLevel,
 ) -> None:
     """Writes records as they come, until there were `most` of them."""
     from logserver_client import Consumer, TopicPartition
 
     # Retention may overtake a slow reader; it then goes on with what is left.
-    with Consumer(server, auto_offset_reset="error" if partition is not None else "earliest") as consumer:
+    reset: AutoOffsetReset = "error" if partition is not None else "earliest"
+    with Consumer(server, auto_offset_reset=reset, isolation_level=isolation) as consumer:
         lowest = 0
         if partition is not None:
             consumer.assign(TopicPartition(topic, partition), at=start.position())

@@ -19,6 +19,7 @@ from logserver.cli.serve import serve
 from logserver.cli.settings import settings
 from logserver.cli.status import status
 from logserver.cli.topics import topics
+from logserver.cli.transactions import transactions
 
 
 class RootGroup(click.Group):
@@ -70,5 +71,5 @@ def main() -> None:
     """
 
 
-for command in (serve, topics, produce, consume, replay, groups, status, settings, completion):
+for command in (serve, topics, produce, consume, replay, groups, transactions, status, settings, completion):
     main.add_command(command)

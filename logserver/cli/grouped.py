@@ -20,6 +20,7 @@ from logserver.cli.stopping import StopSignals
 
 if TYPE_CHECKING:
     from logserver_client import CommitFailed, Consumer, OffsetAndMetadata, TopicPartition
+    from logserver_client._consume.config import IsolationLevel
 
 _MOST_A_POLL: Final = 500
 """Whole polls are printed and then committed, so a slow reader of standard output keeps a signal waiting no longer."""
@@ -52,6 +53,7 @@ def consume_as_member(
     most: int | None = None,
     *,
     exit_at_end: bool = False,
+    isolation: IsolationLevel = "read_uncommitted",
 ) -> None:
     """Writes records of the partitions that this member of the group owns, until a signal comes.
 
@@ -74,6 +76,7 @@ def consume_as_member(
             # Retention may overtake a slow group; it then goes on with what is left.
             auto_offset_reset="earliest",
             client_id=f"logserver-consume-{os.getpid()}",
+            isolation_level=isolation,
         )
         try:
             partitions = stop.waiting(consumer.partitions_for, topic)

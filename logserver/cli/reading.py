@@ -18,13 +18,19 @@ from logserver.cli.stopping import StopSignals
 
 if TYPE_CHECKING:
     from logserver_client import BytesRecord, Replay, TopicPartition
+    from logserver_client._consume.config import IsolationLevel
 
 _PROGRESS_EVERY: Final = 1_000
 
 
 @contextmanager
 def range_of(
-    server: str, topic: str, start: Place, end: Place | None, partition: int | None
+    server: str,
+    topic: str,
+    start: Place,
+    end: Place | None,
+    partition: int | None,
+    isolation: IsolationLevel,
 ) -> Iterator[Replay[bytes, bytes]]:
     """The records from `start` (inclusive) to `end` (exclusive, what is there now unless given).
 
@@ -34,7 +40,12 @@ def range_of(
     from logserver_client import replay
 
     with replay(
-        server, topic, start.position(), None if end is None else end.position(), partition=partition
+        server,
+        topic,
+        start.position(),
+        None if end is None else end.position(),
+        partition=partition,
+        isolation_level=isolation,
     ) as records:
         if records.skipped:
             click.echo(f"Skipped {names_of(records.skipped)}, ending before {start}.", err=True)
@@ -58,12 +69,13 @@ def write_range(
     most: int | None = None,
     *,
     pace: Pace | None = None,
+    isolation: IsolationLevel = "read_uncommitted",
 ) -> None:
     """Writes the records of a range as `range_of`, `most` of them if it is given, at that pace.
 
     Raises KeyboardInterrupt between two records: the writer has counted all that it has taken.
     """
-    with StopSignals() as stop, range_of(server, topic, start, end, partition) as records:
+    with StopSignals() as stop, range_of(server, topic, start, end, partition, isolation) as records:
         total = count_of(records)
         with progress_bar("Reading", total if most is None else min(total, most), prints=True) as progress:
             writer.write(one_by_one(islice(records, most), progress, stop, pace, writer.flush))

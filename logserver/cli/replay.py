@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from logserver.cli.consume import FORMAT_OPTION
+from logserver.cli.consume import FORMAT_OPTION, ISOLATION_OPTION
 from logserver.cli.failures import CommandFailed, talking_to
 from logserver.cli.options import json_option, partition_option, server_option
 from logserver.cli.output import print_json, summary_document, summary_text
@@ -19,6 +20,9 @@ from logserver.cli.records_out import RecordWriter
 from logserver.cli.stopping import StopSignals
 from logserver.cli.storing import Storing
 
+if TYPE_CHECKING:
+    from logserver_client._consume.config import IsolationLevel
+
 
 @click.command()
 @click.argument("topic")
@@ -27,6 +31,7 @@ from logserver.cli.storing import Storing
 @partition_option("Only this partition.")
 @click.option("--into", metavar="TOPIC2", help="Store the records in this topic, which must exist, and print none.")
 @rate_option("At most so many records a second, at an even pace.")
+@ISOLATION_OPTION
 @FORMAT_OPTION
 @server_option
 @json_option("Print one JSON array of all records; with --into the summary as one JSON document.")
@@ -39,6 +44,7 @@ def replay(
     partition: int | None,
     into: str | None,
     rate: float | None,
+    isolation: IsolationLevel,
     form: str,
     server: str,
     as_json: bool,
@@ -61,11 +67,11 @@ def replay(
         raise click.UsageError(f"--to {end} is before --from {start}.")
     pace = None if rate is None else Pace(rate)
     if into is None:
-        _print(server, topic, start, end, partition, pace, form, as_json)
+        _print(server, topic, start, end, partition, pace, isolation, form, as_json)
     elif ctx.get_parameter_source("form") is not ParameterSource.DEFAULT:
         raise click.UsageError("--format is for records that are printed; --into stores them.")
     else:
-        _store(server, topic, start, end, partition, pace, into, as_json)
+        _store(server, topic, start, end, partition, pace, isolation, into, as_json)
 
 
 def _print(
@@ -75,6 +81,7 @@ def _print(
     end: Place | None,
     partition: int | None,
     pace: Pace | None,
+    isolation: IsolationLevel,
     form: str,
     as_json: bool,
 ) -> None:
@@ -82,7 +89,7 @@ def _print(
     writer = RecordWriter(form, as_array=as_json)
     try:
         with talking_to(server), writer:
-            write_range(writer, server, topic, start, end, partition, pace=pace)
+            write_range(writer, server, topic, start, end, partition, pace=pace, isolation=isolation)
     except KeyboardInterrupt:
         _say("", writer.records, writer.bytes, time.monotonic() - started)
         raise
@@ -96,6 +103,7 @@ def _store(
     end: Place | None,
     partition: int | None,
     pace: Pace | None,
+    isolation: IsolationLevel,
     into: str,
     as_json: bool,
 ) -> None:
@@ -111,7 +119,7 @@ def _store(
             with (
                 StopSignals() as stop,
                 producer,
-                range_of(server, topic, start, end, partition) as records,
+                range_of(server, topic, start, end, partition, isolation) as records,
                 progress_bar("Replaying", count_of(records)) as progress,
             ):
                 for record in one_by_one(records, progress, stop, pace):

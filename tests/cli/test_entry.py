@@ -14,7 +14,18 @@ from logserver.cli.failures import CommandFailed, sentence
 from logserver.cli.options import DEFAULT_SERVER
 from logserver.settings import ServerSettings
 
-COMMANDS = ["serve", "topics", "produce", "consume", "replay", "groups", "status", "settings", "completion"]
+COMMANDS = [
+    "serve",
+    "topics",
+    "produce",
+    "consume",
+    "replay",
+    "groups",
+    "transactions",
+    "status",
+    "settings",
+    "completion",
+]
 GROUPS = ["list", "describe", "reset", "delete", "delete-offsets"]
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from logserverpb.v1 import admin_pb2, groups_pb2, log_pb2
+from logserverpb.v1 import admin_pb2, groups_pb2, log_pb2, transactions_pb2
 
 from logserver_client import _admin_messages as messages
 from logserver_client import _group_messages as group_messages
+from logserver_client import _transaction_messages as transaction_messages
 from logserver_client._admin_messages import SettingValue
 from logserver_client._group.offsets import (
     OffsetsToCommit,
@@ -31,6 +32,8 @@ from logserver_client.descriptions import (
     Status,
     Topic,
     TopicSummary,
+    Transaction,
+    TransactionSummary,
 )
 from logserver_client.errors import client_closed, commit_failed
 from logserver_client.types import (
@@ -43,7 +46,8 @@ from logserver_client.types import (
 
 
 class AdminClient:
-    """Creates, describes, changes and deletes topics, looks after consumer groups, and tells about the cluster.
+    """Creates, describes, changes and deletes topics, looks after consumer groups, and tells about transactions and
+    the cluster.
 
     Every call waits for a server that isn't there yet, for `request_timeout_ms` in all.
 
@@ -292,6 +296,30 @@ class AdminClient:
         """
         await self._ask_group("DeleteGroup", groups_pb2.DeleteGroupRequest(group_id=group_id), repeatable=False)
 
+    # Transactions.
+
+    async def list_transactions(self, states: Iterable[str] = ()) -> list[TransactionSummary]:
+        """Returns all transactional ids, by id.
+
+        Args:
+            states: only those in one of these states, see `TransactionSummary`.
+
+        Raises:
+            InvalidRequest: there is no such state.
+        """
+        request = transactions_pb2.ListTransactionsRequest(states=list(states))
+        answer = await self._ask_transactions("ListTransactions", request)
+        return [transaction_messages.summary(one) for one in answer.transactions]
+
+    async def describe_transaction(self, transactional_id: str) -> Transaction:
+        """Returns a transactional id with its transaction.
+
+        Raises:
+            TransactionalIdNotFound: there is no such transactional id.
+        """
+        request = transactions_pb2.DescribeTransactionRequest(transactional_id=transactional_id)
+        return transaction_messages.transaction(await self._ask_transactions("DescribeTransaction", request))
+
     async def close(self) -> None:
         """Closes the channels."""
         self._is_closed = True
@@ -328,6 +356,12 @@ class AdminClient:
             return getattr(connection.groups, method)  # type: ignore[no-any-return]
 
         return await ask_coordinator(self._started(), pick, request, self._timeout_s, repeatable=repeatable)
+
+    async def _ask_transactions(self, method: str, request: Any) -> Any:
+        def pick(connection: Connection) -> Callable[..., Any]:
+            return getattr(connection.transactions, method)  # type: ignore[no-any-return]
+
+        return await ask_coordinator(self._started(), pick, request, self._timeout_s)
 
     def _started(self) -> Nodes:
         if self._is_closed:
