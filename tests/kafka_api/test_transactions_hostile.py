@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -286,11 +287,16 @@ def test_a_topic_that_is_made_again_does_not_hold_a_transaction_up(server: LogSe
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
-def test_a_transaction_over_ten_thousand_partitions() -> None:
+@pytest.mark.timeout(600)
+def test_a_transaction_over_ten_thousand_partitions(tmp_path: Path) -> None:
     count = 10_000
     everywhere = list(range(count))
-    with LogServer() as server, RawClient(server.kafka, timeout=100) as client, RawClient(server.kafka) as other:
+    # To close so many logs can take longer than the server waits for it.
+    with (
+        LogServer(tmp_path / "data") as server,
+        RawClient(server.kafka, timeout=100) as client,
+        RawClient(server.kafka) as other,
+    ):
         create_topic(server, partitions=count)
         create_topic(server, "other")
         producer = begun(client, versions=OLD, timeout_ms=300_000)
