@@ -9,22 +9,13 @@ from typing import Final
 
 from google.protobuf.message import Message
 from logserver_records.batch import Buffer
+from logserver_records.varint import unsigned_varint
 from logserverpb.v1 import log_pb2
 
 _LENGTH_DELIMITED: Final = 2
 _BATCHES_TAG: Final = bytes(((log_pb2.PartitionData.BATCHES_FIELD_NUMBER << 3) | _LENGTH_DELIMITED,))
 _PARTITIONS_TAG: Final = bytes(((log_pb2.SubscribeResponse.PARTITIONS_FIELD_NUMBER << 3) | _LENGTH_DELIMITED,))
 assert log_pb2.FetchResponse.PARTITIONS_FIELD_NUMBER == log_pb2.SubscribeResponse.PARTITIONS_FIELD_NUMBER
-
-
-def varint(number: int) -> bytes:
-    """Returns a non-negative number as a base-128 varint."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def encode_partitions(partitions: Sequence[tuple[log_pb2.PartitionData, Buffer]]) -> bytes:
@@ -35,9 +26,9 @@ def encode_partitions(partitions: Sequence[tuple[log_pb2.PartitionData, Buffer]]
         size = len(fields)
         head = b""
         if len(batches):
-            head = _BATCHES_TAG + varint(len(batches))
+            head = _BATCHES_TAG + unsigned_varint(len(batches))
             size += len(head) + len(batches)
-        parts += (_PARTITIONS_TAG, varint(size), fields, head, batches)
+        parts += (_PARTITIONS_TAG, unsigned_varint(size), fields, head, batches)
     return b"".join(parts)
 
 

@@ -6,9 +6,9 @@ from struct import Struct as Packed
 from typing import Final, NamedTuple
 
 from logserver_records.batch import Buffer
+from logserver_records.varint import unsigned_varint
 
 from logserver.errors import ErrorCode
-from logserver.kafka_api.codec.writing import varint
 from logserver.kafka_api.pending_fetch import FetchedPartition
 
 _SESSIONS: Final = 7
@@ -134,27 +134,27 @@ def _flexible(response: FetchResponse, version: int) -> list[Buffer]:
     out: list[Buffer] = []
     groups = _by_topic(response.partitions)
     head = bytearray(_TOP.pack(0, response.error_code, response.session_id))
-    head += varint(len(groups) + 1)
+    head += unsigned_varint(len(groups) + 1)
     for group in groups:
         asked = group[0].fetched.asked
         if version >= _TOPIC_IDS:
             head += urlsafe_b64decode((asked.topic_id or "") + "==")
         else:
             head += _compact((asked.topic or "").encode())
-        head += varint(len(group) + 1)
+        head += unsigned_varint(len(group) + 1)
         for one in group:
             fetched = one.fetched
             end, stable = fetched.high_watermark, fetched.last_stable_offset
             head += _PARTITION_5.pack(fetched.asked.number, one.error_code, end, stable, fetched.log_start_offset)
             if response.is_read_committed and fetched.aborted:
-                head += varint(len(fetched.aborted) + 1)
+                head += unsigned_varint(len(fetched.aborted) + 1)
                 head += b"".join(_aborted(fetched, _NO_TAGS))
             else:
                 # An empty list, or none to readers of everything.
                 head.append(response.is_read_committed or one.error_code in _NOT_READ)
             head += _NO_REPLICA
             size = sum(map(len, fetched.chunks))
-            head += varint(size + 1)
+            head += unsigned_varint(size + 1)
             if size:
                 out.append(head)
                 out += fetched.chunks
@@ -181,7 +181,7 @@ def _partition_tags(one: AnsweredPartition) -> bytes:
         tags.append(_DIVERGING.pack(0, _DIVERGING.size - 2, *diverging))
     if one.leader is not None:
         tags.append(_CURRENT_LEADER.pack(1, _CURRENT_LEADER.size - 2, *one.leader))
-    return b"".join((varint(len(tags)), *tags))
+    return b"".join((unsigned_varint(len(tags)), *tags))
 
 
 def _endpoints(endpoints: Sequence[Endpoint]) -> bytes:
@@ -191,9 +191,9 @@ def _endpoints(endpoints: Sequence[Endpoint]) -> bytes:
         _INT32.pack(node.node_id) + _compact(node.host.encode()) + _INT32.pack(node.port) + b"\x00" + _NO_TAGS
         for node in endpoints
     )
-    field = varint(len(endpoints) + 1) + nodes
-    return b"\x01\x00" + varint(len(field)) + field
+    field = unsigned_varint(len(endpoints) + 1) + nodes
+    return b"\x01\x00" + unsigned_varint(len(field)) + field
 
 
 def _compact(text: bytes) -> bytes:
-    return varint(len(text) + 1) + text
+    return unsigned_varint(len(text) + 1) + text

@@ -6,11 +6,12 @@ from itertools import groupby
 from struct import Struct as Packed
 from typing import Any, Final, NamedTuple
 
+from logserver_records.varint import unsigned_varint
+
 from logserver.broker.storage_errors import RecordsRefused
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Client
 from logserver.kafka_api.codec import write_response
-from logserver.kafka_api.codec.writing import varint
 from logserver.kafka_api.errors import leader_of
 from logserver.kafka_api.produce_request import FLEXIBLE, TOPIC_IDS, ProducePartition
 
@@ -104,14 +105,14 @@ def _by_topic(results: Sequence[ProducedPartition]) -> list[tuple[tuple[str, str
 
 def _flexible(results: Sequence[ProducedPartition], version: int) -> bytes:
     topics = _by_topic(results)
-    out = [varint(len(topics) + 1)]
+    out = [unsigned_varint(len(topics) + 1)]
     for (topic, topic_id), found in topics:
         if version >= TOPIC_IDS:
             out.append(urlsafe_b64decode((topic_id or "") + "=="))
         else:
             name = topic.encode()
-            out += (varint(len(name) + 1), name)
-        out.append(varint(len(found) + 1))
+            out += (unsigned_varint(len(name) + 1), name)
+        out.append(unsigned_varint(len(found) + 1))
         for one in found:
             out.append(
                 _PARTITION_9.pack(one.number, 0, one.base_offset, one.append_time_ms, one.log_start_offset, 1, 0, 0)

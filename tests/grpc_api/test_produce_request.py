@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import example, given
 from hypothesis import strategies as st
+from logserver_records.varint import unsigned_varint
 from logserverpb.v1 import common_pb2, log_pb2
 
 from logserver.grpc_api import produce_request
@@ -16,7 +17,6 @@ from logserver.grpc_api.produce_request import (
     read_produce_request,
     read_produce_stream_request,
 )
-from logserver.grpc_api.wire import varint
 
 Message = type[log_pb2.ProduceRequest] | type[log_pb2.ProduceStreamRequest]
 Read = Callable[[bytes], ProduceRequest]
@@ -59,7 +59,7 @@ def messages(draw: st.DrawFn, kind: Message) -> bytes:
 @st.composite
 def numbers(draw: st.DrawFn) -> bytes:
     """A varint, some of them written longer than need be or too long, or without an end."""
-    value = varint(draw(uint64s))
+    value = unsigned_varint(draw(uint64s))
     longer = draw(st.integers(-10, 8))
     if longer <= 0:
         return value
@@ -74,7 +74,7 @@ def fields(draw: st.DrawFn, inner: st.SearchStrategy[bytes], usual: list[tuple[i
     else:
         number = draw(st.integers(1, 5) | st.sampled_from([0, 16, 2**29 - 1]))
         wire_type = draw(st.integers(0, 7))
-    tag = varint(number << 3 | wire_type)
+    tag = unsigned_varint(number << 3 | wire_type)
     if wire_type == 0:
         return tag + draw(numbers())
     if wire_type == 2:
@@ -82,9 +82,9 @@ def fields(draw: st.DrawFn, inner: st.SearchStrategy[bytes], usual: list[tuple[i
         length = draw(st.integers(-25, 5))
         if length == 1:
             return tag + draw(numbers()) + content
-        return tag + varint(max(len(content) + (length if length > 2 else 0), 0)) + content
+        return tag + unsigned_varint(max(len(content) + (length if length > 2 else 0), 0)) + content
     if wire_type == 3:
-        return tag + draw(inner) + varint(number << 3 | 4)
+        return tag + draw(inner) + unsigned_varint(number << 3 | 4)
     return tag + {1: bytes(8), 5: bytes(4)}.get(wire_type, b"")
 
 

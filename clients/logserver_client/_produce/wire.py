@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from logserver_records.batch import Buffer
+from logserver_records.varint import unsigned_varint
 from logserverpb.v1 import log_pb2
 
 _METHOD: Final = "/logserver.v1.Log/ProduceStream"
@@ -25,27 +26,17 @@ _PARTITIONS: Final = _tag(log_pb2.ProduceStreamRequest.PARTITIONS_FIELD_NUMBER, 
 _BATCHES: Final = _tag(log_pb2.ProducePartition.BATCHES_FIELD_NUMBER, _LENGTH_DELIMITED)
 
 
-def varint(number: int) -> bytes:
-    """Returns a number from 0 on in base 128, its lowest digit first."""
-    digits = bytearray()
-    while number > 0x7F:
-        digits.append(number & 0x7F | 0x80)
-        number >>= 7
-    digits.append(number)
-    return bytes(digits)
-
-
 def encode_request(
     correlation_id: int, acks: int, partitions: Iterable[tuple[str, int, Buffer]], transactional_id: bytes = b""
 ) -> bytes:
     """Returns a `ProduceStreamRequest` of (topic, partition, record batches)."""
-    parts: list[Buffer] = [_CORRELATION_ID, varint(correlation_id), _ACKS, varint(acks)]
+    parts: list[Buffer] = [_CORRELATION_ID, unsigned_varint(correlation_id), _ACKS, unsigned_varint(acks)]
     if transactional_id:
-        parts += (_TRANSACTIONAL_ID, varint(len(transactional_id)), transactional_id)
+        parts += (_TRANSACTIONAL_ID, unsigned_varint(len(transactional_id)), transactional_id)
     for topic, partition, batches in partitions:
         fields = log_pb2.ProducePartition(topic=topic, partition=partition).SerializeToString()
-        head = fields + _BATCHES + varint(len(batches))
-        parts += (_PARTITIONS, varint(len(head) + len(batches)), head, batches)
+        head = fields + _BATCHES + unsigned_varint(len(batches))
+        parts += (_PARTITIONS, unsigned_varint(len(head) + len(batches)), head, batches)
     return b"".join(parts)
 
 

@@ -13,6 +13,8 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final, TypeVar
 
+from logserver_records.varint import unsigned_varint
+
 from logserver.coordinator.formats.errors import CorruptCoordinatorRecord
 
 MAX_STRING_BYTES: Final = 0x7FFF
@@ -50,16 +52,6 @@ def topic_id_bytes(topic_id: str) -> bytes:
     if _UUID.fullmatch(topic_id) and topic_id_text(data := urlsafe_b64decode(topic_id + "==")) == topic_id:
         return data
     raise ValueError(f"{topic_id!r} is not a topic id, which is 22 characters of URL-safe base64 for 16 bytes")
-
-
-def unsigned_varint(value: int) -> bytes:
-    """Returns a number from 0 in seven bits a byte."""
-    data = bytearray()
-    while value > 0x7F:
-        data.append(value & 0x7F | 0x80)
-        value >>= 7
-    data.append(value)
-    return bytes(data)
 
 
 def utf8(text: str, field: str) -> bytes:

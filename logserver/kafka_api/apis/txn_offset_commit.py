@@ -47,7 +47,9 @@ async def _handle(call: Call, request: Struct) -> Response:
     transaction = Transaction(request.transactional_id, request.producer_id, request.producer_epoch)
     enlist = partial(call.services.transactions.enlist, add=call.version >= _ADDS)
     try:
-        errors = await call.services.groups.commit_in_transaction(commit, transaction, enlist, adds=call.version >= _ADDS)
+        errors = await call.services.groups.commit_in_transaction(
+            commit, transaction, enlist, adds=call.version >= _ADDS
+        )
     except LogServerError as error:
         code = _code(error, call.version)
         codes |= {(offset.topic, offset.partition): code for offset in offsets}

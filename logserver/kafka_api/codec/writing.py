@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from struct import Struct as Packed
 from typing import Any, Final
 
+from logserver_records.varint import unsigned_varint
+
 from logserver.kafka_api.codec.schema import MOST_TEXT_BYTES, FieldSchema, StructSchema
 from logserver.kafka_api.codec.struct import Struct
 
@@ -24,18 +26,6 @@ _PACK: Final = {
     "float64": Packed(">d").pack,
 }
 _NO_TAGS: Final = b"\x00"
-
-
-def varint(value: int) -> bytes:
-    """Returns an unsigned varint."""
-    if value < 0x80:
-        return bytes((value,))
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def _fixed(kind: str) -> Writer:
@@ -54,7 +44,7 @@ def _uuid(out: list[bytes], value: str) -> None:
 def _length(is_flexible: bool, short: bool) -> Callable[[int], bytes]:
     """Returns what makes bytes of lengths and counts; -1 stands for null."""
     if is_flexible:
-        return lambda length: varint(length + 1)
+        return lambda length: unsigned_varint(length + 1)
     return _PACK["int16" if short else "int32"]
 
 
@@ -161,6 +151,6 @@ def _write_tags(out: list[bytes], fields: Mapping[str, Any], tagged: list[tuple[
             chunks: list[bytes] = []
             write_field(chunks, value)
             found.append((tag, b"".join(chunks)))
-    out.append(varint(len(found)))
+    out.append(unsigned_varint(len(found)))
     for tag, data in found:
-        out += (varint(tag), varint(len(data)), data)
+        out += (unsigned_varint(tag), unsigned_varint(len(data)), data)

@@ -3,9 +3,9 @@
 import tracemalloc
 
 import pytest
+from logserver_records.varint import unsigned_varint
 
 from logserver.kafka_api.codec import MalformedMessage, read_request, read_response, write_request, write_response
-from logserver.kafka_api.codec.writing import varint
 from logserver.kafka_api.fetch_request import read_fetch
 from logserver.kafka_api.frames import read_header
 from logserver.kafka_api.produce_request import read_produce
@@ -24,7 +24,7 @@ def refusal(api_key: int, version: int, body: bytes, most: int = MOST) -> str:
 
 def metadata(topics: int) -> bytes:
     """A request that is as short as so many topics can be: two bytes each."""
-    return varint(topics + 1) + b"\x01\x00" * topics + bytes(4)
+    return unsigned_varint(topics + 1) + b"\x01\x00" * topics + bytes(4)
 
 
 def partitions(count: int) -> bytes:
@@ -74,16 +74,16 @@ def test_an_element_takes_less_than_a_kilobyte() -> None:
 
 
 def test_tagged_fields_that_nobody_knows_are_counted() -> None:
-    tags = b"".join(varint(tag) + b"\x00" for tag in range(200))
-    body = b"\x01\x01" + varint(200) + tags
+    tags = b"".join(unsigned_varint(tag) + b"\x00" for tag in range(200))
+    body = b"\x01\x01" + unsigned_varint(200) + tags
     assert read_request(API_VERSIONS, 3, memoryview(body), 200).client_software_name == ""
     assert "request.max.elements=199" in refusal(API_VERSIONS, 3, body, 199)
 
 
 def test_a_header_has_few_tagged_fields() -> None:
     def header(tags: int) -> bytearray:
-        found = b"".join(varint(tag) + b"\x00" for tag in range(tags))
-        return bytearray(b"\x00\x12\x00\x03\x00\x00\x00\x01\x00\x00" + varint(tags) + found + b"\x01\x01\x00")
+        found = b"".join(unsigned_varint(tag) + b"\x00" for tag in range(tags))
+        return bytearray(b"\x00\x12\x00\x03\x00\x00\x00\x01\x00\x00" + unsigned_varint(tags) + found + b"\x01\x01\x00")
 
     few, many = header(100), header(101)
     assert read_header(few, 0, len(few)).body == len(few) - 3
@@ -94,8 +94,8 @@ def test_a_header_has_few_tagged_fields() -> None:
 def test_text_has_32767_bytes_at_most_as_in_kafka() -> None:
     for length in (32_767, 32_768):
         name = b"t" * length
-        body = b"\x02" + varint(length + 1) + name + b"\x00" + bytes(4)
-        produce = varint(length + 1) + name + bytes(6) + b"\x01\x00"
+        body = b"\x02" + unsigned_varint(length + 1) + name + b"\x00" + bytes(4)
+        produce = unsigned_varint(length + 1) + name + bytes(6) + b"\x01\x00"
         if length == 32_767:
             assert len(read_request(METADATA, 9, memoryview(body), MOST).topics[0].name) == length
             assert len(read_produce(memoryview(produce), 9, MOST).transactional_id or "") == length
