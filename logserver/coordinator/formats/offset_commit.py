@@ -11,6 +11,8 @@ from struct import Struct
 from struct import error as StructError
 from typing import Final
 
+from logserver_records.varint import unsigned_varint
+
 from logserver.coordinator.formats.primitives import (
     INT16,
     INT64,
@@ -19,7 +21,6 @@ from logserver.coordinator.formats.primitives import (
     string,
     topic_id_bytes,
     topic_id_text,
-    unsigned_varint,
     utf8,
 )
 from logserver.coordinator.formats.records import (
