@@ -343,6 +343,8 @@ class Producer(Generic[K, V]):
     def close(self, timeout: float | None = None) -> None:
         """Flushes and closes; what isn't acknowledged after `timeout` seconds fails with ClientClosed.
 
+        A transaction that is open is aborted.
+
         Raises:
             RuntimeError: called in a delivery callback.
         """

@@ -24,6 +24,8 @@ def in_state(state: State) -> TransactionState:
     found.begin()
     if state is State.FAILED:
         found.failed(ERROR)
+    elif state is State.FLUSHING:
+        found.flush()
     elif state is State.COMMITTING:
         found.end(True)
     elif state is State.ABORTING:
@@ -46,6 +48,7 @@ ALLOWED = {
     State.READY: {"begin"},
     State.OPEN: {"send", "commit", "abort"},
     State.FAILED: {"abort"},
+    State.FLUSHING: {"commit", "abort"},
     State.COMMITTING: {"commit"},
     State.ABORTING: {"abort"},
     State.FENCED: set(),
@@ -73,7 +76,9 @@ def test_what_may_be_done_when(state: State, action: str) -> None:
 def test_a_failure_is_about_what_can_still_be_committed(state: State) -> None:
     found = in_state(state)
     found.failed(ERROR)
-    assert found.state is (State.FAILED if state in (State.OPEN, State.COMMITTING, State.FAILED) else state)
+    assert found.state is (
+        State.FAILED if state in (State.OPEN, State.FLUSHING, State.COMMITTING, State.FAILED) else state
+    )
     found.failed(FENCED)
     assert found.state is State.FENCED
 

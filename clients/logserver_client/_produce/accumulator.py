@@ -239,9 +239,13 @@ class Accumulator(Generic[F]):
         """Seals every open batch, as a flush does."""
         for topic in self.topics.values():
             for queue in topic.queues:
-                batch = queue.open
-                if batch is not None:
-                    self._seal_if_open(batch)
+                # Under the lock: a thread that has been let in before may be about to open a batch.
+                queue.acquire()
+                try:
+                    if queue.open is not None:
+                        self._seal(queue.open)
+                finally:
+                    queue.release()
 
     def add_topic(self, topic: str, partitions: int) -> TopicQueues:
         """Returns the queues of a topic, made or grown to so many partitions.
@@ -316,8 +320,8 @@ class Accumulator(Generic[F]):
         queue.acquire()
         try:
             batch = queue.open
-            if self.is_closed:
-                # Between the check above and the lock.
+            if self.is_closed or self._is_transactional:
+                # It may be closed, or the transaction ended, between the check above and the lock.
                 self._check(key, value, headers)
             index = None
             if batch is not None:

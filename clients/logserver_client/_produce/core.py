@@ -1,6 +1,7 @@
 """A producer without its face: what the synchronous and the asyncio class have in common."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from random import Random
@@ -20,6 +21,7 @@ from logserver_client._produce.transactions import Transactions
 from logserver_client._transport.cluster import Cluster
 from logserver_client.errors import (
     BufferFull,
+    LogServerError,
     UnknownTopicOrPartition,
     buffer_full,
     client_closed,
@@ -30,6 +32,11 @@ from logserver_client.errors import (
 from logserver_client.types import GroupMetadata, OffsetAndMetadata, TopicPartition
 
 F = TypeVar("F", bound=BaseRecordFuture)
+
+_log = logging.getLogger("logserver_client")
+
+_ABORT_TIMEOUT_S: Final = 5.0
+"""How long a producer that is closed tries to abort its open transaction."""
 
 _BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 
@@ -162,7 +169,7 @@ class ProducerCore(Generic[F]):
         """Whether a transaction is to be aborted after an exception in it."""
         state = self._transaction_state
         # Whether a commit that was not answered has happened only another commit can tell.
-        return state is not None and state.state in (State.OPEN, State.FAILED)
+        return state is not None and state.state in (State.OPEN, State.FLUSHING, State.FAILED)
 
     def timeout_s(self, timeout: float | None) -> float:
         """Returns how long to wait for what has to do with transactions, in seconds."""
@@ -174,19 +181,31 @@ class ProducerCore(Generic[F]):
             await self._sender.flush()
 
     async def close(self, timeout_s: float | None) -> None:
-        """Takes no more records, flushes, for so many seconds at most, fails what is left, and closes the channels."""
+        """Takes no more records, flushes, for so many seconds at most, fails what is left, aborts an open transaction,
+        and closes the channels."""
         self.accumulator.close()
         cluster, sender = self._cluster, self._sender
         self._cluster = self._sender = None
         if cluster is None or sender is None:
             return
         try:
-            await asyncio.wait_for(sender.flush(), timeout_s)
-        except TimeoutError:
-            sender.fail_all(client_closed("the producer was closed before the record was acknowledged"))
+            try:
+                await asyncio.wait_for(sender.flush(), timeout_s)
+            except TimeoutError:
+                sender.fail_all(client_closed("the producer was closed before the record was acknowledged"))
+            if self._transactions is not None and self.needs_abort and timeout_s != 0:
+                await self._abort_open(self._transactions, timeout_s)
         finally:
             await sender.close()
             await cluster.close()
+
+    async def _abort_open(self, transactions: Transactions, timeout_s: float | None) -> None:
+        """Aborts what is open, so that readers of committed records need not wait until the server does."""
+        most_s = _ABORT_TIMEOUT_S if timeout_s is None else min(timeout_s, _ABORT_TIMEOUT_S)
+        try:
+            await transactions.end(False, most_s)
+        except LogServerError as error:
+            _log.warning("the open transaction is left to the server, which aborts it in time error=%s", error)
 
     async def abort(self) -> None:
         """Closes without waiting for anything."""

@@ -202,7 +202,7 @@ class NodeSender:
         for (flow, batch), result in zip(request.sent, acknowledgement.results, strict=True):
             if result.HasField("error"):
                 error = error_from_message(result.error)
-                self._sender.partition_failed(flow, error, result.error)
+                self._sender.partition_failed(flow, batch, error, result.error)
                 flow.failed(batch, error, now_s)
             else:
                 flow.succeeded(batch, result.base_offset, result.log_append_time_ms, now_s)

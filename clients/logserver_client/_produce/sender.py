@@ -168,9 +168,10 @@ class Sender:
             self.refresh_topic(flow.queue.topic)
             self.offer(flow)
 
-    def partition_failed(self, flow: Flow, error: LogServerError, message: common_pb2.Error) -> None:
-        """Takes in what an error says about the partition's leader, or about the transaction."""
-        if self.transactions is not None:
+    def partition_failed(self, flow: Flow, batch: Batch, error: LogServerError, message: common_pb2.Error) -> None:
+        """Takes in what an error says about the partition's leader, or about the batch's transaction."""
+        # What was given up has failed its transaction already, and the open one may be another.
+        if self.transactions is not None and not batch.done:
             self.transactions.partition_failed(error)
         if error.name in _STALE_LEADER:
             if message.HasField("leader"):

@@ -1,9 +1,10 @@
 """What a transactional producer may do when: its states, without any I/O.
 
 A producer is *new* until it has its identity, then *ready*; a transaction is *open* from `begin` to its end. When
-something of it has failed it is *failed*: only an abort goes on from there. While its end is asked for it is
-*committing* or *aborting*, and stays so if nobody could say what came of it: then the same can be asked again, and
-nothing else. *Fenced* is for good: another producer has taken the transactional id. (Kafka: `TransactionManager`.)
+something of it has failed it is *failed*: only an abort goes on from there. A commit takes no more records and waits
+for those that are there: it is *flushing* then. While its end is asked for it is *committing* or *aborting*, and stays
+so if nobody could say what came of it: then the same can be asked again, and nothing else. *Fenced* is for good:
+another producer has taken the transactional id. (Kafka: `TransactionManager`.)
 """
 
 from enum import Enum
@@ -19,6 +20,7 @@ class State(Enum):
     READY = "has no open transaction"
     OPEN = "has an open transaction"
     FAILED = "has a transaction that failed and has to be aborted"
+    FLUSHING = "waits for its last records to be committed"
     COMMITTING = "is committing; ask for that again"
     ABORTING = "is aborting; ask for that again"
     FENCED = "was replaced by another one"
@@ -82,18 +84,29 @@ class TransactionState:
         if error.name in _FENCED:
             self._error = error
             self.state = State.FENCED
-        elif self.state in (State.OPEN, State.COMMITTING):
+        elif self.state in (State.OPEN, State.FLUSHING, State.COMMITTING):
             self._error = error
             self.state = State.FAILED
+
+    def flush(self) -> None:
+        """Takes no more records, as a commit is to follow; as `check`."""
+        self.check("nothing can be committed", State.OPEN, State.COMMITTING)
+        if self.state is State.OPEN:
+            self.state = State.FLUSHING
+
+    def flush_given_up(self) -> None:
+        """No commit follows: nothing was asked for yet, and records may be sent again."""
+        if self.state is State.FLUSHING:
+            self.state = State.OPEN
 
     def end(self, commit: bool) -> None:
         """Begins, or repeats, to end the transaction; as `check`."""
         if commit:
-            self.check("nothing can be committed", State.OPEN, State.COMMITTING)
+            self.check("nothing can be committed", State.OPEN, State.FLUSHING, State.COMMITTING)
             self.state = State.COMMITTING
         else:
             if self.state is not State.FAILED:
-                self.check("nothing can be aborted", State.OPEN, State.ABORTING)
+                self.check("nothing can be aborted", State.OPEN, State.FLUSHING, State.ABORTING)
             self.state = State.ABORTING
 
     def ended(self) -> None:

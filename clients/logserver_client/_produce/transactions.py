@@ -47,6 +47,8 @@ class Transactions:
         self._sender = sender
         self._random = Random()
         self.state = state
+        # One end at a time: a second thread, or what follows an interrupted end, finds out what has come of it.
+        self._ending = asyncio.Lock()
         sender.transactions = self
 
     # From the sender.
@@ -133,6 +135,10 @@ class Transactions:
             TransactionFailed: it can't be committed; abort it.
             RequestTimedOut: it is not known whether it has ended: ask for the same again.
         """
+        async with self._ending:
+            await self._end(commit, timeout_s)
+
+    async def _end(self, commit: bool, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
         if commit:
             await self._flush(timeout_s)
@@ -161,14 +167,19 @@ class Transactions:
 
     async def _flush(self, timeout_s: float) -> None:
         """Waits for all records; what has failed is found in the state."""
-        self.state.check("nothing can be committed", State.OPEN, State.COMMITTING)
+        # What threads send from here on is refused, so that nothing of it goes along with the next transaction.
+        self.state.flush()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._sender.flush()
         except TimeoutError:
+            self.state.flush_given_up()
             raise request_timed_out(
                 f"the records of the transaction were not acknowledged within {timeout_s:g} s; commit again, or abort"
             ) from None
+        except BaseException:
+            self.state.flush_given_up()
+            raise
 
     def _take(self, identity: transactions_pb2.ProducerIdentity) -> None:
         found = Identity(identity.producer_id, identity.producer_epoch)

@@ -280,7 +280,10 @@ class Producer(Generic[K, V]):
             raise
 
     async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Flushes and closes; what isn't acknowledged after `timeout` seconds fails with ClientClosed."""
+        """Flushes and closes; what isn't acknowledged after `timeout` seconds fails with ClientClosed.
+
+        A transaction that is open is aborted.
+        """
         await self._core.close(timeout)
 
     async def __aenter__(self) -> "Producer[K, V]":
