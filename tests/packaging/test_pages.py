@@ -30,7 +30,7 @@ def test_make_targets_named_in_pages_exist() -> None:
     assert named <= targets
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/groups.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/groups.md", "docs/transactions.md"])
 def test_settings_in_other_pages_have_the_defaults_of_the_settings_page(page: str) -> None:
     def defaults(page: Path) -> set[tuple[str, str]]:
         return set(re.findall(r"^\| `([a-z.]+)` \| `([^`]+)` \|", page.read_text(), re.MULTILINE))
