@@ -130,6 +130,33 @@ def test_an_end_sent_twice_counts_once(server: LogServer, client: RawClient) -> 
     assert fetch_committed(client).high_watermark == 4
 
 
+def test_of_many_that_take_a_transactional_id_at_once_one_has_it(server: LogServer, client: RawClient) -> None:
+    create_topic(server)
+    first = begun(client)
+    assert first.send("lost") is OK
+    taken: list[TransactionalProducer] = []
+    with ExitStack() as stack:
+        others = [stack.enter_context(RawClient(server.kafka)) for _ in range(20)]
+        fields = {"transactional_id": "x", "transaction_timeout_ms": 60_000, "producer_id": -1, "producer_epoch": -1}
+        for other in others:
+            other.send(INIT_PRODUCER_ID, 5, fields)
+        for other in others:
+            response = other.receive()
+            assert ErrorCode(response.error_code) in (OK, ErrorCode.concurrent_transactions)
+            if not response.error_code:
+                one = TransactionalProducer(other)
+                one.producer_id, one.epoch = response.producer_id, response.producer_epoch
+                taken.append(one)
+        assert len({one.epoch for one in taken}) == len(taken) > 0
+        taken.sort(key=lambda one: one.epoch)
+        for one in (first, *taken[:-1]):
+            assert one.send("late") is ErrorCode.invalid_producer_epoch
+            assert one.end() is ErrorCode.producer_fenced
+        assert taken[-1].send("a") is OK and taken[-1].end() is OK
+    wait_for_end(client, 4)
+    assert committed_values(fetch_committed(client)) == ["a"]
+
+
 # Clients that lie
 
 LIES: Final = [
