@@ -4,10 +4,11 @@ Kafka's consumers leave out the records of aborted transactions themselves, by w
 Kafka: `CompletedFetch`); for readers behind other doors it is done here.
 """
 
+from bisect import bisect_right
 from collections.abc import Awaitable, Collection
 from enum import IntEnum
 
-from logserver_records.batch import Buffer, whole_batches
+from logserver_records.batch import BatchHeader, Buffer, whole_batches
 from logserver_segments.partition_log import AbortedTransaction
 from logserver_segments.reading import Slice
 
@@ -23,21 +24,14 @@ def without_aborted(data: Buffer, aborted: Collection[AbortedTransaction]) -> Bu
     """
     if not aborted:
         return data
+    ranges = _ranges(aborted)
     view = memoryview(data)
     kept: list[memoryview] = []
     start = 0
     is_whole = True
     for position, header in whole_batches(data):
-        # A producer has one transaction after the other, and a marker is in none of them itself.
-        drops = (
-            header.is_transactional
-            and not header.is_control
-            and any(
-                one.producer_id == header.producer_id and one.first_offset <= header.base_offset < one.last_offset
-                for one in aborted
-            )
-        )
-        if drops:
+        # A marker is in no transaction itself.
+        if header.is_transactional and not header.is_control and _is_in(ranges, header):
             is_whole = False
             if start < position:
                 kept.append(view[start:position])
@@ -47,6 +41,30 @@ def without_aborted(data: Buffer, aborted: Collection[AbortedTransaction]) -> Bu
     if start < len(view):
         kept.append(view[start:])
     return b"".join(kept)
+
+
+_Ranges = dict[int, tuple[list[int], list[int]]]
+"""By producer id: offsets where aborted transactions begin, and those of their markers."""
+
+
+def _ranges(aborted: Collection[AbortedTransaction]) -> _Ranges:
+    """Returns what finds the transaction of a batch at once: there may be as many of them as there are batches."""
+    ranges: _Ranges = {}
+    for one in sorted(aborted, key=lambda one: one.first_offset):
+        firsts, lasts = ranges.setdefault(one.producer_id, ([], []))
+        firsts.append(one.first_offset)
+        lasts.append(one.last_offset)
+    return ranges
+
+
+def _is_in(ranges: _Ranges, header: BatchHeader) -> bool:
+    found = ranges.get(header.producer_id)
+    if found is None:
+        return False
+    firsts, lasts = found
+    # A producer has one transaction after the other.
+    number = bisect_right(firsts, header.base_offset) - 1
+    return number >= 0 and header.base_offset < lasts[number]
 
 
 class IsolationLevel(IntEnum):

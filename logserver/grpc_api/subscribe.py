@@ -313,5 +313,5 @@ class Subscription:
         self._credit -= size
         if next_offset < self._isolation.end(partition):
             self._queue(assigned)
-        # Batches that nothing came out of were work, too.
-        return size or len(batches)
+        # What nothing came out of, as of aborted transactions, was work, too: the message goes before more is read.
+        return size or self._response_bytes

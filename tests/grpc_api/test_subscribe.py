@@ -4,7 +4,9 @@ import asyncio
 
 import grpc
 import pytest
+from logserver_records.codec import build_batch
 from logserver_records.compression import Compression
+from logserver_records.control import ControlType, EndTransactionMarker
 from logserverpb.v1 import admin_pb2, common_pb2, log_pb2
 
 from logserver.broker import Partition
@@ -548,3 +550,32 @@ async def test_assigning_without_reading_is_bounded(server: Server) -> None:
         await calls_end(server)
     finally:
         Subscription._command = real  # type: ignore[method-assign]
+
+
+async def test_aborted_transactions_are_gone_through_a_message_at_a_time(server: Server) -> None:
+    """However many there are: others have their turns in between."""
+    await server.topic()
+    partition = server.partition()
+    for number in range(20):
+        verification = partition.verify(7, number, 0)
+        payload = build_batch(
+            [(NOW_MS, None, b"lost", ())],
+            producer_id=7,
+            producer_epoch=number,
+            base_sequence=0,
+            is_transactional=True,
+        )
+        partition.append(payload, verification)
+        partition.append_marker(7, number, EndTransactionMarker(ControlType.ABORT, 0), 1)
+    await server.store(batch("a"))
+    subscriber = Subscriber(server)
+    await subscriber.options(isolation_level=log_pb2.ISOLATION_LEVEL_READ_COMMITTED, max_bytes=1)
+    await subscriber.credit(PLENTY)
+    await subscriber.assign(("t", 0, BEGIN))
+    offset = 0
+    while offset < 41:
+        moved = [entry for entry in await subscriber.next() if entry.next_offset > offset]
+        assert len(moved) <= 1
+        offset = max([offset, *(entry.next_offset for entry in moved)])
+    assert values_of(subscriber.seen[-1].batches) == [b"a"]
+    subscriber.call.cancel()
