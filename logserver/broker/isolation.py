@@ -13,6 +13,7 @@ from logserver_segments.partition_log import AbortedTransaction
 from logserver_segments.reading import Slice
 
 from logserver.broker.partition import Partition
+from logserver.errors import ErrorCode, LogServerError
 
 
 def without_aborted(data: Buffer, aborted: Collection[AbortedTransaction]) -> Buffer:
@@ -96,7 +97,7 @@ def _read_committed(partition: Partition, offset: int, max_bytes: int) -> Slice 
         return found
     aborted = partition.aborted_transactions(offset, found.next_offset)
     if not isinstance(aborted, list):
-        return _stripped(found, aborted)
+        return _stripped(partition, offset, found, aborted)
     return Slice(without_aborted(found.data, aborted), found.next_offset)
 
 
@@ -105,10 +106,32 @@ async def _awaited(partition: Partition, offset: int, reading: Awaitable[Slice])
     if not found.data:
         return found
     aborted = partition.aborted_transactions(offset, found.next_offset)
-    return Slice(
-        without_aborted(found.data, aborted if isinstance(aborted, list) else await aborted), found.next_offset
-    )
+    return await _stripped(partition, offset, found, aborted)
 
 
-async def _stripped(found: Slice, looking: Awaitable[list[AbortedTransaction]]) -> Slice:
-    return Slice(without_aborted(found.data, await looking), found.next_offset)
+async def _stripped(
+    partition: Partition,
+    offset: int,
+    found: Slice,
+    looking: list[AbortedTransaction] | Awaitable[list[AbortedTransaction]],
+) -> Slice:
+    aborted = looking if isinstance(looking, list) else await looking
+    check_kept(partition, offset)
+    return Slice(without_aborted(found.data, aborted), found.next_offset)
+
+
+def check_kept(partition: Partition, offset: int) -> None:
+    """Checks that what was read a while ago is not deleted by now: which of it was aborted nobody knows any more then.
+
+    Args:
+        offset: where reading began.
+
+    Raises:
+        LogServerError: OFFSET_OUT_OF_RANGE.
+    """
+    start = partition.log_start_offset
+    if start > offset:
+        raise LogServerError(
+            ErrorCode.offset_out_of_range,
+            f"the records of {partition} from offset {offset} on were deleted up to {start}",
+        )

@@ -16,7 +16,7 @@ from logserver_segments.reading import Slice
 
 from logserver.broker import Partition
 from logserver.broker.fetch_sessions import FetchPartition
-from logserver.broker.isolation import IsolationLevel
+from logserver.broker.isolation import IsolationLevel, check_kept
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.epochs import UNDEFINED_EPOCH, end_of_epoch, known_epoch
 from logserver.kafka_api.errors import without_trace
@@ -144,6 +144,9 @@ class PendingFetch:
                 continue
             try:
                 found = result.partition.aborted_transactions(result.asked.fetch_offset, result.next_offset)
+                if isinstance(found, list):
+                    # It may have waited for more since it was read.
+                    check_kept(result.partition, result.asked.fetch_offset)
             except LogServerError as error:
                 self._fail(result, error)
                 continue
@@ -157,6 +160,8 @@ class PendingFetch:
         for result, found in looking:
             try:
                 result.aborted = await found
+                if result.partition is not None:
+                    check_kept(result.partition, result.asked.fetch_offset)
             except LogServerError as error:
                 self._fail(result, error)
             except Exception:
