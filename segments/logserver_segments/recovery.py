@@ -86,7 +86,7 @@ def open_log(
     else:
         checked = _recover(name, segments, config, epochs, point if point is not None and epochs_known else 0, disk)
         end = checked.end
-        aborted_from = _cut_aborted(segments, checked)
+        aborted_from = _cut_aborted(segments, checked, recovery_point or 0)
     if end < start_offset and not clean:
         end = _begin_anew(name, segments, start_offset, resources)
     stale = [offset for offset in snapshots if offset > end]
@@ -253,8 +253,11 @@ def _recover(
     return _Checked(check_from, end, has_markers)
 
 
-def _cut_aborted(segments: list[Segment], checked: _Checked) -> int | None:
+def _cut_aborted(segments: list[Segment], checked: _Checked, recovery_point: int) -> int | None:
     """Drops the aborted transactions whose markers are behind the offset from which everything was checked.
+
+    Args:
+        recovery_point: from which the next start looks, whether it was of use to this one or not.
 
     Returns:
         The offset from which they have to be found again; None if there are none to find.
@@ -264,7 +267,11 @@ def _cut_aborted(segments: list[Segment], checked: _Checked) -> int | None:
         if number + 1 < len(segments) and segments[number + 1].base_offset <= checked.check_from:
             continue
         if segment.base_offset >= checked.check_from:
-            segment.aborted.reset()
+            if checked.has_markers and segment.base_offset < recovery_point:
+                # Nobody makes it again after the next crash: the old file must be there until there is a new one.
+                segment.aborted.distrust("everything is read again")
+            else:
+                segment.aborted.reset()
             continue
         try:
             segment.aborted.truncate(checked.check_from)

@@ -190,6 +190,25 @@ def test_an_index_that_is_made_again_is_not_lost_to_the_next_crash(is_opened_in_
     raise AssertionError("it never came to its end")
 
 
+def test_reading_everything_again_does_not_lose_entries_to_the_next_crash() -> None:
+    """The recovery point stays, and the next start looks from there on only."""
+    box = Box(LARGE)
+    known = [_abort(box.log, 1), _abort(box.log, 2)]
+    box.log.roll()
+    known.append(_abort(box.log, 3))
+    run(box.directory.checkpoint())
+    box.disk.kill()
+    epochs = f"{box.log.directory}/leader-epoch-checkpoint"
+    box.disk.damage(epochs, b"")
+    box.open()
+    assert aborted(box.log) == known
+    # The operating system has written this much by itself.
+    box.disk.inode(epochs).sync()
+    box.disk.sync_directory(box.log.directory)
+    box.crash(fate=Fate(names=True, content=False))
+    assert aborted(box.log) == known
+
+
 def test_a_cut_takes_the_entries_behind_it() -> None:
     box = Box(LARGE)
     one, two = _abort(box.log, 1), _abort(box.log, 2)
