@@ -122,7 +122,13 @@ CASES = [
     bad("magic 3", lambda: changed(GOOD, magic=3), CORRUPT, "magic 3"),
     bad("unknown codec", lambda: changed(GOOD, attributes=5), INVALID, "compression codec 5"),
     bad("control batch", lambda: marker(), INVALID, "control batches"),
-    bad("transactional", lambda: changed(GOOD, attributes=16), ErrorCode.invalid_txn_state, "transactional"),
+    bad("transactional of nobody", lambda: changed(GOOD, attributes=16), INVALID, "transaction"),
+    bad(
+        "of no transaction",
+        lambda: changed(identity(5, 0, 0), attributes=16),
+        ErrorCode.invalid_txn_state,
+        "transaction",
+    ),
     bad("LogAppendTime of its own", lambda: changed(GOOD, attributes=8), ErrorCode.invalid_timestamp, "LogAppendTime"),
     # Producers
     bad("negative producer id", lambda: identity(-2, 0, 0), INVALID, "at least 0", "-2"),
@@ -320,7 +326,6 @@ SETTING_CASES: list[tuple[dict[str, str], str]] = [
     ({"max.message.bytes": "99999999999"}, "too large"),
     ({"max.message.bytes": "9" * 5000}, "max.message.bytes can't be"),
     ({"cleanup.policy": "keep"}, "delete"),
-    ({"cleanup.policy": ""}, "empty"),
     ({"min.cleanable.dirty.ratio": "nan"}, "min.cleanable.dirty.ratio can't be 'nan'"),
     ({"min.insync.replicas": "2"}, "too large"),
     ({"compression.type": "brotli"}, "producer"),

@@ -83,6 +83,7 @@ async def test_services_are_listed_by_reflection(server: Server) -> None:
         "logserver.v1.Admin",
         "logserver.v1.Groups",
         "logserver.v1.Log",
+        "logserver.v1.Transactions",
     ]
 
 

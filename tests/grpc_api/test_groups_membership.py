@@ -283,7 +283,7 @@ async def test_what_a_member_says_of_an_older_assignment_counts_for_nothing(serv
     await second.send_join("t")
     shard = groups_of(server).find_shard("g")
     # What takes two partitions from the first one is decided, and not told yet.
-    await soon(lambda: shard.shard.groups["g"].members["a"].revoking)
+    await soon(lambda: shard.machine.groups["g"].members["a"].revoking)
     await first.heartbeat(1, {"t": []})
     stream = next(stream for (_, member_id), stream in streams_of(server).items() if member_id == "a")
     await soon(lambda: stream._deciding._waiters)

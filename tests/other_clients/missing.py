@@ -1,6 +1,6 @@
 """Clients that a machine may lack: their tests are left out there, and the end of the run says which, and why.
 
-`make other-clients` fetches them into build/other-clients; tests fetch nothing. With LOGSERVER_ALL_CLIENTS=1, as in CI,
+`make other-clients` fetches them into build/other-clients; tests fetch nothing. With REQUIRE_ALL_CLIENTS=1, as in CI,
 what is missing fails its tests.
 """
 
@@ -46,7 +46,7 @@ class OtherClient:
             reason = f"{self.name} have not been fetched: run `make other-clients`"
         else:
             return
-        if os.environ.get("LOGSERVER_ALL_CLIENTS"):
+        if os.environ.get("REQUIRE_ALL_CLIENTS"):
             pytest.fail(reason, pytrace=False)
         pytest.skip(_MARK + reason)
 

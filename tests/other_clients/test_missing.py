@@ -11,7 +11,7 @@ TEST = "tests/kafka_api/test_admin_tools.py::test_subscriptions_to_metrics"
 
 def run(**environment: str) -> "subprocess.CompletedProcess[str]":
     """Runs one test of Apache Kafka's tools where no program is to be found."""
-    inherited = {name: value for name, value in os.environ.items() if name != "LOGSERVER_ALL_CLIENTS"}
+    inherited = {name: value for name, value in os.environ.items() if name != "REQUIRE_ALL_CLIENTS"}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", TEST],
         cwd=ROOT,
@@ -32,6 +32,6 @@ def test_the_end_of_the_run_says_what_was_left_out_and_how_to_get_it() -> None:
 
 
 def test_nothing_is_left_out_where_everything_was_asked_for() -> None:
-    done = run(LOGSERVER_ALL_CLIENTS="1")
+    done = run(REQUIRE_ALL_CLIENTS="1")
     assert done.returncode == 1
     assert "Apache Kafka's own tools need java and javac" in done.stdout
