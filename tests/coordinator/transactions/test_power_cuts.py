@@ -3,7 +3,7 @@
 import asyncio
 import posixpath
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, cast
@@ -140,6 +140,8 @@ async def test_all_or_nothing_survives(tmp_path: Path, monkeypatch: pytest.Monke
         for _ in range(random.randint(0, 400)):
             if random.random() < 0.6:
                 committers[-1].commit()
+            if random.random() < 0.03:
+                await _keep_house(node, random)
             await asyncio.sleep(0)
         for task in lives:
             if task.done() and not isinstance(task.exception(), LogServerError):
@@ -157,6 +159,23 @@ async def test_all_or_nothing_survives(tmp_path: Path, monkeypatch: pytest.Monke
 
 async def _start(node: TransactionsNode) -> None:
     await node.start()
+
+
+async def _keep_house(node: TransactionsNode, random: Random) -> None:
+    """Compacts what coordinators keep, open transactions or not, or writes recovery points."""
+    directory = node.node.directory
+    assert directory is not None
+    if random.random() < 0.3:
+        await directory.checkpoint()
+        return
+    for partition in list(node.node.broker.partitions()):
+        log = cast(Any, partition.log)
+        if log is not None and random.random() < 0.7:
+            if partition.topic != "t":
+                retention_ms = random.choice([0, 100_000])
+                log.config = replace(log.config, min_cleanable_dirty_ratio=0.0, delete_retention_ms=retention_ms)
+            log.roll()
+    await directory.compact()
 
 
 async def _make_topic(node: TransactionsNode) -> None:
