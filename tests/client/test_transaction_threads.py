@@ -1,17 +1,28 @@
 """Transactions of the bundled client whose end meets other threads, late answers and interruptions."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from logserver_client import InvalidTransactionState, LogServerError, Producer, RequestTimedOut, replay
+from logserver_client import (
+    InvalidTransactionState,
+    LogServerError,
+    Producer,
+    RequestTimedOut,
+    TopicPartition,
+    aio,
+    replay,
+)
 from logserver_client._background import BACKGROUND
 from logserver_client._produce.flow import Flow
 from logserver_client._produce.node_sender import NodeSender
 from logserver_client._produce.sender import Sender
 from logserver_client._produce.transaction_state import State
+from logserver_client._transport.cluster import Cluster
+from logserverpb.v1 import transactions_pb2
 
 
 def committed(address: str, topic: str) -> list[bytes | None]:
@@ -162,3 +173,26 @@ def test_closing_aborts_what_is_open(address: str, topic: str) -> None:
     # The server would take a minute to abort it: longer than a test may take.
     while committed(address, topic) != [b"a"]:
         pass
+
+
+async def test_a_commit_does_not_overtake_offsets(address: str, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Cluster.ask
+
+    async def ask(cluster: Cluster, method: Any, request: Any) -> Any:
+        if isinstance(request, transactions_pb2.CommitTransactionOffsetsRequest):
+            # On a slow way: time enough for a commit that does not wait.
+            for _ in range(5000):
+                await asyncio.sleep(0)
+        return await real(cluster, method, request)
+
+    monkeypatch.setattr(Cluster, "ask", ask)
+    async with aio.Producer(address, transactional_id=topic) as producer:
+        await producer.begin_transaction()
+        await producer.send(topic, b"a", partition=0)
+        offsets = asyncio.create_task(producer.send_offsets_to_transaction({TopicPartition(topic, 0): 1}, topic))
+        await asyncio.sleep(0)
+        await producer.commit_transaction()
+        await offsets
+    async with aio.AdminClient(address) as admin:
+        while (await admin.committed_offsets(topic)).get(TopicPartition(topic, 0)) is None:
+            pass

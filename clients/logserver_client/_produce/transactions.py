@@ -100,6 +100,13 @@ class Transactions:
         Raises:
             TransactionFailed: the group has given its partitions to somebody else, or the offsets are refused.
         """
+        # A commit by another thread waits for them: overtaken they would be refused as those of a fenced producer.
+        async with self._ending:
+            await self._commit_offsets(offsets, group, timeout_s)
+
+    async def _commit_offsets(
+        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: GroupMetadata, timeout_s: float
+    ) -> None:
         self.state.check("offsets can be committed in an open transaction only", State.OPEN)
         if not offsets:
             return
