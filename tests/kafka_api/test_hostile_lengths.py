@@ -6,6 +6,8 @@ Every API at every version, on a real server; the frames are the same in every r
 import logging
 import random
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -20,6 +22,23 @@ from .raw_client import PRODUCE
 from .test_every_message import UNKNOWN_SERVER_ERROR, error_codes
 from .wire import framed, traced_request
 
+REQUEST_LIMIT: Final = 100 << 20
+"""The default of socket.request.max.bytes."""
+
+
+def peak() -> int:
+    """Returns the most resident memory that this process, the server in it, has had, in bytes."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def forget_peak() -> int:
+    """Begins to look for the peak anew where the kernel can (proc(5), clear_refs); returns it as it is then."""
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")
+    return peak()
+
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
@@ -29,9 +48,12 @@ def world() -> Iterator[World]:
 
 @pytest.fixture(autouse=True)
 def is_well(world: World, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """After each test the server serves others, and has not failed at anything."""
+    """After each test the server serves others, has failed at nothing, and has not taken more memory than a request
+    may have bytes."""
     world.ensure()
+    before = forget_peak()
     yield
+    assert peak() - before < REQUEST_LIMIT
     check_well(world.server.kafka)
     # Those of the test itself; by now `caplog.records` are others.
     said = caplog.get_records("call")
