@@ -8,6 +8,7 @@ from logserver_segments.seams import Clock, Workers
 
 from logserver.broker import Broker
 from logserver.broker.configs import ConfigKind
+from logserver.broker.partition import Partition
 from logserver.broker.peers import Peers
 from logserver.coordinator.assignment import assignor_of
 from logserver.coordinator.broker_topics import BrokerTopics
@@ -27,9 +28,10 @@ from logserver.coordinator.limits import GroupLimits
 from logserver.coordinator.membership import check_id
 from logserver.coordinator.offsets import Place
 from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer, OffsetToCommit, Transaction
-from logserver.coordinator.routing import CONSUMER_OFFSETS, partition_of
+from logserver.coordinator.routing import CONSUMER_OFFSETS
 from logserver.coordinator.shard import GroupShard
 from logserver.coordinator.shard_runtime import ShardRuntime, Watcher
+from logserver.coordinator.shards import Shards
 from logserver.coordinator.turns import Turns
 from logserver.errors import ErrorCode, LogServerError
 
@@ -53,73 +55,57 @@ class GroupCoordinator:
         self._clock = clock
         self._workers = workers
         self._turns = Turns()
-        self._shards: list[ShardRuntime] = []
+        self._shards = Shards(broker, CONSUMER_OFFSETS, self._new_runtime)
 
     # Start and stop
 
     def start(self) -> None:
         """Takes up the shards that this node leads, now and later."""
+        self._shards.start()
         self._broker.when_topics_change(self._topics_changed)
-        self._take_up()
 
     def stop(self) -> None:
         """Ends all shards; everybody who waits is answered."""
-        for shard in self._shards:
-            shard.stop()
+        self._shards.stop()
 
     def _topics_changed(self) -> None:
-        self._take_up()
         for shard in self._shards:
             shard.topics_changed()
 
-    def _take_up(self) -> None:
-        topic = self._broker.find_topic(CONSUMER_OFFSETS)
-        if topic is None:
-            return
-        for partition in topic.partitions[len(self._shards) :]:
-            shard = ShardRuntime(partition, self._new_shard, self.topics, self._clock, self._workers, self._turns)
-            self._shards.append(shard)
-            shard.start()
+    def _new_runtime(self, partition: Partition) -> ShardRuntime:
+        return ShardRuntime(partition, self._new_shard, self.topics, self._clock, self._workers, self._turns)
 
     def _new_shard(self) -> GroupShard:
         return GroupShard(self.limits, self.topics)
 
     async def loaded(self) -> None:
         """Returns when every shard has been read, or can't be."""
-        for shard in self._shards:
-            await shard.loaded()
+        await self._shards.loaded()
 
     # Finding shards
 
     async def _shard(self, group_id: str) -> ShardRuntime:
         """Returns the shard of a group that may be new, making the topic if it isn't there."""
         check_id("group id", group_id)
-        if not self._shards:
-            settings = self._broker.settings
-            await self._broker.create_internal_topic(
-                CONSUMER_OFFSETS,
-                settings.offsets_topic_num_partitions,
-                {"cleanup.policy": "compact", "segment.bytes": str(settings.offsets_topic_segment_bytes)},
-            )
-        found = self.find_shard(group_id)
-        if found is None:
-            raise LogServerError(ErrorCode.coordinator_not_available, f"the topic {CONSUMER_OFFSETS} is not there yet")
-        await found.loaded()
+        settings = self._broker.settings
+        found = await self._shards.get_or_make(
+            group_id,
+            settings.offsets_topic_num_partitions,
+            {"segment.bytes": str(settings.offsets_topic_segment_bytes)},
+        )
         if not found.machine.has(group_id):
             self._check_growth()
         return found
 
     def find_shard(self, group_id: str) -> ShardRuntime | None:
         """Returns the shard of a group; None before there was any group."""
-        return self._shards[partition_of(group_id, len(self._shards))] if self._shards else None
+        return self._shards.find(group_id)
 
     async def _existing(self, group_id: str) -> ShardRuntime:
         check_id("group id", group_id)
-        found = self.find_shard(group_id)
-        if found is None:
-            raise LogServerError(ErrorCode.group_id_not_found, f"there is no group {group_id!r}")
-        await found.loaded()
-        return found
+        return await self._shards.get(
+            group_id, lambda: LogServerError(ErrorCode.group_id_not_found, f"there is no group {group_id!r}")
+        )
 
     def _loaded_shards(self) -> Iterable[GroupShard]:
         for runtime in self._shards:

@@ -7,9 +7,10 @@ from typing import Final, TypeVar
 from logserver_segments.seams import Clock
 
 from logserver.broker import Broker
+from logserver.broker.partition import Partition
 from logserver.broker.peers import Peers
 from logserver.coordinator.requests import Transaction
-from logserver.coordinator.routing import partition_of
+from logserver.coordinator.shards import Shards
 from logserver.coordinator.transactions.decision import TransactionDecision
 from logserver.coordinator.transactions.limits import TransactionLimits
 from logserver.coordinator.transactions.requests import (
@@ -51,66 +52,47 @@ class TransactionCoordinator:
         self._peers = peers
         self._clock = clock
         self._turns = Turns()
-        self._shards: list[TransactionRuntime] = []
+        self._shards = Shards(broker, TRANSACTION_STATE, self._new_runtime)
 
     # Start and stop
 
     def start(self) -> None:
         """Takes up the shards that this node leads, now and later."""
-        self._broker.when_topics_change(self._take_up)
-        self._take_up()
+        self._shards.start()
 
     def stop(self) -> None:
         """Ends all shards; everybody who waits is answered."""
-        for shard in self._shards:
-            shard.stop()
+        self._shards.stop()
 
-    def _take_up(self) -> None:
-        topic = self._broker.find_topic(TRANSACTION_STATE)
-        if topic is None:
-            return
-        for partition in topic.partitions[len(self._shards) :]:
-            shard = TransactionRuntime(partition, self._new_shard, self._peers, self._clock, self._turns)
-            self._shards.append(shard)
-            shard.start()
+    def _new_runtime(self, partition: Partition) -> TransactionRuntime:
+        return TransactionRuntime(partition, self._new_shard, self._peers, self._clock, self._turns)
 
     def _new_shard(self) -> TransactionShard:
         return TransactionShard(self.limits)
 
     async def loaded(self) -> None:
         """Returns when every shard has been read, or can't be."""
-        for shard in self._shards:
-            await shard.loaded()
+        await self._shards.loaded()
 
     # Finding shards
 
     async def _shard(self, transactional_id: str) -> TransactionRuntime:
         """Returns the shard of an id that may be new, making the topic if it isn't there."""
-        if not self._shards:
-            settings = self._broker.settings
-            await self._broker.create_internal_topic(
-                TRANSACTION_STATE,
-                settings.transaction_state_log_num_partitions,
-                {"cleanup.policy": "compact", "segment.bytes": str(settings.transaction_state_log_segment_bytes)},
-            )
-        found = self._find(transactional_id)
-        if found is None:
-            raise LogServerError(ErrorCode.coordinator_not_available, f"the topic {TRANSACTION_STATE} is not there yet")
-        await found.loaded()
-        return found
-
-    def _find(self, transactional_id: str) -> TransactionRuntime | None:
-        return self._shards[partition_of(transactional_id, len(self._shards))] if self._shards else None
+        settings = self._broker.settings
+        return await self._shards.get_or_make(
+            transactional_id,
+            settings.transaction_state_log_num_partitions,
+            {"segment.bytes": str(settings.transaction_state_log_segment_bytes)},
+        )
 
     async def _existing(self, transactional_id: str) -> TransactionRuntime:
-        found = self._find(transactional_id)
-        if found is None:
-            raise LogServerError(
+        return await self._shards.get(
+            transactional_id,
+            lambda: LogServerError(
                 ErrorCode.invalid_producer_id_mapping,
                 f"the transactional id {transactional_id[:100]!r} is not known; initialize transactions first",
-            )
-        await found.loaded()
-        return found
+            ),
+        )
 
     # Producers
 
@@ -234,12 +216,12 @@ class TransactionCoordinator:
         Raises:
             LogServerError: TRANSACTIONAL_ID_NOT_FOUND, or the coordinator is not here.
         """
-        shard = self._find(transactional_id)
-        if shard is None:
-            raise LogServerError(
+        shard = await self._shards.get(
+            transactional_id,
+            lambda: LogServerError(
                 ErrorCode.transactional_id_not_found, f"there is no transactional id {transactional_id[:100]!r}"
-            )
-        await shard.loaded()
+            ),
+        )
         return await shard.look(lambda state: state.describe(transactional_id))
 
     async def list(

@@ -196,7 +196,7 @@ async def test_whoever_leads_the_transactions_next_ends_them(node: TransactionsN
     producer = node.producer()
     await producer.init()
     await producer.send("a")
-    partition = node.transactions._find("x").partition  # type: ignore[union-attr]
+    partition = node.transactions._shards.find("x").partition  # type: ignore[union-attr]
     for turn in range(20):
         ending = asyncio.ensure_future(producer.end())
         await turns(turn)
@@ -221,7 +221,7 @@ async def test_what_is_lost_was_not_answered(tmp_path: Path) -> None:
     producer = node.producer()
     await node.committing(producer.init())
     await node.committing(producer.send("a"))
-    shard = node.transactions._find("x")
+    shard = node.transactions._shards.find("x")
     assert shard is not None
     ending = asyncio.ensure_future(producer.end())
     await turns()
