@@ -9,6 +9,7 @@ lost, the state is dropped; leading it anew reads it again.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from logserver_segments.logs import get_logger
@@ -129,11 +130,13 @@ class MachineRuntime(ABC, Generic[M]):
     def start(self) -> None:
         """Follows the partition from here on, and reads it if it is led here."""
         self.partition.add_waiter(self)
+        self._clock.follow(self._clock_moved)
         self.data_available(self.partition)
 
     def stop(self) -> None:
         """Ends following the partition; everybody who waits is answered."""
         self.partition.remove_waiter(self)
+        self._clock.unfollow(self._clock_moved)
         self._unload(self._not_here("the server is stopping"))
 
     def data_available(self, partition: Partition) -> None:
@@ -327,6 +330,21 @@ class MachineRuntime(ABC, Generic[M]):
         delay_s = max(next_ms - self._now_ms(), 0) / 1000
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._time)
 
+    async def _clock_moved(self) -> None:
+        """Carries out what has come due meanwhile; returns when that is durable, or won't be."""
+        await self.loaded()
+        machine = self._machine
+        if machine is None:
+            return
+        if self._timer is not None:
+            # It is armed for a time that comes earlier now.
+            self._timer.cancel()
+            self._timer = None
+        await asyncio.wait((self._start(self._expire(machine)),))
+        # What is lost is read again by who leads next, which looks at the time, too.
+        with suppress(LogServerError):
+            await self._settled()
+
     def _time(self) -> None:
         self._timer = None
         if self._machine is not None:
@@ -348,10 +366,11 @@ class MachineRuntime(ABC, Generic[M]):
             _log.warning(f"{self._what} wait", partition=str(self.partition), reason=error.message)
         self._set_timer()
 
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -26,9 +26,11 @@ from logserver.daemon.ports import PortError, bind, kafka_port_error
 from logserver.daemon.status import server_status
 from logserver.daemon.threads import in_thread
 from logserver.errors import LogServerError
+from logserver.faults import Faults
 from logserver.grpc_api import GrpcDoor
 from logserver.grpc_api.admin_service import ServerStatus
 from logserver.kafka_api.door import KafkaDoor
+from logserver.kafka_api.failing import FailingRoutes
 from logserver.kafka_api.services import Services
 from logserver.metadata import Compare, MetadataStore, Put, StoreUnavailable
 from logserver.metadata.log_store import LogMetadataStore
@@ -61,6 +63,9 @@ class Daemon:
 
     Args:
         settings: of the server.
+        clock: of everything but sockets.
+        socket_clock: theirs, if it is another one.
+        faults: what is to fail, in tests of programs.
     """
 
     def __init__(
@@ -69,11 +74,15 @@ class Daemon:
         *,
         disk: Disk | None = None,
         clock: Clock | None = None,
+        socket_clock: Clock | None = None,
         random: Random | None = None,
+        faults: Faults | None = None,
     ) -> None:
         self.settings = settings
         self._disk = disk or OsDisk()
         self._clock = clock or SystemClock()
+        self._socket_clock = socket_clock or self._clock
+        self._faults = faults
         self._random = random or SystemRandom()
         self._workers = ThreadWorkers(_WORKER_THREADS)
         self._path = os.path.abspath(settings.log_dirs)
@@ -154,7 +163,7 @@ class Daemon:
         broker.start(epoch)
         directory.opened_all()
         directory.set_strays_aside(lambda topic, number: _is_known(broker, topic, number))
-        self._housekeeping = Housekeeping(settings, directory, store)
+        self._housekeeping = Housekeeping(settings, directory, store, self._clock)
         self._housekeeping.start()
         peers = LocalPeers(broker)
         self._groups = GroupCoordinator(broker, peers, self._clock, self._workers)
@@ -162,8 +171,22 @@ class Daemon:
         self._transactions = TransactionCoordinator(broker, peers, self._clock)
         self._transactions.start()
         if settings.kafka_addresses:
-            await self._open_kafka(Services(broker, self._groups, self._transactions, peers, self._clock, settings))
-        await self._open_door(GrpcDoor(broker, self._groups, self._transactions, peers, self._clock, self._status))
+            failing = FailingRoutes(self._faults) if self._faults is not None else None
+            await self._open_kafka(
+                Services(
+                    broker,
+                    self._groups,
+                    self._transactions,
+                    peers,
+                    self._clock,
+                    settings,
+                    self._socket_clock,
+                    failing,
+                )
+            )
+        await self._open_door(
+            GrpcDoor(broker, self._groups, self._transactions, peers, self._clock, self._status, self._faults)
+        )
         _log.info(
             "started",
             topics=len(broker.topics()),

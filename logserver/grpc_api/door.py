@@ -20,6 +20,7 @@ from logserver.broker.peers import Peers
 from logserver.coordinator import GroupCoordinator
 from logserver.coordinator.transactions.coordinator import TransactionCoordinator
 from logserver.errors import ErrorCode, LogServerError
+from logserver.faults import Faults
 from logserver.grpc_api.admin_service import AdminService, ServerStatus
 from logserver.grpc_api.calls import Calls
 from logserver.grpc_api.errors import Malformed
@@ -43,6 +44,7 @@ class GrpcDoor:
 
     Args:
         status: tells what the daemon knows of itself.
+        faults: what is to fail, in tests of programs.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class GrpcDoor:
         peers: Peers,
         clock: Clock,
         status: Callable[[], ServerStatus],
+        faults: Faults | None = None,
     ) -> None:
+        self._faults = faults
         self._calls = Calls()
         self._services: tuple[tuple[ServiceDescriptor, object], ...] = (
             (log_pb2.DESCRIPTOR.services_by_name["Log"], LogService(broker, transactions, clock, self._calls)),
@@ -72,7 +76,7 @@ class GrpcDoor:
     def register(self, server: grpc.aio.Server) -> None:
         """Puts all services on a server that has not been started."""
         for descriptor, servicer in self._services:
-            handlers = {method.name: _handler(method, servicer) for method in descriptor.methods}
+            handlers = {method.name: _handler(method, servicer, self._faults) for method in descriptor.methods}
             generic = grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
             server.add_generic_rpc_handlers((generic,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -92,16 +96,31 @@ class GrpcDoor:
         self._calls.close()
 
 
-def _handler(method: MethodDescriptor, servicer: object) -> grpc.RpcMethodHandler[Any, Any]:
+def _handler(method: MethodDescriptor, servicer: object, faults: Faults | None) -> grpc.RpcMethodHandler[Any, Any]:
     make, reader = {
         (False, False): (grpc.unary_unary_rpc_method_handler, _read_unary),
         (True, True): (grpc.stream_stream_rpc_method_handler, _read_streamed),
     }[method.client_streaming, method.server_streaming]
     name = method.input_type.full_name
     decode = _READ_BY_HAND.get(name) or message_factory.GetMessageClass(method.input_type).FromString
+    if faults is not None:
+        decode = _failing(faults, f"{method.containing_service.name}.{method.name}", decode)
     read = partial(reader, name, decode)
     handler: grpc.RpcMethodHandler[Any, Any] = make(getattr(servicer, method.name), read, serialize)
     return handler
+
+
+def _failing(faults: Faults, api: str, decode: _Read) -> _Read:
+    """Has calls fail as those whose message can't be read; a stream, at the next message that comes."""
+    faults.serves(api)
+
+    def read(data: bytes) -> object:
+        error = faults.take(api)
+        if error is not None:
+            raise error
+        return decode(data)
+
+    return read
 
 
 def _read_streamed(name: str, decode: _Read, data: bytes) -> object:

@@ -12,6 +12,7 @@ from logserver_records.batch import Buffer
 from logserver.kafka_api.codec import Struct
 
 if TYPE_CHECKING:
+    from logserver.errors import LogServerError
     from logserver.kafka_api.connection import Connection
     from logserver.kafka_api.services import Services
 
@@ -150,6 +151,7 @@ class Api:
         quick: makes the short way for a version, if there is one; what that does not take goes to `raw`.
         failed: makes the response for an error of the whole request; without it that is one whose `error_code` and
             `error_message` say so.
+        refuse: in place of `failed` where there is a `raw`: makes what answers with one error for every partition.
     """
 
     key: int
@@ -161,3 +163,4 @@ class Api:
     quick: Callable[[int], Quick | None] | None = None
     advertised_lowest: int | None = None
     failed: Callable[[Struct, int, str], Response] | None = None
+    refuse: Callable[[LogServerError], RawHandler] | None = None

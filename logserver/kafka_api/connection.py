@@ -126,7 +126,7 @@ class Connection:
         host, port = listener.advertised(local)
         peer_host, _, peer_port = peer.rpartition(":")
         self._client = Client(listener.services, f"/{peer_host}", host, port, listener.name, int(peer_port))
-        self._clock = listener.services.clock
+        self._clock = listener.services.socket_clock
         # Clients hardly ever change their id.
         self._client_id_bytes = b""
         self._client_id = ""
@@ -336,6 +336,9 @@ class Connection:
             self._client_id = client_id.decode("utf-8", "replace")
         self._last_kind, _ = _KIND.unpack_from(data, begin)
         self._last_rest = bytes(data[begin + _KIND.size : body])
+        failing = self._listener.services.failing
+        if failing is not None:
+            route = failing.of(route)
         self._last_route = route
         return route
 

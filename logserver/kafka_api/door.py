@@ -138,7 +138,7 @@ class KafkaDoor:
         most_ms = self._services.settings.connections_max_idle_ms
         while True:
             await asyncio.sleep(most_ms / _IDLE_CHECKS / 1000)
-            since_ms = self._services.clock.monotonic_ms() - most_ms
+            since_ms = self._services.socket_clock.monotonic_ms() - most_ms
             closed = 0
             for socket in list(self._connections):
                 connection = socket.connection

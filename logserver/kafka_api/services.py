@@ -1,6 +1,9 @@
 """What handlers work with."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from logserver_segments.seams import Clock
 
@@ -9,6 +12,9 @@ from logserver.broker.peers import Peers
 from logserver.coordinator import GroupCoordinator
 from logserver.coordinator.transactions.coordinator import TransactionCoordinator
 from logserver.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from logserver.kafka_api.failing import FailingRoutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +27,7 @@ class Services:
     peers: Peers
     clock: Clock
     settings: ServerSettings
+    socket_clock: Clock
+    """For how long a connection is idle and what takes how long; `clock` may be moved forward."""
+    failing: FailingRoutes | None = None
+    """Has requests fail, in tests of programs."""

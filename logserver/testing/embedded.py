@@ -8,8 +8,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from logserver_segments.machine import SystemClock
+
 from logserver.daemon import Daemon, run_loop
+from logserver.errors import ErrorCode
+from logserver.faults import Fault, Faults
 from logserver.settings import load_settings
+from logserver.testing.clock import VirtualClock
+from logserver.testing.connections import drop_accepted
 
 T = TypeVar("T")
 
@@ -35,6 +41,9 @@ class LogServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._daemon: Daemon | None = None
+        self._faults = Faults()
+        self.clock = VirtualClock()
+        """The server's time: `clock.advance(seconds)` moves it forward."""
         self.grpc = ""
         """HOST:PORT of the gRPC door; set while the server runs."""
         self.kafka = ""
@@ -67,7 +76,7 @@ class LogServer:
 
         async def run() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            daemon = Daemon(settings)
+            daemon = Daemon(settings, clock=self.clock, socket_clock=SystemClock(), faults=self._faults)
             try:
                 await daemon.start()
             except BaseException as error:
@@ -95,6 +104,7 @@ class LogServer:
             self._thread = None
             raise started[0]
         assert self._daemon is not None
+        self.clock.runs_on(self._loop)
         self.grpc = str(self._daemon.grpc_addresses[0])
         self.kafka = ",".join(map(str, self._daemon.kafka_addresses[:1]))
 
@@ -103,6 +113,7 @@ class LogServer:
         if self._thread is None:
             return
         assert self._loop is not None and self._stop is not None
+        self.clock.runs_on(None)
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         self._thread = self._daemon = None
@@ -117,8 +128,55 @@ class LogServer:
 
     def call(self, function: Callable[[Daemon], Coroutine[Any, Any, T]]) -> T:
         """Runs a coroutine function of the daemon on the server's own event loop; for tests of the server itself."""
-        assert self._loop is not None and self._daemon is not None
-        return asyncio.run_coroutine_threadsafe(function(self._daemon), self._loop).result()
+        daemon = self._running()
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(function(daemon), self._loop).result()
+
+    def _running(self) -> Daemon:
+        if self._daemon is None:
+            raise RuntimeError("the server is not running")
+        return self._daemon
+
+    # What goes wrong on purpose
+
+    def fail(self, api: str, error: ErrorCode | str, times: int | None = 1) -> Fault:
+        """Has the next calls of an API fail, whoever makes them, instead of doing anything.
+
+        A Kafka request fails as a whole where its response can say so, and else for each of its partitions. A gRPC call
+        ends with a status, a stream when the client sends its next message.
+
+        Args:
+            api: Kafka's name of an API or the name of a gRPC method, such as "Fetch" or "ProduceStream"; "Fetch" is
+                both, "Kafka.Fetch" and "Log.Fetch" are one of them.
+            error: Kafka's code, or its name, such as "NOT_LEADER_OR_FOLLOWER".
+            times: how many calls; None for all until the fault is ended.
+
+        Returns:
+            What counts the calls that have failed and can be ended; as a context manager it ends with it.
+
+        Raises:
+            ValueError: there is no such API or error; the message names the nearest.
+            RuntimeError: the server is not running.
+        """
+
+        async def fail(daemon: Daemon) -> Fault:
+            return self._faults.fail(api, error, times)
+
+        return self.call(fail)
+
+    def drop_connections(self) -> int:
+        """Ends all connections of clients through both doors, as a network that fails; they may connect again at once.
+
+        Requests under way may have been carried out or not.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            RuntimeError: the server is not running.
+        """
+        daemon = self._running()
+        return drop_accepted({address.port for address in (*daemon.grpc_addresses, *daemon.kafka_addresses)})
 
     def __enter__(self) -> Self:
         self.start()

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from logserver_segments.seams import Moved
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -21,6 +23,12 @@ class SystemClock:
 
     def monotonic_ms(self) -> float:
         return time.monotonic_ns() / 1_000_000
+
+    def follow(self, moved: Moved) -> None:
+        """Nobody moves these clocks forward, both at once."""
+
+    def unfollow(self, moved: Moved) -> None:
+        """As `follow`."""
 
 
 class SystemRandom(random.SystemRandom):

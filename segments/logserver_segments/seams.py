@@ -5,12 +5,15 @@ system for time, randomness, files or threads.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from logserver_records.batch import Buffer
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+Moved: TypeAlias = Callable[[], Awaitable[None]]
+"""Does what a clock's move has made due; raises nothing."""
 
 
 class Clock(Protocol):
@@ -22,6 +25,15 @@ class Clock(Protocol):
 
     def monotonic_ms(self) -> float:
         """Returns milliseconds since an arbitrary start; never goes back."""
+        ...
+
+    def follow(self, moved: Moved) -> None:
+        """Has `moved` called, and awaited, whenever both times have been moved forward at once, by whoever tests what
+        takes long: who waits by a timer then looks again at what is due. A machine's clock never does that."""
+        ...
+
+    def unfollow(self, moved: Moved) -> None:
+        """Ends following."""
         ...
 
 

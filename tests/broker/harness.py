@@ -9,7 +9,7 @@ from typing import Any
 from logserver_records.batch import whole_batches
 from logserver_records.codec import build_batch, decode_batch
 from logserver_segments.committer import Committable, LogEnd, Loss, LossReason
-from logserver_segments.seams import File
+from logserver_segments.seams import File, Moved
 
 NOW_MS = 1_700_000_000_000
 
@@ -26,6 +26,10 @@ class FakeClock:
 
     def monotonic_ms(self) -> float:
         return self.monotonic
+
+    def follow(self, moved: Moved) -> None: ...
+
+    def unfollow(self, moved: Moved) -> None: ...
 
     def advance(self, milliseconds: int) -> None:
         self.wall_ms += milliseconds

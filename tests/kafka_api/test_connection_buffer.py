@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logserver_segments.seams import Moved
 
 from logserver.kafka_api import incoming
 from logserver.kafka_api.abandoned import Abandoned
@@ -51,6 +52,10 @@ class Clock:
     def monotonic_ms(self) -> float:
         return 0.0
 
+    def follow(self, moved: Moved) -> None: ...
+
+    def unfollow(self, moved: Moved) -> None: ...
+
 
 @pytest.fixture
 async def pipe() -> Pipe:
@@ -60,7 +65,7 @@ async def pipe() -> Pipe:
 def listener() -> Listener:
     unused: Any = None
     of_server = load_settings(environment={}, command_line=())
-    services = Services(unused, unused, unused, unused, Clock(), of_server)
+    services = Services(unused, unused, unused, unused, Clock(), of_server, Clock())
     return Listener(services, "PLAINTEXT", Address("127.0.0.1", 9092), None, 1 << 24, 1 << 24, Abandoned(1 << 24))
 
 

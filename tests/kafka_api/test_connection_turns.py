@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
+from logserver_segments.seams import Moved
 
 from logserver.kafka_api.connection import Connection
 
@@ -26,6 +27,10 @@ class Ticking:
     def monotonic_ms(self) -> float:
         self._now_ms += 1
         return self._now_ms
+
+    def follow(self, moved: Moved) -> None: ...
+
+    def unfollow(self, moved: Moved) -> None: ...
 
 
 class PausingPipe(Pipe):
@@ -50,7 +55,7 @@ async def pipe() -> PausingPipe:
 @pytest.fixture
 async def connection(pipe: PausingPipe) -> AsyncIterator[Connection]:
     common = listener()
-    ticking = dataclasses.replace(common, services=dataclasses.replace(common.services, clock=Ticking()))
+    ticking = dataclasses.replace(common, services=dataclasses.replace(common.services, socket_clock=Ticking()))
     connection = Connection(ticking, pipe, "127.0.0.1:5000", "127.0.0.1:9092")
     yield connection
     connection.close()

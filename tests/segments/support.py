@@ -13,7 +13,7 @@ from logserver_segments.data_directory import DataDirectory
 from logserver_segments.log import Log
 from logserver_segments.partition_log import Appended
 from logserver_segments.reading import Slice
-from logserver_segments.seams import Disk, File
+from logserver_segments.seams import Disk, File, Moved
 
 from .fake_disk import FakeDisk
 
@@ -41,6 +41,10 @@ class FakeClock:
 
     def monotonic_ms(self) -> float:
         return self.monotonic
+
+    def follow(self, moved: Moved) -> None: ...
+
+    def unfollow(self, moved: Moved) -> None: ...
 
     def advance(self, ms: int) -> None:
         self.now += ms

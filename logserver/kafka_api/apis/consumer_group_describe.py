@@ -84,4 +84,13 @@ def _topics(call: Call, places: Sequence[Place]) -> list[dict[str, Any]]:
     return list(topics.values())
 
 
-API: Final = Api(69, "ConsumerGroupDescribe", 0, 1, handle=_handle)
+def _failed(request: Struct, code: int, message: str) -> Response:
+    return {
+        "groups": [
+            {"group_id": group_id, "error_code": code, "error_message": message}
+            for group_id in dict.fromkeys(request.group_ids)
+        ]
+    }
+
+
+API: Final = Api(69, "ConsumerGroupDescribe", 0, 1, handle=_handle, failed=_failed)

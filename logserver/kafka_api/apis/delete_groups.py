@@ -25,4 +25,9 @@ async def _handle(call: Call, request: Struct) -> Response:
     }
 
 
-API: Final = Api(42, "DeleteGroups", 0, 2, handle=_handle)
+def _failed(request: Struct, code: int, message: str) -> Response:
+    groups = dict.fromkeys(request.groups_names)
+    return {"results": [{"group_id": group_id, "error_code": code} for group_id in groups]}
+
+
+API: Final = Api(42, "DeleteGroups", 0, 2, handle=_handle, failed=_failed)

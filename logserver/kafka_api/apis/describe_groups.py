@@ -62,4 +62,13 @@ async def _group(call: Call, group_id: str, operations: int) -> dict[str, Any]:
     }
 
 
-API: Final = Api(15, "DescribeGroups", 0, 6, handle=_handle)
+def _failed(request: Struct, code: int, message: str) -> Response:
+    return {
+        "groups": [
+            {"group_id": group_id, "error_code": code, "error_message": message}
+            for group_id in dict.fromkeys(request.groups)
+        ]
+    }
+
+
+API: Final = Api(15, "DescribeGroups", 0, 6, handle=_handle, failed=_failed)

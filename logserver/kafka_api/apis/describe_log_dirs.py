@@ -51,4 +51,9 @@ def _partitions(partitions: dict[int, Partition]) -> list[dict[str, Any]]:
     ]
 
 
-API: Final = Api(35, "DescribeLogDirs", 1, 5, handle=_handle)
+def _failed(request: Struct, code: int, message: str) -> Response:
+    # The older versions have no error but a directory's.
+    return {"error_code": code, "results": [{"log_dir": "", "error_code": code}]}
+
+
+API: Final = Api(35, "DescribeLogDirs", 1, 5, handle=_handle, failed=_failed)

@@ -32,7 +32,7 @@ from logserver.broker.fetch_sessions import (
 )
 from logserver.broker.isolation import IsolationLevel
 from logserver.errors import ErrorCode, LogServerError, unknown_topic
-from logserver.kafka_api.api import Answer, Api, Call, Cancel
+from logserver.kafka_api.api import Answer, Api, Call, Cancel, RawHandler
 from logserver.kafka_api.fetch_quick import quick
 from logserver.kafka_api.fetch_request import FetchRequest, read_fetch
 from logserver.kafka_api.fetch_response import AnsweredPartition, Endpoint, FetchResponse, Leader, write_fetch
@@ -204,4 +204,25 @@ def _handle(call: Call, body: memoryview, answer: Answer) -> Cancel | None:
     return _Fetch(call, request, answer).begin()
 
 
-API: Final = Api(1, "Fetch", 4, 18, raw=_handle, quick=quick)
+class _Refused(_Fetch):
+    """A request whose partitions all have the same error."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, call: Call, request: FetchRequest, answer: Answer, error: LogServerError) -> None:
+        super().__init__(call, request, answer)
+        self._error = error
+
+    def _find(self, asked: FetchPartition) -> Partition:
+        raise self._error
+
+
+def _refuse(error: LogServerError) -> RawHandler:
+    def handle(call: Call, body: memoryview, answer: Answer) -> Cancel | None:
+        request = read_fetch(body, call.version, call.services.settings.request_max_elements)
+        return _Refused(call, request, answer, error).begin()
+
+    return handle
+
+
+API: Final = Api(1, "Fetch", 4, 18, raw=_handle, quick=quick, refuse=_refuse)

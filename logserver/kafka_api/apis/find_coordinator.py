@@ -32,9 +32,13 @@ def _coordinator(call: Call, key_type: int, key: str) -> dict[str, Any]:
     elif key_type == _SHARE and key.count(":") < 2:
         code, message = ErrorCode.invalid_request, "a share group's key is GROUP:TOPIC-ID:PARTITION"
     if code is not ErrorCode.none:
-        return {"key": key, "node_id": -1, "host": "", "port": -1, "error_code": code.value, "error_message": message}
+        return _refused(key, code.value, message)
     node_id = call.services.broker.node.node_id
     return {"key": key, "node_id": node_id, "host": call.host, "port": call.port, "error_message": ""}
+
+
+def _refused(key: str, code: int, message: str) -> dict[str, Any]:
+    return {"key": key, "node_id": -1, "host": "", "port": -1, "error_code": code, "error_message": message}
 
 
 def _handle(call: Call, request: Struct) -> Response:
@@ -43,4 +47,12 @@ def _handle(call: Call, request: Struct) -> Response:
     return {"coordinators": [_coordinator(call, request.key_type, key) for key in request.coordinator_keys]}
 
 
-API: Final = Api(10, "FindCoordinator", 0, 6, handle=_handle)
+def _failed(request: Struct, code: int, message: str) -> Response:
+    # Of one key in the older versions, of several in the others.
+    return {
+        **_refused(request.key, code, message),
+        "coordinators": [_refused(key, code, message) for key in request.coordinator_keys],
+    }
+
+
+API: Final = Api(10, "FindCoordinator", 0, 6, handle=_handle, failed=_failed)

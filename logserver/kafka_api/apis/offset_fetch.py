@@ -147,6 +147,11 @@ def _partition(number: int, value: OffsetCommitValue | None, code: int = 0) -> d
 def _failed(request: Struct, code: int, message: str) -> Response:
     return {
         "error_code": code,
+        # Version 1 has no error but a partition's.
+        "topics": [
+            {"name": topic.name, "partitions": [_partition(number, None, code) for number in topic.partition_indexes]}
+            for topic in request.topics or ()
+        ],
         "groups": [{"group_id": group.group_id, "error_code": code} for group in request.groups],
     }
 

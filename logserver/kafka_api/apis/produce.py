@@ -35,7 +35,7 @@ from logserver.broker import Broker, Partition
 from logserver.broker.topics import INTERNAL_TOPICS, Topic
 from logserver.coordinator.transactions.enlisting import Outcomes, is_transactional
 from logserver.errors import ErrorCode, LogServerError, unknown_partition, unknown_topic
-from logserver.kafka_api.api import Answer, Api, Call, Cancel, CloseConnection
+from logserver.kafka_api.api import Answer, Api, Call, Cancel, CloseConnection, RawHandler
 from logserver.kafka_api.errors import without_trace
 from logserver.kafka_api.produce_batch import one_batch
 from logserver.kafka_api.produce_preparation import Find, Preparations, prepare_and_go_on
@@ -240,4 +240,19 @@ def _topic(broker: Broker, item: ProducePartition) -> Topic:
     return topic
 
 
-API: Final = Api(0, "Produce", 3, 13, raw=_handle, quick=quick, advertised_lowest=0)
+def _refuse(error: LogServerError) -> RawHandler:
+    def handle(call: Call, body: memoryview, answer: Answer) -> Cancel | None:
+        request = read_produce(body, call.version, call.services.settings.request_max_elements)
+        results = [_Result(item) for item in request.partitions]
+        for result in results:
+            result.error = error
+        if request.acks == _NONE:
+            _end_without_answer(results, answer)
+        else:
+            answer((_response(call, results),))
+        return None
+
+    return handle
+
+
+API: Final = Api(0, "Produce", 3, 13, raw=_handle, quick=quick, advertised_lowest=0, refuse=_refuse)
