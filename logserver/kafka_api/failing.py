@@ -23,7 +23,8 @@ class FailingRoutes:
         self._faults = faults
         self._routes: dict[Route, Route] = {}
         for api in APIS.values():
-            faults.serves(_name(api))
+            if api.raw is None or api.refuse is not None:
+                faults.serves(_name(api))
 
     def of(self, route: Route) -> Route:
         """Returns what to serve in place of a route."""
@@ -60,7 +61,8 @@ def _failing(api: Api, faults: Faults) -> Api:
     name = _name(api)
     handle, raw, refuse = api.handle, api.raw, api.refuse
     if raw is not None:
-        assert refuse is not None
+        if refuse is None:
+            return api
 
         def handle_raw(call: Call, body: memoryview, answer: Answer) -> Cancel | None:
             error = faults.take(name)
