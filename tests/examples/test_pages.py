@@ -33,7 +33,7 @@ def test_a_program_for_a_kafka_client_runs(server: LogServer, tmp_path: Path, nu
 
 def test_tests_for_other_people_s_code_pass(tmp_path: Path) -> None:
     tests = programs("testing.md")
-    assert len(tests) == 4
+    assert len(tests) == 7
     for number, program in enumerate(tests):
         assert "def test_" in program
         (tmp_path / f"test_{number}.py").write_text(program)
