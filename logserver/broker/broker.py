@@ -5,7 +5,7 @@ everybody who reads afterwards sees the change.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from logserver_segments.config import LogConfig
@@ -13,6 +13,7 @@ from logserver_segments.errors import StorageError
 from logserver_segments.logs import get_logger
 from logserver_segments.partition_log import PartitionLog
 from logserver_segments.seams import Clock, Random
+from logserver_segments.space import DirectoryState
 
 from logserver.broker.configs import Configs, Decide
 from logserver.broker.fetch_sessions import FetchSessions
@@ -55,17 +56,20 @@ class LogStorage(Protocol):
         """Takes a log out of use at once; its space is given back when awaited."""
         ...
 
-    async def persist_start_offsets(self) -> None:
-        """Makes the logs' start offsets durable."""
+    async def persist_start_offset(self, topic: str, partition: int) -> None:
+        """Makes a log's start offset durable."""
         ...
 
-    @property
-    def path(self) -> str:
-        """The directory with all logs, as a person knows it."""
+    def states(self) -> Sequence[DirectoryState]:
+        """Returns the state of each directory with logs."""
         ...
 
-    def space(self) -> tuple[int, int]:
-        """Returns (free, total) bytes of its file system."""
+    def path_of(self, topic: str, partition: int) -> str | None:
+        """Returns the path of the directory that a log is in, None if that is not known."""
+        ...
+
+    def shortage(self) -> str | None:
+        """Returns why nothing can be stored for lack of space, or None."""
         ...
 
 
@@ -77,12 +81,13 @@ class Node(NamedTuple):
 
 
 class LogDirectory(NamedTuple):
-    """The directory with all logs."""
+    """A directory with logs: bytes of these, and of its file system; or why it can't be used."""
 
     path: str
-    total_bytes: int = -1
-    free_bytes: int = -1
-    error: LogServerError | None = None
+    size_bytes: int
+    total_bytes: int
+    free_bytes: int
+    error: LogServerError | None
 
 
 class Broker:
@@ -243,13 +248,16 @@ class Broker:
         """The revision of the metadata store that this node knows."""
         return self._store.revision
 
-    def log_directory(self) -> LogDirectory:
-        """Returns the directory with all logs and its space, or why that can't be told."""
-        try:
-            free, total = self._storage.space()
-        except OSError as error:
-            return LogDirectory(self._storage.path, error=domain_error(error))
-        return LogDirectory(self._storage.path, total, free)
+    def log_directories(self) -> list[LogDirectory]:
+        """Returns the directories with logs, those that can't be used, too."""
+        return [
+            LogDirectory(path, size, total, free, domain_error(error) if error is not None else None)
+            for path, size, total, free, error in self._storage.states()
+        ]
+
+    def log_directory_of(self, topic: str, number: int) -> str | None:
+        """Returns the path of the directory that a partition's log is in, None if that is not known."""
+        return self._storage.path_of(topic, number)
 
     # Leadership
 
@@ -347,6 +355,7 @@ class Broker:
             record = TopicRecord(name, self._new_topic_id(), count, dict(settings))
             if validate_only:
                 return record
+            self._check_space()
             absent = Compare(record.key, mod_revision=0)
             if not await self._following.change((absent,), (Put(record.key, record.to_value()),)):
                 raise self._exists(name)
@@ -385,6 +394,11 @@ class Broker:
                 f"that would make {total} partitions; this server is limited to "
                 f"max.partitions={self.settings.max_partitions}",
             )
+
+    def _check_space(self) -> None:
+        shortage = self._storage.shortage()
+        if shortage is not None:
+            raise LogServerError(ErrorCode.kafka_storage_error, shortage)
 
     def _check_settings(self, settings: Mapping[str, str]) -> None:
         try:
@@ -503,6 +517,7 @@ class Broker:
         record = topic.record._replace(partitions=total)
         if validate_only:
             return record
+        self._check_space()
         return await self._update(topic, record, lambda: self._create_partitions(name, total, False))
 
     async def delete_records(self, topic: str, number: int, before_offset: int) -> int:
@@ -523,7 +538,7 @@ class Broker:
         log = partition.log
         try:
             log.delete_records_before(log.committed_offset if before_offset == LATEST else before_offset)
-            await self._storage.persist_start_offsets()
+            await self._storage.persist_start_offset(topic, number)
         except (StorageError, OSError) as error:
             raise domain_error(error) from error
         return log.log_start_offset

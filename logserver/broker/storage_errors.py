@@ -39,4 +39,5 @@ def domain_error(error: storage.StorageError | OSError) -> LogServerError:
         return RecordsRefused(_CODES[type(error)], str(error), error.refused)
     if isinstance(error, storage.StorageError):
         return LogServerError(_CODES.get(type(error), ErrorCode.kafka_storage_error), str(error))
-    return LogServerError(ErrorCode.kafka_storage_error, f"the disk refused: {error.strerror or error}")
+    where = f" ({error.filename})" if error.filename else ""
+    return LogServerError(ErrorCode.kafka_storage_error, f"the disk refused: {error.strerror or error}{where}")

@@ -20,7 +20,13 @@ _SHORT_FOR = {
 
 
 @click.command()
-@click.option("--data-dir", metavar="DIR", help="Directory for all data (log.dirs).  [default: ./logserver-data]")
+@click.option(
+    "--data-dir",
+    metavar="DIR",
+    multiple=True,
+    help="Directory for all data (log.dirs); give it several times, or with commas, for several disks.  "
+    "[default: ./logserver-data]",
+)
 @click.option(
     "--grpc-listen",
     metavar="HOST:PORT",
@@ -35,7 +41,7 @@ _SHORT_FOR = {
 @click.option("--log-format", metavar="FORMAT", help="text or json.  [default: text]")
 @CONFIG_OPTION
 @SET_OPTION
-def serve(config: Path | None, overrides: dict[str, str], **flags: str | None) -> None:
+def serve(config: Path | None, overrides: dict[str, str], data_dir: tuple[str, ...], **flags: str | None) -> None:
     """Run the server until SIGTERM or SIGINT.
 
     Once every door answers, standard output gets one line that starts with `ready` and names them, such as
@@ -44,6 +50,7 @@ def serve(config: Path | None, overrides: dict[str, str], **flags: str | None) -
     """
     if sys.platform != "linux":
         raise CommandFailed("The server needs Linux; on this system the client and the other commands work.")
+    flags["data_dir"] = ",".join(data_dir) or None
     given = {_SHORT_FOR[flag]: text for flag, text in flags.items() if text is not None}
     settings = load_or_fail(config, overrides | given)
 

@@ -1,14 +1,12 @@
 """One server: everything it is made of, put together, started and stopped in order."""
 
 import asyncio
-import os
 from collections.abc import Iterable
 from typing import Final
 
 import grpc
-from logserver_segments.committer import FlushCommitter
 from logserver_segments.config import LogConfig
-from logserver_segments.data_directory import DataDirectory, random_id
+from logserver_segments.data_directory import DataDirectories, random_id
 from logserver_segments.disk import OsDisk
 from logserver_segments.errors import StorageError
 from logserver_segments.logs import get_logger
@@ -21,6 +19,7 @@ from logserver.broker.peers import LocalPeers
 from logserver.broker.topics import METADATA_TOPIC
 from logserver.coordinator import GroupCoordinator
 from logserver.coordinator.transactions.coordinator import TransactionCoordinator
+from logserver.daemon.disks import Disks, expect_directories, remember_directories
 from logserver.daemon.housekeeping import Housekeeping
 from logserver.daemon.ports import PortError, bind, kafka_port_error
 from logserver.daemon.status import server_status
@@ -46,7 +45,14 @@ from logserver.settings import (
 _METADATA_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAQ"
 """Kafka's fixed id of its metadata topic."""
 
-_METADATA_CONFIG: Final = LogConfig(segment_bytes=16 << 20, compact=True, delete=False, min_cleanable_dirty_ratio=0.5)
+_METADATA_CONFIG: Final = LogConfig(
+    segment_bytes=16 << 20,
+    compact=True,
+    delete=False,
+    min_cleanable_dirty_ratio=0.5,
+    # Topics are deleted, and kept for a shorter time, to get space back.
+    uses_reserved_space=True,
+)
 _WORKER_THREADS: Final = 4
 _LEAST_CLOSE_S: Final = 1.0
 """What making everything durable gets of a stop's time, however little grace calls get."""
@@ -85,10 +91,8 @@ class Daemon:
         self._faults = faults
         self._random = random or SystemRandom()
         self._workers = ThreadWorkers(_WORKER_THREADS)
-        self._path = os.path.abspath(settings.log_dirs)
         self._start_time_ms = 0
-        self._committer: FlushCommitter | None = None
-        self._directory: DataDirectory | None = None
+        self._disks: Disks | None = None
         self._housekeeping: Housekeeping | None = None
         self._broker: Broker | None = None
         self._groups: GroupCoordinator | None = None
@@ -109,6 +113,12 @@ class Daemon:
     def kafka_addresses(self) -> list[Address]:
         """Where the Kafka door listens, with real ports; empty if it is closed."""
         return list(self._kafka.addresses) if self._kafka is not None else []
+
+    @property
+    def directories(self) -> DataDirectories:
+        """The data directories; there from `start` to `stop`."""
+        assert self._disks is not None
+        return self._disks.directories
 
     @property
     def broker(self) -> Broker:
@@ -139,31 +149,21 @@ class Daemon:
 
     async def _start(self) -> None:
         settings = self.settings
-        loop = asyncio.get_running_loop()
         self._start_time_ms = self._clock.now_ms()
         limits = file_limits(settings, open_files=system_open_files(), map_count=system_map_count())
-        directory = DataDirectory(
-            self._path,
-            settings.node_id,
-            disk=self._disk,
-            clock=self._clock,
-            random=self._random,
-            workers=self._workers,
-            open_files=limits.open_files,
-            mapped_files=limits.mapped_files,
-        )
-        self._directory = directory
-        self._committer = FlushCommitter(self._disk, directory.path, loop.call_soon_threadsafe)
-        directory.start(self._committer)
-        store = await self._open_metadata(directory)
-        epoch = await _leader_epoch(store, settings.node_id, raise_it=not directory.was_clean)
-        node = Node(settings.node_id, directory.meta.cluster_id)
-        broker = Broker(settings, node, store, directory, self._clock, self._random, lambda: random_id(self._random))
+        self._disks = Disks(settings, limits, self._workers, disk=self._disk, clock=self._clock, random=self._random)
+        directories = self._disks.directories
+        store = await self._open_metadata(directories)
+        epoch = await _leader_epoch(store, settings.node_id, raise_it=not directories.was_clean)
+        expect_directories(directories, store, settings)
+        node = Node(settings.node_id, directories.cluster_id)
+        broker = Broker(settings, node, store, directories, self._clock, self._random, lambda: random_id(self._random))
         self._broker = broker
         broker.start(epoch)
-        directory.opened_all()
-        directory.set_strays_aside(lambda topic, number: _is_known(broker, topic, number))
-        self._housekeeping = Housekeeping(settings, directory, store, self._clock)
+        directories.opened_all()
+        directories.set_strays_aside(lambda topic, number: _is_known(broker, topic, number))
+        await remember_directories(directories, store, settings)
+        self._housekeeping = Housekeeping(settings, directories, store, self._clock)
         self._housekeeping.start()
         peers = LocalPeers(broker)
         self._groups = GroupCoordinator(broker, peers, self._clock, self._workers)
@@ -190,17 +190,17 @@ class Daemon:
         _log.info(
             "started",
             topics=len(broker.topics()),
-            partitions=len(directory) - 1,
+            partitions=len(directories) - 1,
             leader_epoch=epoch,
-            after="clean stop" if directory.was_clean else "unclean end or first start",
+            after="clean stop" if directories.was_clean else "unclean end or first start",
             took_ms=self._clock.now_ms() - self._start_time_ms,
         )
 
-    async def _open_metadata(self, directory: DataDirectory) -> LogMetadataStore:
-        log = directory.open(METADATA_TOPIC, 0, _METADATA_TOPIC_ID, _METADATA_CONFIG)
+    async def _open_metadata(self, directories: DataDirectories) -> LogMetadataStore:
+        log = directories.open(METADATA_TOPIC, 0, _METADATA_TOPIC_ID, _METADATA_CONFIG)
         # The store's own log is the one log whose leader epoch can't come from the store.
         last = log.epochs.latest if log.epochs.latest is not None else -1
-        store = LogMetadataStore(log, max(last + (not directory.was_clean), 0), self._clock)
+        store = LogMetadataStore(log, max(last + (not directories.was_clean), 0), self._clock)
         await store.load()
         return store
 
@@ -236,12 +236,10 @@ class Daemon:
             _warn_beyond_loopback(address)
 
     def _status(self) -> ServerStatus:
-        assert self._directory is not None
         settings = self.settings
         grpc_told = settings.grpc_advertised_addresses or self._grpc
         kafka_told = settings.kafka_advertised_addresses or self.kafka_addresses
         return server_status(
-            self._directory,
             self._start_time_ms,
             [*_named("grpc", self._grpc), *_named("kafka", self.kafka_addresses)],
             [*_named("grpc", grpc_told), *_named("kafka", kafka_told)],
@@ -268,32 +266,18 @@ class Daemon:
             self._groups.stop()
         if self._broker is not None:
             await self._broker.stop()
-        directory, self._directory = self._directory, None
-        if directory is not None:
-            await self._close(directory, max(grace_s / 2, _LEAST_CLOSE_S))
+        disks, self._disks = self._disks, None
+        if disks is not None:
+            self.is_stuck = await disks.close(max(grace_s / 2, _LEAST_CLOSE_S))
         try:
             async with asyncio.timeout(_LEAST_CLOSE_S):
+                if disks is not None:
+                    await in_thread(disks.close_threads)
                 await in_thread(self._workers.close)
         except TimeoutError:
             self.is_stuck = True
             _log.error("work on the disk goes on that does not end")
         _log.info("stopped")
-
-    async def _close(self, directory: DataDirectory, time_s: float) -> None:
-        flushed = False
-        try:
-            async with asyncio.timeout(time_s):
-                if self._committer is not None:
-                    await in_thread(self._committer.close)
-                    # The last round's report was posted before the thread ended; it runs before what is scheduled now.
-                    await asyncio.sleep(0)
-                flushed = True
-                await in_thread(directory.close)
-        except (OSError, TimeoutError) as error:
-            self.is_stuck = isinstance(error, TimeoutError)
-            _log.error("no clean stop: the next start will check the logs", error=str(error) or "the disk is slow")
-            if not flushed:
-                directory.abandon()
 
 
 def _named(door: str, addresses: Iterable[Address]) -> list[tuple[str, Address]]:

@@ -6,20 +6,9 @@ from typing import NamedTuple
 from logserverpb.v1 import admin_pb2
 
 from logserver.broker import Broker
-from logserver.errors import LogServerError
 from logserver.grpc_api.convert import topic_message
 from logserver.grpc_api.errors import Context, answered, to_error
 from logserver.settings import server_setting_rows
-
-
-class DirectoryStatus(NamedTuple):
-    """A data directory: bytes of its logs, and of its file system."""
-
-    path: str
-    size_bytes: int
-    total_bytes: int
-    free_bytes: int
-    error: LogServerError | None
 
 
 class ServerStatus(NamedTuple):
@@ -29,7 +18,6 @@ class ServerStatus(NamedTuple):
     start_time_ms: int
     doors: Sequence[tuple[str, str]]
     advertised: Sequence[tuple[str, str]]
-    directories: Sequence[DirectoryStatus]
     rss_anon_bytes: int
 
 
@@ -141,7 +129,7 @@ class AdminService:
         )
         for door, address in status.doors:
             response.doors.add(door=door, address=address)
-        for found in status.directories:
+        for found in self._broker.log_directories():
             message = response.log_directories.add(
                 path=found.path,
                 size_bytes=found.size_bytes,

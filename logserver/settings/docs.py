@@ -62,12 +62,6 @@ _BOUND_DIFFERENCES: Final = (
         "This release runs on a single server, which has one copy.",
     ),
     (
-        "`log.dirs`",
-        "one or more directories",
-        "one directory",
-        "This release keeps all data in one directory.",
-    ),
-    (
         "`log.cleanup.policy`",
         "may be empty",
         "at least one of `delete`, `compact`",

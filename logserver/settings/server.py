@@ -38,11 +38,6 @@ MINIMUM_SEGMENT_BYTES: Final = 1024
 """Kafka 4 asks for 1 MiB; smaller segments make rolling and retention visible in examples and tests."""
 
 
-def _one_directory(text: str) -> None:
-    if "," in text:
-        raise ValueError("only one directory so far")
-
-
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one server, read once at its start by `load_settings`.
 
@@ -61,14 +56,41 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 1
     log_dirs: Annotated[
-        str,
+        tuple[str, ...],
         About(
-            "Directory that holds all data; made if it does not exist.",
-            check=_one_directory,
+            "Directories that hold all data, on a disk each; made if they do not exist. A new partition goes to the "
+            "one that has the fewest.",
             example="/var/lib/logserver",
             differs=KafkaDifference("/tmp/kafka-logs", "Data in /tmp is lost at the next boot of many systems."),
         ),
-    ] = "./logserver-data"
+    ] = ("./logserver-data",)
+    metadata_log_dir: Annotated[
+        str | None,
+        About(
+            "Which of log.dirs has the log of topics and settings; it stays where it was made.",
+            example="/var/lib/logserver",
+            unset="the first of log.dirs, when it is made",
+        ),
+    ] = None
+    log_dirs_lost: Annotated[
+        tuple[str, ...],
+        About(
+            "Ids (directory.id in meta.properties) of data directories that are lost for good: partitions that were "
+            "there are made anew, empty. Without this they stay offline.",
+            may_be_empty=True,
+            ours=True,
+        ),
+    ] = ()
+    log_dir_min_free_bytes: Annotated[
+        int,
+        About(
+            "Bytes to be kept free on a data directory's file system: below this no records are taken, while reading "
+            "and deleting go on; 0 keeps none.",
+            minimum=0,
+            example="1073741824",
+            ours=True,
+        ),
+    ] = 67_108_864
 
     # Doors.
     grpc_listeners: Annotated[
@@ -678,6 +700,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             unset="half of the process's limit of open files (ulimit -n)",
         ),
     ] = None
+    num_read_threads_per_data_dir: Annotated[
+        int,
+        About(
+            "Reads of records that are not in memory, that go on at a time in one data directory; others wait.",
+            minimum=1,
+            maximum=1_000,
+            ours=True,
+        ),
+    ] = 8
     log_mapped_files_max: Annotated[
         int | None,
         About(
@@ -718,9 +749,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.sources.get(name, "default")
 
     @property
-    def data_directory(self) -> Path:
-        """The one directory of log.dirs."""
-        return Path(self.log_dirs)
+    def data_directories(self) -> tuple[Path, ...]:
+        """The directories of log.dirs."""
+        return tuple(map(Path, self.log_dirs))
 
     @property
     def grpc_addresses(self) -> tuple[Address, ...]:

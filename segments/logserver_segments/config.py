@@ -43,3 +43,5 @@ class LogConfig:
     max_producers: int = 100_000
     producer_expiration_ms: int = 24 * 3600 * 1000
     max_decompressed_bytes: int = 64 << 20
+    # Whether it may be written to also where `log.dir.min.free.bytes` keeps other logs from it.
+    uses_reserved_space: bool = False

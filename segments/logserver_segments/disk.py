@@ -225,7 +225,12 @@ class OsDisk:
         return entries
 
     def exists(self, path: str) -> bool:
-        return os.path.exists(path)
+        # Not `os.path.exists`: to it what a failing disk does not tell is not there.
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def read_file(self, path: str) -> bytes:
         with open(path, "rb") as file:

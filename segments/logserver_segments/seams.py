@@ -115,7 +115,13 @@ class Disk(Protocol):
 
     def list(self, path: str) -> Sequence[Entry]: ...
 
-    def exists(self, path: str) -> bool: ...
+    def exists(self, path: str) -> bool:
+        """Returns whether there is a file or directory.
+
+        Raises:
+            OSError: the disk does not tell.
+        """
+        ...
 
     def read_file(self, path: str) -> bytes: ...
 

@@ -5,7 +5,7 @@ changes again and is read through a mapping where the page cache has the data.
 """
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from logserver_records.batch import NO_TIMESTAMP, BatchHeader, Buffer
@@ -13,7 +13,8 @@ from logserver_records.batch import NO_TIMESTAMP, BatchHeader, Buffer
 from logserver_segments.index import Index, IndexDamaged
 from logserver_segments.pool import Pool, Slot
 from logserver_segments.reading import ColdData, Fetch
-from logserver_segments.seams import Disk, File, Mapping
+from logserver_segments.seams import Disk, File, Mapping, Workers
+from logserver_segments.space import SpaceGuard
 from logserver_segments.transaction_index import TransactionIndex
 
 LOG_SUFFIX: Final = ".log"
@@ -34,6 +35,12 @@ class Resources:
     disk: Disk
     files: Pool[File]
     maps: Pool[Mapping]
+    # None: no space is kept free.
+    space: SpaceGuard | None = None
+    # For what takes long without the disk; None: whoever reads for the log does it.
+    preparers: Workers | None = None
+    # Names of logs that the disk has taken offline.
+    lost: list[str] = field(default_factory=list)
 
 
 def file_name(offset: int, suffix: str) -> str:

@@ -73,13 +73,16 @@ class FaultyFile:
 class FaultyDisk(OsDisk):
     """`fail` lets operations fail from then on. Names of operations are those of `Disk` and `File`."""
 
-    __slots__ = ("faults", "held", "opened", "read_from", "synced", "written")
+    __slots__ = ("faults", "free_bytes", "held", "held_paths", "opened", "read_from", "synced", "written")
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         # While it is clear, whatever syncs waits.
         self.held = threading.Event()
         self.held.set()
+        self.held_paths = "*"
+        # What it says to be free, if not what is.
+        self.free_bytes: int | None = None
         # What was done: paths of files opened, read, synced, and written as a whole.
         self.opened: list[str] = []
         self.read_from: list[str] = []
@@ -92,6 +95,11 @@ class FaultyDisk(OsDisk):
         self.faults.append(fault)
         return fault
 
+    def hold(self, path: str) -> None:
+        """Lets whatever syncs there wait until `held` is set."""
+        self.held_paths = path
+        self.held.clear()
+
     def fill(self) -> None:
         """No space is left from now on, for anything that needs some."""
         for operation in ("write", "write_file", "create", "make_directory"):
@@ -102,7 +110,7 @@ class FaultyDisk(OsDisk):
         self.faults = [fault for fault in self.faults if faults and fault not in faults]
 
     def meet(self, operation: str, path: str) -> None:
-        if operation in ("sync", "sync_filesystem"):
+        if operation in ("sync", "sync_filesystem") and fnmatch(path, self.held_paths):
             self.held.wait()
         for fault in list(self.faults):
             if fault.operation == operation and fnmatch(path, fault.path):
@@ -131,6 +139,10 @@ class FaultyDisk(OsDisk):
             self.meet("make_directory", path)
         super().make_directory(path)
 
+    def list(self, path: str) -> Any:
+        self.meet("list", path)
+        return super().list(path)
+
     def rename(self, source: str, target: str) -> None:
         self.meet("rename", source)
         super().rename(source, target)
@@ -146,4 +158,5 @@ class FaultyDisk(OsDisk):
 
     def space(self, path: str) -> tuple[int, int]:
         self.meet("space", path)
-        return super().space(path)
+        free, total = super().space(path)
+        return free if self.free_bytes is None else self.free_bytes, total

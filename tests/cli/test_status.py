@@ -49,6 +49,6 @@ def test_the_settings_in_force_come_from_the_server(commands):
     assert values["log.dirs"] == commands.server.data_dir
     rows = {row["name"]: row for row in commands.json("settings", "--server", address)}
     assert list(rows) == list(SERVER_DEFINITIONS)
-    assert (rows["log.dirs"]["value"], rows["log.dirs"]["source"]) == (commands.server.data_dir, "command line")
+    assert (rows["log.dirs"]["value"], rows["log.dirs"]["source"]) == ([commands.server.data_dir], "command line")
     assert rows["node.id"]["value"] == 1
     assert rows["log.retention.ms"]["value"] is None

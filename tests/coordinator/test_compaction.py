@@ -22,7 +22,7 @@ def test_offsets_survive_compaction_and_a_restart(tmp_path: Path) -> None:
                 consumer.subscribe("t")
                 consumer.poll(timeout=0)
         before = _bytes(tmp_path)
-        server.call(lambda daemon: daemon._directory.compact())  # type: ignore[union-attr]
+        server.call(lambda daemon: daemon.directories.online[0].compact())
         assert _bytes(tmp_path) < before / 3
         with AdminClient(server.grpc) as admin:
             admin.commit_offsets("much", {partition: 300})

@@ -28,6 +28,7 @@ from tests.grpc_api.servers import (
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 MIB = 1 << 20
+NOTHING_KEPT = {"log.dir.min.free.bytes": "0"}
 
 
 class Filled:
@@ -78,7 +79,7 @@ def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Filled]:
 
 
 async def test_a_full_disk_refuses_writes_and_keeps_reads_going(filled: Filled) -> None:
-    server = await Server(filled.path).start()
+    server = await Server(filled.path, NOTHING_KEPT).start()
     await server.topic("t", 2)
     await server.store(batch("before"))
     subscriber = Subscriber(server)
@@ -129,7 +130,9 @@ async def test_a_full_disk_refuses_writes_and_keeps_reads_going(filled: Filled) 
 
 
 async def test_a_disk_that_fills_up_in_the_middle_of_writing_loses_nothing_acknowledged(filled: Filled) -> None:
-    server = await Server(filled.path, {"log.segment.bytes": "300000", "log.index.interval.bytes": "0"}).start()
+    server = await Server(
+        filled.path, {**NOTHING_KEPT, "log.segment.bytes": "300000", "log.index.interval.bytes": "0"}
+    ).start()
     await server.topic("t", 3)
     acknowledged: list[list[bytes]] = [[], [], []]
     full = 0
@@ -171,7 +174,7 @@ async def test_a_disk_that_fills_up_in_the_middle_of_writing_loses_nothing_ackno
 
 
 async def test_housekeeping_goes_on_after_a_full_disk(filled: Filled, caplog: pytest.LogCaptureFixture) -> None:
-    settings = {"log.flush.offset.checkpoint.interval.ms": "1", "log.retention.check.interval.ms": "1"}
+    settings = {**NOTHING_KEPT, "log.flush.offset.checkpoint.interval.ms": "1", "log.retention.check.interval.ms": "1"}
     server = await Server(filled.path, settings).start()
     await server.topic("t", 1, segment_bytes="2048", retention_bytes="1", file_delete_delay_ms="0")
     await server.store(*[batch(b"x" * 1000)] * 3)

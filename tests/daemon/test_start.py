@@ -17,17 +17,15 @@ from tests.grpc_api.servers import Server, batches, check_error
 async def crash(server: Server) -> None:
     """Ends a server as SIGKILL does: nothing more is written."""
     daemon = server.daemon
-    directory = daemon._directory
-    assert directory is not None and daemon._housekeeping is not None and daemon._server is not None
+    disks = daemon._disks
+    assert disks is not None and daemon._housekeeping is not None and daemon._server is not None
     await daemon._housekeeping.stop()
     for channel in server._channels:
         await channel.close()
     server._channels.clear()
     await daemon._server.stop(0)
-    assert daemon._committer is not None
-    daemon._committer.close()
-    directory.abandon()
-    daemon._directory = None
+    disks.abandon()
+    daemon._disks = None
 
 
 async def epoch_of(server: Server, topic: str = "t") -> int:

@@ -32,9 +32,7 @@ async def compact(server: Server) -> None:
     """Compacts all that is stored of `t`, at once."""
     log: Any = server.partition().log
     log.roll()
-    directory = server.daemon._directory
-    assert directory is not None
-    await directory.compact()
+    await server.daemon.directories.online[0].compact()
 
 
 async def store_expired_tail(server: Server) -> None:

@@ -1,6 +1,7 @@
 """What several nodes would have: cluster, quorum, elections, reassignments, log directories, features."""
 
 from base64 import urlsafe_b64decode
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,6 +189,43 @@ def test_logs_stay_in_their_directory(server: LogServer, client: RawClient) -> N
             dirs = [{"path": path, "topics": [{"name": "t", "partitions": [0, 7]}]}]
             (topic,) = client.call(ALTER_REPLICA_LOG_DIRS, version, {"dirs": dirs}).results
             assert [part.error_code for part in topic.partitions] == codes
+
+
+def test_several_log_directories(tmp_path: Path) -> None:
+    paths = [f"{tmp_path}/a", f"{tmp_path}/b", f"{tmp_path}/c"]
+    # One that can't be made.
+    (tmp_path / "c").write_bytes(b"")
+    with LogServer(settings={"log.dirs": ",".join(paths)}) as server, RawClient(server.kafka) as client:
+        create(client, {"name": "t", "num_partitions": 3}, {"name": "u"})
+        assert produce(client, 5000) == 0
+        for version in served_versions(DESCRIBE_LOG_DIRS):
+            found = {}
+            results = client.call(DESCRIBE_LOG_DIRS, version, {"topics": None}).results
+            assert [directory.log_dir for directory in results] == paths
+            assert [directory.error_code for directory in results] == [0, 0, ErrorCode.kafka_storage_error.value]
+            assert not results[2].topics
+            for directory in results:
+                for topic in directory.topics:
+                    for part in topic.partitions:
+                        found[topic.name, part.partition_index] = directory.log_dir[-1], part.partition_size > 0
+            # The server's own log of topics is in `a`.
+            assert found == {
+                ("t", 0): ("b", True),
+                ("t", 1): ("a", False),
+                ("t", 2): ("b", False),
+                ("u", 0): ("a", False),
+            }
+        moves = {
+            paths[0]: [ErrorCode.invalid_request, ErrorCode.none],
+            paths[1]: [ErrorCode.none, ErrorCode.invalid_request],
+            paths[2]: [ErrorCode.kafka_storage_error] * 2,
+            f"{tmp_path}/no": [ErrorCode.log_dir_not_found] * 2,
+        }
+        for version in served_versions(ALTER_REPLICA_LOG_DIRS):
+            for path, codes in moves.items():
+                dirs = [{"path": path, "topics": [{"name": "t", "partitions": [0, 1]}]}]
+                (topic,) = client.call(ALTER_REPLICA_LOG_DIRS, version, {"dirs": dirs}).results
+                assert [ErrorCode(part.error_code) for part in topic.partitions] == codes
 
 
 # Features

@@ -215,6 +215,7 @@ class Box:
         workers: Any = None,
         open_files: int = 100,
         mapped_files: int = 100,
+        least_free_bytes: int = 0,
         opened: bool = True,
     ) -> None:
         self.disk: FakeDisk = disk if disk is not None else FakeDisk()
@@ -225,6 +226,7 @@ class Box:
         self._new_committer = committer
         self._open_files = open_files
         self._mapped_files = mapped_files
+        self._least_free_bytes = least_free_bytes
         self.committer: Any = None
         self.listener = Listener()
         self.directory: DataDirectory
@@ -242,6 +244,7 @@ class Box:
             workers=self.workers,
             open_files=self._open_files,
             mapped_files=self._mapped_files,
+            least_free_bytes=self._least_free_bytes,
         )
         self.committer = self._new_committer(self.disk)
         self.directory.start(self.committer)

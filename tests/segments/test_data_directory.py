@@ -577,7 +577,7 @@ def test_flush_messages_counts_records() -> None:
 def test_sizes_and_space_are_told() -> None:
     box = Box(disk=FakeDisk(capacity=100_000))
     box.fill(10)
-    assert box.directory.size_bytes() == box.log.size_bytes > 0
-    free, total = box.directory.space()
-    assert 0 < free < total == 100_000
+    (state,) = box.directory.states()
+    assert state.size_bytes == box.log.size_bytes > 0 and state.error is None
+    assert 0 < state.free_bytes < state.total_bytes == 100_000
     assert [key for key, _ in box.directory] == [("topic", 0)] and len(box.directory) == 1

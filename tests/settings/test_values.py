@@ -80,7 +80,6 @@ def test_a_value_is_read(name: str, raw: object, value: Value):
         ("log.cleanup.policy", [1]),
         ("log.message.timestamp.type", "createtime"),
         ("log.dirs", ""),
-        ("log.dirs", "a,b"),
         ("log.dirs", 5),
         ("grpc.listeners", "localhost"),
         ("grpc.listeners", ":50051"),

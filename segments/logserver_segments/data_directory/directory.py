@@ -8,7 +8,7 @@ from logserver_segments.checkpoints import TopicPartition
 from logserver_segments.committer import Committer, Loss, LossReason
 from logserver_segments.config import LogConfig
 from logserver_segments.data_directory import housekeeping
-from logserver_segments.data_directory.meta import claim, load_meta
+from logserver_segments.data_directory.meta import META, claim, load_meta
 from logserver_segments.data_directory.names import (
     DELETE_SUFFIX,
     STRAY_SUFFIX,
@@ -25,6 +25,7 @@ from logserver_segments.pool import Pool
 from logserver_segments.recovery import open_log
 from logserver_segments.seams import Clock, Disk, File, Mapping, Random, Workers
 from logserver_segments.segment import Resources
+from logserver_segments.space import DirectoryState, SpaceGuard
 
 CLEAN_SHUTDOWN: Final = ".kafka_cleanshutdown"
 
@@ -39,6 +40,11 @@ class DataDirectory:
         node_id: of this server; must be the one that made the directory.
         open_files: how many segment files may be open at once.
         mapped_files: how many files may be mapped at once.
+        least_free_bytes: of the file system, below which no records are taken (`log.dir.min.free.bytes`).
+        cluster_id: that it must have, and that a new one gets; None: any.
+        workers: for what is done with the disk besides reading records.
+        readers: for reading records that are not in memory; `workers` if there are none of their own.
+        preparers: for what takes long without the disk; `workers` if there are none of their own.
 
     Raises:
         DirectoryInUse: another process has it open.
@@ -57,13 +63,21 @@ class DataDirectory:
         workers: Workers,
         open_files: int = 10_000,
         mapped_files: int = 10_000,
+        least_free_bytes: int = 0,
+        cluster_id: str | None = None,
+        readers: Workers | None = None,
+        preparers: Workers | None = None,
     ) -> None:
         self.path = path
         self._disk = disk
         self._clock = clock
         self._random = random
         self._workers = workers
-        self.resources = Resources(disk, Pool[File](open_files), Pool[Mapping](mapped_files))
+        # A disk that is slow, or does not answer at all, must not keep others from their work.
+        self._readers = readers or workers
+        self.room = SpaceGuard(disk, path, least_free_bytes)
+        files, maps = Pool[File](open_files), Pool[Mapping](mapped_files)
+        self.resources = Resources(disk, files, maps, self.room, preparers or workers)
         self._logs: dict[TopicPartition, Log] = {}
         self._committer: Committer | None = None
         self._cleaned_to: dict[TopicPartition, int] = {}
@@ -76,7 +90,8 @@ class DataDirectory:
         self._lost_ends: dict[TopicPartition, int] = {}
         self._lock = claim(path, disk)
         try:
-            self.meta = load_meta(path, node_id, disk, random)
+            self.is_new = not disk.exists(f"{path}/{META}")
+            self.meta = load_meta(path, node_id, disk, random, cluster_id)
             self.was_clean = disk.exists(f"{path}/{CLEAN_SHUTDOWN}")
             self._offsets = Offsets(path, disk)
             # From here on an end without `close` is an unclean one.
@@ -141,7 +156,7 @@ class DataDirectory:
             config,
             self.resources,
             self._committer,
-            self._workers,
+            self._readers,
             clean=is_new or (self.was_clean and not again),
             recovery_point=known,
             start_offset=self._offsets.start_offset(key),
@@ -247,18 +262,48 @@ class DataDirectory:
             paths.append(path)
         return paths
 
+    def undo_open(self, topic: str, partition: int) -> None:
+        """Removes what an opening that failed has left of a log that was to be made, as far as the disk lets us."""
+        key = (topic, partition)
+        self._forget(key)
+        try:
+            self._disk.remove_tree(directory_of(self.path, key))
+        except OSError as error:
+            # It has no records, so the next start takes the other one.
+            _log.warning("an empty log remains", path=directory_of(self.path, key), error=str(error))
+
+    # What is there
+
+    def states(self) -> list[DirectoryState]:
+        """Returns the state of this directory, as the only one."""
+        free = total = 0
+        failure = None
+        try:
+            free, total = self._disk.space(self.path)
+        except OSError as error:
+            failure = error
+        return [DirectoryState(self.path, sum(log.size_bytes for log in self._logs.values()), total, free, failure)]
+
+    def path_of(self, topic: str, partition: int) -> str | None:
+        """Returns the path of the directory that a log is in."""
+        return self.path
+
+    def shortage(self) -> str | None:
+        """Returns why no records are taken, or None."""
+        self.room.measure()
+        return self.room.shortage() if self.room.is_short else None
+
+    @property
+    def has_lost_logs(self) -> bool:
+        """Whether the disk has taken a log offline since the start."""
+        return bool(self.resources.lost)
+
     # Housekeeping
 
-    def space(self) -> tuple[int, int]:
-        """Returns (free, total) bytes of the file system."""
-        return self._disk.space(self.path)
-
-    def size_bytes(self) -> int:
-        """Returns the bytes of all logs."""
-        return sum(log.size_bytes for log in self._logs.values())
-
     def tick(self) -> None:
-        """Does what is due by time: `flush.ms`, files whose deletion delay is over. Cheap; call it every second."""
+        """Does what is due by time: `flush.ms`, files whose deletion delay is over; looks how much space is free.
+        Cheap; call it every second."""
+        self.room.measure()
         housekeeping.do_what_is_due(list(self._logs.values()), self._clock.now_ms(), self._clock.monotonic_ms())
 
     def apply_retention(self) -> None:
@@ -316,6 +361,10 @@ class DataDirectory:
     def _note_starts(self) -> None:
         for key, log in self._logs.items():
             self._offsets.note_start(key, log.log_start_offset)
+
+    async def persist_start_offset(self, topic: str, partition: int) -> None:
+        """Makes the start offset of a log durable, with those of the others; as `persist_start_offsets`."""
+        await self.persist_start_offsets()
 
     async def persist_start_offsets(self) -> None:
         """Makes the logs' start offsets durable.

@@ -70,16 +70,19 @@ def _refuse_foreign(path: str, disk: Disk) -> None:
         )
 
 
-def load_meta(directory: str, node_id: int, disk: Disk, random: Random) -> Meta:
+def load_meta(directory: str, node_id: int, disk: Disk, random: Random, cluster_id: str | None = None) -> Meta:
     """Returns whose data directory it is; a new one becomes that of `node_id`.
 
+    Args:
+        cluster_id: that it must have, and that a new one gets; None: any, and a new one gets one of its own.
+
     Raises:
-        ForeignDirectory: the file is damaged, or names another node.
+        ForeignDirectory: the file is damaged, or names another node or cluster.
         OSError: the disk refused.
     """
     path = f"{directory}/{META}"
     if not disk.exists(path):
-        meta = Meta(random_id(random), node_id, random_id(random))
+        meta = Meta(cluster_id or random_id(random), node_id, random_id(random))
         lines = (
             f"logserver.format={FORMAT}",
             "version=1",
@@ -99,6 +102,11 @@ def load_meta(directory: str, node_id: int, disk: Disk, random: Random) -> Meta:
         raise ForeignDirectory(
             f"{directory} belongs to node.id={meta.node_id}, this server has node.id={node_id}; "
             f"set node.id={meta.node_id} or name another directory"
+        )
+    if cluster_id is not None and meta.cluster_id != cluster_id:
+        raise ForeignDirectory(
+            f"{directory} belongs to the cluster {meta.cluster_id}, the other data directories to {cluster_id}; "
+            f"take out the one that is not this server's"
         )
     return meta
 

@@ -22,8 +22,8 @@ def way_out(path: str, key: TopicPartition, suffix: str, random: Random) -> str:
     return f"{path}/{key[0][:150]}-{key[1]}.{random.randbytes(16).hex()}{suffix}"
 
 
-def strays(path: str, known: Callable[[str, int], bool], disk: Disk) -> Iterator[TopicPartition]:
-    """Yields the logs that have a directory and that nobody knows.
+def logs_in(path: str, disk: Disk) -> Iterator[TopicPartition]:
+    """Yields the logs that have a directory.
 
     Raises:
         OSError: the disk refused.
@@ -34,9 +34,27 @@ def strays(path: str, known: Callable[[str, int], bool], disk: Disk) -> Iterator
             continue
         key = name, int(number)
         # `t-007` is not what a log of ours is called.
-        if directory_of(path, key) != f"{path}/{entry.name}" or known(*key):
-            continue
-        if disk.exists(f"{directory_of(path, key)}/{PARTITION_METADATA}"):
+        if directory_of(path, key) == f"{path}/{entry.name}":
+            yield key
+
+
+def has_logs(path: str, disk: Disk) -> bool:
+    """Returns whether a data directory has logs of topics.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    return any(disk.exists(f"{directory_of(path, key)}/{PARTITION_METADATA}") for key in logs_in(path, disk))
+
+
+def strays(path: str, known: Callable[[str, int], bool], disk: Disk) -> Iterator[TopicPartition]:
+    """Yields the logs that have a directory and that nobody knows.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    for key in logs_in(path, disk):
+        if not known(*key) and disk.exists(f"{directory_of(path, key)}/{PARTITION_METADATA}"):
             yield key
 
 

@@ -25,13 +25,26 @@ def check_topic_id(directory: str, topic_id: str, disk: Disk) -> None:
         ForeignDirectory: it belongs to another topic.
         OSError: the disk refused.
     """
-    path = f"{directory}/{PARTITION_METADATA}"
-    found = None
-    if disk.exists(path):
-        lines = disk.read_file(path).decode("ascii", "replace").splitlines()
-        found = dict(line.split(": ", 1) for line in lines if ": " in line).get("topic_id")
+    found = _topic_id(directory, disk)
     if found is None or (found != topic_id and topic_id.startswith(found)):
         # The file is not synced when it is made; a power cut may have left a part of it, or none.
         write_topic_id(directory, topic_id, disk)
     elif found != topic_id:
         raise ForeignDirectory(f"{directory} belongs to the topic id {found}, not {topic_id}; move it away")
+
+
+def is_of_topic(directory: str, topic_id: str, disk: Disk) -> bool:
+    """Returns whether a log's directory belongs to a topic, or does not say to which.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    return topic_id.startswith(_topic_id(directory, disk) or "")
+
+
+def _topic_id(directory: str, disk: Disk) -> str | None:
+    path = f"{directory}/{PARTITION_METADATA}"
+    if not disk.exists(path):
+        return None
+    lines = disk.read_file(path).decode("ascii", "replace").splitlines()
+    return dict(line.split(": ", 1) for line in lines if ": " in line).get("topic_id")

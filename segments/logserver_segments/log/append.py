@@ -110,6 +110,9 @@ def _append(
     """Args:
     markers: those in the control batches that have a producer id, in their order.
     """
+    space = state.resources.space
+    if space is not None and not state.config.uses_reserved_space:
+        space.take(len(payload), state.name)
     segment = segment_for(state, len(payload), batches, now_ms)
     append_time = now_ms if state.config.log_append_time else -1
     view = memoryview(payload)

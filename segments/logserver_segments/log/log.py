@@ -155,7 +155,8 @@ class Log:
 
     def prepare(self, payload: bytes, now_ms: int) -> Awaitable[Prepared]:
         """Does what takes long of appending on another thread; see `PartitionLog.prepare`."""
-        return self._state.workers.run(prepare, payload, self._state.config, now_ms)
+        workers = self._state.resources.preparers or self._state.workers
+        return workers.run(prepare, payload, self._state.config, now_ms)
 
     def append(
         self, payload: Buffer | Prepared, leader_epoch: int, now_ms: int, verification: Verification | None = None

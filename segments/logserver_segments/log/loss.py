@@ -1,6 +1,6 @@
 """Going offline: what was appended and can't become durable is given up."""
 
-from logserver_segments.committer import Loss
+from logserver_segments.committer import Loss, LossReason
 from logserver_segments.log.remove import remove_behind
 from logserver_segments.log.state import LogState
 from logserver_segments.logs import get_logger
@@ -18,6 +18,8 @@ def go_offline(state: LogState, loss: Loss) -> None:
     if state.offline is not None:
         return
     state.offline = loss.message
+    if loss.reason is LossReason.FAILED:
+        state.resources.lost.append(state.name)
     _log.error("log offline", log=state.name, reason=loss.message, kept_up_to=state.committed.offset)
     state.committer.discard(state.owner)
     try:
