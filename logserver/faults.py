@@ -75,18 +75,19 @@ class Faults:
     def take(self, api: str) -> LogServerError | None:
         """Returns what a call of an API, by its whole name, is to fail with; it counts. None as a rule."""
         faults = self._set.get(api)
-        while faults:
-            fault = faults[0]
-            if fault.is_over:
-                del faults[0]
-                continue
-            fault.failed += 1
-            return LogServerError(fault.error, f"a test has {api} fail")
-        return None
+        if faults is None:
+            return None
+        while faults and faults[0].is_over:
+            del faults[0]
+        if not faults:
+            del self._set[api]
+            return None
+        faults[0].failed += 1
+        return LogServerError(faults[0].error, f"a test has {api} fail")
 
     def is_due(self, api: str) -> bool:
         """Whether the next call of an API, by its whole name, is to fail."""
-        return any(not fault.is_over for fault in self._set.get(api, ()))
+        return api in self._set and any(not fault.is_over for fault in self._set[api])
 
     def _find(self, api: str) -> frozenset[str]:
         found = frozenset(name for name in self._served if api in (name, _method(name)))

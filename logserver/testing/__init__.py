@@ -3,15 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from logserver.faults import Fault
+    from logserver.testing.clock import VirtualClock
     from logserver.testing.embedded import LogServer
 
-__all__ = ["LogServer"]
+__all__ = ["Fault", "LogServer", "VirtualClock"]
 
 
 def __getattr__(name: str) -> Any:
     # Lazy: pytest imports the plugin's package in every run, also where nobody uses it.
-    if name == "LogServer":
-        from logserver.testing.embedded import LogServer
+    if name in __all__:
+        from logserver.testing import embedded
 
-        return LogServer
+        return getattr(embedded, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
