@@ -1,15 +1,16 @@
 """Which bytes are which record: the table of types, and the functions that go through it.
 
-A key begins with its type, a 16-bit number, a value with its version. Types that are not in the table (10 to 15 of
-share groups, 17 and 19 to 23 of Streams groups, whatever comes later) are unknown here.
+A key begins with its type, a 16-bit number, a value with its version. Types that are not in the table (17 and 19 to 23
+of Streams groups, whatever comes later) are unknown here.
 """
 
 from collections.abc import Callable
 from struct import error as StructError
 from typing import Any, Final, NamedTuple
 
-from logserver.coordinator.formats import classic_group, consumer_group, offset_commit
+from logserver.coordinator.formats import classic_group, consumer_group, offset_commit, share_group
 from logserver.coordinator.formats.errors import CorruptCoordinatorRecord, UnknownRecordType, UnknownRecordVersion
+from logserver.coordinator.formats.every_record import Key, Value
 from logserver.coordinator.formats.primitives import INT16, Reader, string
 from logserver.coordinator.formats.records import (
     ConsumerGroupCurrentMemberAssignmentKey,
@@ -27,10 +28,22 @@ from logserver.coordinator.formats.records import (
     ConsumerGroupTargetAssignmentMetadataValue,
     GroupMetadataKey,
     GroupMetadataValue,
-    Key,
     OffsetCommitKey,
     OffsetCommitValue,
-    Value,
+)
+from logserver.coordinator.formats.share_records import (
+    ShareGroupCurrentMemberAssignmentKey,
+    ShareGroupCurrentMemberAssignmentValue,
+    ShareGroupMemberMetadataKey,
+    ShareGroupMemberMetadataValue,
+    ShareGroupMetadataKey,
+    ShareGroupMetadataValue,
+    ShareGroupStatePartitionMetadataKey,
+    ShareGroupStatePartitionMetadataValue,
+    ShareGroupTargetAssignmentMemberKey,
+    ShareGroupTargetAssignmentMemberValue,
+    ShareGroupTargetAssignmentMetadataKey,
+    ShareGroupTargetAssignmentMetadataValue,
 )
 
 
@@ -103,6 +116,16 @@ _TYPES: Final[dict[Any, _Type]] = {
                 consumer_group.VERSIONS,
                 consumer_group.decode_regular_expression,
             ),
+            _of_texts(10, ShareGroupMemberMetadataKey, share_group.VERSIONS, share_group.decode_member),
+            _of_texts(11, ShareGroupMetadataKey, share_group.VERSIONS, share_group.decode_group),
+            _of_texts(
+                12, ShareGroupTargetAssignmentMetadataKey, share_group.VERSIONS, share_group.decode_target_metadata
+            ),
+            _of_texts(13, ShareGroupTargetAssignmentMemberKey, share_group.VERSIONS, share_group.decode_target_member),
+            _of_texts(14, ShareGroupCurrentMemberAssignmentKey, share_group.VERSIONS, share_group.decode_current),
+            _of_texts(
+                15, ShareGroupStatePartitionMetadataKey, share_group.VERSIONS, share_group.decode_state_partitions
+            ),
         ]
     ),
 }
@@ -124,6 +147,12 @@ _VALUE_ENCODERS: Final[dict[Any, Callable[[Any], bytes]]] = {
     ConsumerGroupTargetAssignmentMemberValue: consumer_group.encode_target_member,
     ConsumerGroupCurrentMemberAssignmentValue: consumer_group.encode_current,
     ConsumerGroupRegularExpressionValue: consumer_group.encode_regular_expression,
+    ShareGroupMemberMetadataValue: share_group.encode_member,
+    ShareGroupMetadataValue: share_group.encode_group,
+    ShareGroupTargetAssignmentMetadataValue: share_group.encode_target_metadata,
+    ShareGroupTargetAssignmentMemberValue: share_group.encode_target_member,
+    ShareGroupCurrentMemberAssignmentValue: share_group.encode_current,
+    ShareGroupStatePartitionMetadataValue: share_group.encode_state_partitions,
 }
 
 

@@ -254,7 +254,7 @@ class ConsumerGroupRegularExpressionValue(NamedTuple):
     timestamp_ms: int
 
 
-Key: TypeAlias = (
+GroupKey: TypeAlias = (
     OffsetCommitKey
     | GroupMetadataKey
     | ConsumerGroupMetadataKey
@@ -265,7 +265,7 @@ Key: TypeAlias = (
     | ConsumerGroupCurrentMemberAssignmentKey
     | ConsumerGroupRegularExpressionKey
 )
-Value: TypeAlias = (
+GroupValue: TypeAlias = (
     OffsetCommitValue
     | GroupMetadataValue
     | ConsumerGroupMetadataValue

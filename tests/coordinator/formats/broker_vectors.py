@@ -600,19 +600,3 @@ VECTORS: Final = [
         ),
     ),
 ]
-
-UNKNOWN: Final = [
-    (
-        "a member of a share group",
-        h("000a000b73686172652d67726f75700016355955434e2d48415371695a49457832786c48546477"),
-        h("00000017636f6e73756d65722d73686172652d67726f75702d330b2f3132372e302e302e310206616c70686100"),
-    ),
-    ("a share group's epoch", h("000b000b73686172652d67726f7570"), h("0000000000025f1f0a793936c90600")),
-    ("a share group's assignment epoch", h("000c000b73686172652d67726f7570"), h("000000000002010008000001a1fe86fbbf")),
-    (
-        "tombstone of a share group member's current assignment",
-        h("000e000b73686172652d67726f75700016355955434e2d48415371695a49457832786c48546477"),
-        None,
-    ),
-]
-"""Records of types that are not read: how made, key, value."""

@@ -29,6 +29,20 @@ from logserver.coordinator.formats import (
     OffsetCommitKey,
     OffsetCommitValue,
     OwnedTopicPartitions,
+    ShareGroupCurrentMemberAssignmentKey,
+    ShareGroupCurrentMemberAssignmentValue,
+    ShareGroupMemberMetadataKey,
+    ShareGroupMemberMetadataValue,
+    ShareGroupMetadataKey,
+    ShareGroupMetadataValue,
+    ShareGroupStatePartitionMetadataKey,
+    ShareGroupStatePartitionMetadataValue,
+    ShareGroupTargetAssignmentMemberKey,
+    ShareGroupTargetAssignmentMemberValue,
+    ShareGroupTargetAssignmentMetadataKey,
+    ShareGroupTargetAssignmentMetadataValue,
+    ShareTopicPartitions,
+    TopicPartitions,
     Value,
 )
 
@@ -76,6 +90,18 @@ def _key(key: Key) -> Any:
             return _typed(8, groupId=group, memberId=member_id)
         case ConsumerGroupRegularExpressionKey(group, expression):
             return _typed(16, groupId=group, regularExpression=expression)
+        case ShareGroupMemberMetadataKey(group, member_id):
+            return _typed(10, groupId=group, memberId=member_id)
+        case ShareGroupMetadataKey(group):
+            return _typed(11, groupId=group)
+        case ShareGroupTargetAssignmentMetadataKey(group):
+            return _typed(12, groupId=group)
+        case ShareGroupTargetAssignmentMemberKey(group, member_id):
+            return _typed(13, groupId=group, memberId=member_id)
+        case ShareGroupCurrentMemberAssignmentKey(group, member_id):
+            return _typed(14, groupId=group, memberId=member_id)
+        case ShareGroupStatePartitionMetadataKey(group):
+            return _typed(15, groupId=group)
 
 
 def _typed(number: int, **data: Any) -> Any:
@@ -89,7 +115,7 @@ def _versioned(number: int, /, **data: Any) -> Any:
 def _value(value: Value) -> Any:
     match value:
         case OffsetCommitValue(offset, leader_epoch, metadata, commit_ms, -1, topic_id):
-            more = {} if topic_id is None else {"topicId": topic_id}
+            more: dict[str, Any] = {} if topic_id is None else {"topicId": topic_id}
             return _versioned(
                 4, offset=offset, leaderEpoch=leader_epoch, metadata=metadata, commitTimestamp=commit_ms, **more
             )
@@ -124,8 +150,7 @@ def _value(value: Value) -> Any:
             more = {"assignmentTimestamp": timestamp_ms} if timestamp_ms else {}
             return _versioned(0, assignmentEpoch=epoch, **more)
         case ConsumerGroupTargetAssignmentMemberValue(assignment):
-            topics = [{"topicId": topic_id, "partitions": list(partitions)} for topic_id, partitions in assignment]
-            return _versioned(0, topicPartitions=topics)
+            return _versioned(0, topicPartitions=_assignment(assignment))
         case ConsumerGroupCurrentMemberAssignmentValue():
             return _versioned(
                 0,
@@ -138,6 +163,32 @@ def _value(value: Value) -> Any:
         case ConsumerGroupRegularExpressionValue(topics, version, timestamp_ms):
             # Not by keyword: a field is called "version".
             return {"version": "0", "data": {"topics": list(topics), "version": version, "timestamp": timestamp_ms}}
+        case ShareGroupMemberMetadataValue(rack_id, client_id, client_host, names):
+            return _versioned(
+                0, rackId=rack_id, clientId=client_id, clientHost=client_host, subscribedTopicNames=list(names)
+            )
+        case ShareGroupMetadataValue(epoch, metadata_hash):
+            return _versioned(0, epoch=epoch, metadataHash=metadata_hash)
+        case ShareGroupTargetAssignmentMetadataValue(epoch, timestamp_ms):
+            more = {"assignmentTimestamp": timestamp_ms} if timestamp_ms else {}
+            return _versioned(0, assignmentEpoch=epoch, **more)
+        case ShareGroupTargetAssignmentMemberValue(assignment):
+            return _versioned(0, topicPartitions=_assignment(assignment))
+        case ShareGroupCurrentMemberAssignmentValue(epoch, previous, state, assignment):
+            return _versioned(
+                0,
+                memberEpoch=epoch,
+                previousMemberEpoch=previous,
+                state=state,
+                assignedPartitions=_assignment(assignment),
+            )
+        case ShareGroupStatePartitionMetadataValue(initializing, initialized, deleting):
+            return _versioned(
+                0,
+                initializingTopics=_share_topics(initializing),
+                initializedTopics=_share_topics(initialized),
+                deletingTopics=[{"topicId": topic_id, "topicName": topic} for topic_id, topic in deleting],
+            )
         case _:
             raise TypeError(f"{type(value).__name__} is not written")
 
@@ -175,3 +226,14 @@ def _owned(topics: Iterable[OwnedTopicPartitions]) -> Any:
         more = {"assignmentEpochs": list(epochs)} if epochs else {}
         printed.append({"topicId": topic_id, "partitions": list(partitions), **more})
     return printed
+
+
+def _assignment(topics: Iterable[TopicPartitions]) -> Any:
+    return [{"topicId": topic_id, "partitions": list(partitions)} for topic_id, partitions in topics]
+
+
+def _share_topics(topics: Iterable[ShareTopicPartitions]) -> Any:
+    return [
+        {"topicId": topic_id, "topicName": topic, "partitions": list(partitions)}
+        for topic_id, topic, partitions in topics
+    ]

@@ -29,6 +29,20 @@ from logserver.coordinator.formats import (
     OffsetCommitKey,
     OffsetCommitValue,
     OwnedTopicPartitions,
+    ShareGroupCurrentMemberAssignmentKey,
+    ShareGroupCurrentMemberAssignmentValue,
+    ShareGroupMemberMetadataKey,
+    ShareGroupMemberMetadataValue,
+    ShareGroupMetadataKey,
+    ShareGroupMetadataValue,
+    ShareGroupStatePartitionMetadataKey,
+    ShareGroupStatePartitionMetadataValue,
+    ShareGroupTargetAssignmentMemberKey,
+    ShareGroupTargetAssignmentMemberValue,
+    ShareGroupTargetAssignmentMetadataKey,
+    ShareGroupTargetAssignmentMetadataValue,
+    ShareTopic,
+    ShareTopicPartitions,
     TopicPartitions,
     Value,
 )
@@ -70,6 +84,8 @@ def commits(draw: st.DrawFn) -> OffsetCommitValue:
 
 classic_members = st.builds(ClassicMember, texts, optional_texts, texts, texts, int32s, int32s, blobs, blobs)
 classic_metadata = st.builds(ClassicMemberMetadata, int32s, tuples(st.builds(ClassicProtocol, texts, blobs)))
+assignments = tuples(st.builds(TopicPartitions, topic_ids, partition_lists))
+share_topics = tuples(st.builds(ShareTopicPartitions, topic_ids, texts, partition_lists))
 
 records: dict[str, st.SearchStrategy[tuple[Key, Value]]] = {
     "offset commit": st.tuples(st.builds(OffsetCommitKey, texts, texts, int32s), commits()),
@@ -101,9 +117,7 @@ records: dict[str, st.SearchStrategy[tuple[Key, Value]]] = {
     ),
     "target assignment": st.tuples(
         st.builds(ConsumerGroupTargetAssignmentMemberKey, texts, texts),
-        st.builds(
-            ConsumerGroupTargetAssignmentMemberValue, tuples(st.builds(TopicPartitions, topic_ids, partition_lists))
-        ),
+        st.builds(ConsumerGroupTargetAssignmentMemberValue, assignments),
     ),
     "current assignment": st.tuples(
         st.builds(ConsumerGroupCurrentMemberAssignmentKey, texts, texts),
@@ -119,6 +133,34 @@ records: dict[str, st.SearchStrategy[tuple[Key, Value]]] = {
     "regular expression": st.tuples(
         st.builds(ConsumerGroupRegularExpressionKey, texts, texts),
         st.builds(ConsumerGroupRegularExpressionValue, tuples(texts), int64s, int64s),
+    ),
+    "share group's member": st.tuples(
+        st.builds(ShareGroupMemberMetadataKey, texts, texts),
+        st.builds(ShareGroupMemberMetadataValue, optional_texts, texts, texts, tuples(texts)),
+    ),
+    "share group": st.tuples(
+        st.builds(ShareGroupMetadataKey, texts), st.builds(ShareGroupMetadataValue, int32s, int64s)
+    ),
+    "share group's assignment epoch": st.tuples(
+        st.builds(ShareGroupTargetAssignmentMetadataKey, texts),
+        st.builds(ShareGroupTargetAssignmentMetadataValue, int32s, int64s),
+    ),
+    "share group's target assignment": st.tuples(
+        st.builds(ShareGroupTargetAssignmentMemberKey, texts, texts),
+        st.builds(ShareGroupTargetAssignmentMemberValue, assignments),
+    ),
+    "share group's current assignment": st.tuples(
+        st.builds(ShareGroupCurrentMemberAssignmentKey, texts, texts),
+        st.builds(ShareGroupCurrentMemberAssignmentValue, int32s, int32s, st.integers(-128, 127), assignments),
+    ),
+    "share group's partitions": st.tuples(
+        st.builds(ShareGroupStatePartitionMetadataKey, texts),
+        st.builds(
+            ShareGroupStatePartitionMetadataValue,
+            share_topics,
+            share_topics,
+            tuples(st.builds(ShareTopic, topic_ids, texts)),
+        ),
     ),
 }
 """Of every type that is written: its key with a value."""
