@@ -1,4 +1,4 @@
-"""The group coordinator: consumer groups, their members' assignments and their committed offsets."""
+"""The group coordinator: groups, their members' assignments and their committed offsets."""
 
 from logserver.coordinator.assignors import TopicPartition
 from logserver.coordinator.descriptions import (
@@ -13,6 +13,7 @@ from logserver.coordinator.groups import GroupCoordinator
 from logserver.coordinator.member import AWAY, LEAVING
 from logserver.coordinator.offsets import Place
 from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer, OffsetToCommit, Subscription
+from logserver.coordinator.share.requests import ShareHeartbeat, ShareHeartbeatAnswer
 
 __all__ = [
     "AWAY",
@@ -29,6 +30,8 @@ __all__ = [
     "OffsetToCommit",
     "Place",
     "Reset",
+    "ShareHeartbeat",
+    "ShareHeartbeatAnswer",
     "Subscription",
     "TopicPartition",
 ]

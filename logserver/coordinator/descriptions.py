@@ -9,6 +9,7 @@ from logserver.coordinator.formats import MemberState, OffsetCommitValue
 from logserver.coordinator.member import Member
 from logserver.coordinator.offsets import Place
 from logserver.coordinator.shard import GroupShard
+from logserver.coordinator.share.assignor import NAME as SIMPLE
 from logserver.coordinator.topics_view import TopicsView
 from logserver.errors import ErrorCode, LogServerError
 
@@ -24,11 +25,11 @@ class GroupSummary(NamedTuple):
 
     group_id: str
     type: str
-    """"consumer" or "classic"."""
+    """"consumer", "share" or "classic"."""
     state: str
     members: int
     protocol_type: str = "consumer"
-    """Kafka's: "consumer" for consumers of either protocol, empty for a group that has offsets only."""
+    """Kafka's: "consumer" for consumers of either protocol, "share", empty for a group that has offsets only."""
 
 
 class MemberDescription(NamedTuple):
@@ -52,7 +53,7 @@ class GroupDescription(NamedTuple):
     members: Sequence[MemberDescription]
     committed: dict[Place, OffsetCommitValue]
     owners: dict[Place, str]
-    """Member ids."""
+    """Member ids; empty of a share group, whose members have partitions together."""
 
 
 class ClassicMemberDescription(NamedTuple):
@@ -115,6 +116,9 @@ def summary_of(shard: GroupShard, group_id: str) -> GroupSummary:
     state = shard.state_of(group_id)
     if group is not None:
         return GroupSummary(group_id, "consumer", state, len(group.members))
+    share = shard.share.groups.get(group_id)
+    if share is not None:
+        return GroupSummary(group_id, "share", state, len(share.members), "share")
     if classic is not None:
         return GroupSummary(group_id, "classic", state, len(classic.members), classic.protocol_type or "")
     return GroupSummary(group_id, "classic", state, 0, "")
@@ -146,16 +150,48 @@ def describe(shard: GroupShard, group_id: str, assignor: str, topics: TopicsView
     )
 
 
+def describe_share(shard: GroupShard, group_id: str, topics: TopicsView, now_ms: int) -> GroupDescription:
+    """Returns a share group of a shard with its members.
+
+    Raises:
+        LogServerError: GROUP_ID_NOT_FOUND, also for a group of another type.
+    """
+    group = shard.share.existing(group_id)
+    members = [
+        MemberDescription(
+            Member(
+                member.member_id,
+                rack_id=member.rack_id,
+                client_id=member.client_id,
+                client_host=member.client_host,
+                topics=member.topics,
+                epoch=member.epoch,
+                previous_epoch=member.previous_epoch,
+            ),
+            "stable",
+            _places(member.assigned, topics),
+            _places(group.target(member.member_id), topics),
+            shard.session_left_ms(group_id, member.member_id, now_ms),
+        )
+        for _, member in sorted(group.members.items())
+    ]
+    return GroupDescription(summary_of(shard, group_id), group.epoch, group.assignment_epoch, SIMPLE, members, {}, {})
+
+
 def describe_classic(shard: GroupShard, group_id: str) -> ClassicDescription:
     """Returns a group of a shard, as far as it is of the classic protocol.
 
     Raises:
-        LogServerError: GROUP_ID_NOT_FOUND, also for a consumer group.
+        LogServerError: GROUP_ID_NOT_FOUND, also for a consumer or share group.
     """
     if shard.existing(group_id) is not None:
         raise LogServerError(
             ErrorCode.group_id_not_found,
             f"the group {group_id[:100]!r} is a consumer group (KIP-848), not a classic one",
+        )
+    if group_id in shard.share.groups:
+        raise LogServerError(
+            ErrorCode.group_id_not_found, f"the group {group_id[:100]!r} is a share group, not a classic one"
         )
     group = shard.classic.get(group_id)
     if group is None:

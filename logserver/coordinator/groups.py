@@ -21,6 +21,7 @@ from logserver.coordinator.descriptions import (
     OffsetDescription,
     describe,
     describe_classic,
+    describe_share,
     summary_of,
 )
 from logserver.coordinator.formats import OffsetCommitValue
@@ -32,6 +33,8 @@ from logserver.coordinator.routing import CONSUMER_OFFSETS
 from logserver.coordinator.shard import GroupShard
 from logserver.coordinator.shard_runtime import ShardRuntime, Watcher
 from logserver.coordinator.shards import Shards
+from logserver.coordinator.share.coordinator import ShareGroupCoordinator
+from logserver.coordinator.share.state import NothingDelivered, ShareState
 from logserver.coordinator.turns import Turns
 from logserver.errors import ErrorCode, LogServerError
 
@@ -45,9 +48,14 @@ class GroupCoordinator:
     """Groups of this node.
 
     The topic `__consumer_offsets` is made when the first group needs it; a number of partitions found there stays.
+
+    Args:
+        share_state: keeps what is delivered to share groups; None where nothing is.
     """
 
-    def __init__(self, broker: Broker, peers: Peers, clock: Clock, workers: Workers) -> None:
+    def __init__(
+        self, broker: Broker, peers: Peers, clock: Clock, workers: Workers, share_state: ShareState | None = None
+    ) -> None:
         self.limits = GroupLimits.of(broker.settings, partial(broker.configs.get, ConfigKind.GROUP))
         self.topics = BrokerTopics(broker, workers)
         self._broker = broker
@@ -56,6 +64,8 @@ class GroupCoordinator:
         self._workers = workers
         self._turns = Turns()
         self._shards = Shards(broker, CONSUMER_OFFSETS, self._new_runtime)
+        self.share = ShareGroupCoordinator(self._shard, share_state or NothingDelivered())
+        """Members of share groups."""
 
     # Start and stop
 
@@ -360,6 +370,8 @@ class GroupCoordinator:
         shard = await self._existing(group_id)
 
         def look(state: GroupShard) -> GroupDescription:
+            if group_id in state.share.groups:
+                return describe_share(state, group_id, self.topics, self._clock.now_ms())
             group = state.existing(group_id)
             assignor = assignor_of(group, self.limits.assignors) if group is not None else ""
             return describe(state, group_id, assignor, self.topics, self._clock.now_ms())
@@ -393,4 +405,6 @@ class GroupCoordinator:
             LogServerError: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, or the coordinator is not here.
         """
         shard = await self._existing(group_id)
+        if group_id in shard.machine.share.groups:
+            await self.share.delete(shard, group_id)
         await shard.decide(group_id, lambda state, now_ms: state.delete_group(group_id, now_ms))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from logserver.coordinator.share.limits import ShareLimits
 from logserver.settings import MigrationPolicy, ServerSettings
 
 OwnSettings = Callable[[str], Mapping[str, str]]
@@ -34,6 +35,8 @@ class GroupLimits(NamedTuple):
     migration_policy: MigrationPolicy = "bidirectional"
 
     own: OwnSettings = _none
+    share: ShareLimits = ShareLimits()
+    """Of share groups."""
 
     def session_timeout_of(self, group_id: str) -> int:
         """Returns how long a member of a group may be silent, in milliseconds."""
@@ -62,6 +65,7 @@ class GroupLimits(NamedTuple):
         """Returns the limits that a server's settings ask for, and those that groups have of their own."""
         return GroupLimits(
             own=own,
+            share=ShareLimits.of(settings, own),
             session_timeout_ms=settings.group_consumer_session_timeout_ms,
             heartbeat_interval_ms=settings.group_consumer_heartbeat_interval_ms,
             assignment_interval_ms=settings.group_consumer_assignment_interval_ms,

@@ -35,6 +35,9 @@ from logserver.coordinator.formats import (
     Key,
     OffsetCommitKey,
     OffsetCommitValue,
+    ShareGroupMemberMetadataKey,
+    ShareKey,
+    ShareValue,
     Value,
 )
 from logserver.coordinator.limits import GroupLimits
@@ -43,6 +46,10 @@ from logserver.coordinator.offsets import Commits, CommittedOffsets, Place, chec
 from logserver.coordinator.pending_offsets import PendingOffsets
 from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer
 from logserver.coordinator.retention import forgotten, keeping_of
+from logserver.coordinator.share.group import ShareGroup
+from logserver.coordinator.share.groups import SESSION as SHARE_SESSION
+from logserver.coordinator.share.groups import ShareGroups
+from logserver.coordinator.share.requests import ShareHeartbeat, ShareHeartbeatAnswer
 from logserver.coordinator.timers import Timers
 from logserver.coordinator.topics_view import TopicsView
 from logserver.coordinator.transactional_commits import commit_in_transaction
@@ -65,6 +72,7 @@ class GroupShard:
         self._commits = Commits(limits, topics)
         self._consumer = ConsumerGroups(limits, topics, self.timers, _AGAIN_MS)
         self._classic = ClassicGroups(limits, self.timers)
+        self.share = ShareGroups(limits.share, topics, self.timers, _AGAIN_MS)
         self.groups: Mapping[str, ConsumerGroup] = self._consumer.groups
         self.classic: Mapping[str, ClassicGroup] = self._classic.groups
 
@@ -73,11 +81,11 @@ class GroupShard:
     @property
     def most_groups(self) -> int:
         """How many groups there are at most: known without counting those that have both members and offsets once."""
-        return len(self.groups) + len(self.offsets.groups()) + len(self.classic)
+        return len(self.groups) + len(self.offsets.groups()) + len(self.classic) + len(self.share.groups)
 
     def group_ids(self) -> set[str]:
         """Returns the ids of all groups."""
-        return {*self.groups, *self.offsets.groups(), *self.classic, *self.pending.groups()}
+        return {*self.groups, *self.offsets.groups(), *self.classic, *self.pending.groups(), *self.share.groups}
 
     def has(self, group_id: str) -> bool:
         """Whether there is a group."""
@@ -85,11 +93,12 @@ class GroupShard:
             group_id in self.groups
             or bool(self.offsets.of(group_id))
             or group_id in self.classic
+            or group_id in self.share.groups
             or any(self.pending.of(group_id))
         )
 
     def existing(self, group_id: str) -> ConsumerGroup | None:
-        """Returns a group; None for one that only has offsets.
+        """Returns a consumer group; None for one of another type.
 
         Raises:
             LogServerError: GROUP_ID_NOT_FOUND.
@@ -104,9 +113,30 @@ class GroupShard:
         """Decides on a member's heartbeat.
 
         Raises:
-            LogServerError: as `ConsumerGroups.heartbeat`.
+            LogServerError: as `ConsumerGroups.heartbeat`; GROUP_ID_NOT_FOUND for a share group.
         """
+        self._check_consumers(request.group_id)
         return self._consumer.heartbeat(request, self.classic.get(request.group_id), now_ms)
+
+    def _check_consumers(self, group_id: str) -> None:
+        """Checks that a group is not a share group, which has neither consumers nor offsets."""
+        if group_id in self.share.groups:
+            raise LogServerError(
+                ErrorCode.group_id_not_found, f"the group {group_id[:100]!r} is a share group, not one of consumers"
+            )
+
+    def share_heartbeat(self, request: ShareHeartbeat, now_ms: int) -> Decision[ShareHeartbeatAnswer]:
+        """Decides on a heartbeat of a member of a share group.
+
+        Raises:
+            LogServerError: as `ShareGroups.heartbeat`.
+        """
+        group_id = request.group_id
+        if group_id not in self.share.groups and self.has(group_id):
+            raise LogServerError(
+                ErrorCode.group_id_not_found, f"the group {group_id[:100]!r} is {self._kind_of(group_id)}"
+            )
+        return self.share.heartbeat(request, now_ms)
 
     def look_again(self, group_id: str, member_id: str) -> Decision[HeartbeatAnswer | None]:
         """Takes a member's next step, if there is one that needs no word of the member; does not count as a heartbeat.
@@ -118,7 +148,11 @@ class GroupShard:
 
     def session_left_ms(self, group_id: str, member_id: str, now_ms: int) -> int:
         """Returns how long a member may still be silent."""
-        name = SESSION if group_id in self.classic else CONSUMER_SESSION
+        name = CONSUMER_SESSION
+        if group_id in self.classic:
+            name = SESSION
+        elif group_id in self.share.groups:
+            name = SHARE_SESSION
         deadline = self.timers.deadline((name, group_id, member_id))
         return max(deadline - now_ms, 0) if deadline is not None else 0
 
@@ -131,6 +165,11 @@ class GroupShard:
             LogServerError: the member can't join.
         """
         check_id("group id", request.group_id)
+        if request.group_id in self.share.groups:
+            raise LogServerError(
+                ErrorCode.inconsistent_group_protocol,
+                f"the group {request.group_id[:100]!r} is a share group; its members are share consumers",
+            )
         group = self._consumer.with_members(request.group_id)
         if group is not None:
             return self._consumer.join(group, request, now_ms)
@@ -167,9 +206,10 @@ class GroupShard:
         """Decides on a commit.
 
         Raises:
-            LogServerError: as `Commits.commit`; INVALID_GROUP_ID.
+            LogServerError: as `Commits.commit`; INVALID_GROUP_ID; GROUP_ID_NOT_FOUND for a share group.
         """
         check_id("group id", request.group_id)
+        self._check_consumers(request.group_id)
         classic = self.classic.get(request.group_id)
         if classic is None:
             return self._commits.commit(self.groups.get(request.group_id), request, now_ms)
@@ -182,6 +222,7 @@ class GroupShard:
     def commit_in_transaction(self, request: Commit, now_ms: int) -> Decision[Sequence[LogServerError | None]]:
         """Decides on a commit that counts once its transaction is committed; see `commit_in_transaction`."""
         check_id("group id", request.group_id)
+        self._check_consumers(request.group_id)
         group, classic = self.groups.get(request.group_id), self.classic.get(request.group_id)
         return commit_in_transaction(self._commits, group, classic, request, now_ms)
 
@@ -204,6 +245,7 @@ class GroupShard:
         Raises:
             LogServerError: GROUP_ID_NOT_FOUND; NON_EMPTY_GROUP where members are not consumers.
         """
+        self._check_consumers(group_id)
         group: ConsumerGroup | ClassicGroup | None = self.existing(group_id) or self.classic.get(group_id)
         if isinstance(group, ClassicGroup) and not group.is_empty and group.protocol_type != CONSUMER:
             raise LogServerError(
@@ -242,13 +284,24 @@ class GroupShard:
         entries = [*self.offsets.removal(group_id, places), *self._removal(group_id)]
         return Decision(None, entries, group_id)
 
+    def begin_share_deletion(self, group_id: str, now_ms: int) -> Decision[Mapping[str, frozenset[int]]]:
+        """Decides on taking back what was delivered to a share group; see `ShareGroups.begin_deletion`.
+
+        Raises:
+            LogServerError: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.
+        """
+        self.check_empty(group_id, now_ms, "it can't be deleted")
+        return self.share.begin_deletion(group_id)
+
     def check_empty(self, group_id: str, now_ms: int, consequence: str) -> None:
         """Checks that a group has no members.
 
         Raises:
             LogServerError: NON_EMPTY_GROUP, naming members and what is left of their sessions.
         """
-        group: ConsumerGroup | ClassicGroup | None = self.groups.get(group_id) or self.classic.get(group_id)
+        group: ConsumerGroup | ClassicGroup | ShareGroup | None = (
+            self.groups.get(group_id) or self.classic.get(group_id) or self.share.groups.get(group_id)
+        )
         if group is None or group.is_empty:
             return
         shown = [
@@ -273,6 +326,7 @@ class GroupShard:
             # Until what it brings has been written, it is due again soon: the disk may be full.
             self.timers.set(key, now_ms + _AGAIN_MS)
         yield from self._consumer.members_due(due, now_ms)
+        yield from self.share.members_due(due, now_ms)
         for key in due:
             yield from self._consumer.assignment_due(key, now_ms)
             if key[0] in TIMERS:
@@ -291,7 +345,8 @@ class GroupShard:
 
     def _forget(self, now_ms: int) -> Iterator[Decision[None]]:
         """Yields what forgets old offsets, and groups that have none left."""
-        for group_id in sorted(self.group_ids()):
+        # Share groups have no offsets, and stay until somebody deletes them.
+        for group_id in sorted(self.group_ids() - self.share.groups.keys()):
             offsets = self.offsets.of(group_id)
             pending = {(key.topic, key.partition) for key in self.pending.of(group_id)}
             keeping = keeping_of(self.groups.get(group_id), self.classic.get(group_id))
@@ -309,6 +364,8 @@ class GroupShard:
             yield from group.removal()
         if group_id in self.classic:
             yield Entry(GroupMetadataKey(group_id), None)
+        if group_id in self.share.groups:
+            yield from self.share.groups[group_id].removal()
 
     # Topics
 
@@ -318,6 +375,7 @@ class GroupShard:
         for group_id in sorted(self.group_ids()):
             entries = list(self.offsets.removal(group_id, self._orphaned(group_id)))
             entries += self._consumer.topics_changed(group_id, now_ms)
+            entries += self.share.topics_changed(group_id)
             if entries:
                 yield Decision(None, entries, group_id)
         self.timers.cancel((_TOPICS,))
@@ -346,20 +404,26 @@ class GroupShard:
             case ConsumerGroupPartitionMetadataKey(), _:
                 # What a group knew of its topics before Kafka 4.1: the hash in its metadata serves now.
                 pass
+            case _ if isinstance(key, ShareKey):
+                assert value is None or isinstance(value, ShareValue), (key, value)
+                self.share.apply(key, value, timestamp_ms)
             case _:
                 self._consumer.apply(key, value, timestamp_ms)
 
     def follow_up(self, entries: Iterable[Entry], now_ms: int) -> None:
         """Sets the timers that entries which have just been applied ask for."""
         self._consumer.follow_up(entries, now_ms)
-        for key, _ in entries:
+        for key, value in entries:
             if isinstance(key, GroupMetadataKey):
                 self._classic.follow_up(key.group, now_ms)
+            elif value is None and isinstance(key, ShareGroupMemberMetadataKey):
+                self.share.ended(key)
 
     def loaded(self, now_ms: int) -> None:
         """Starts time for a shard that has been read from its log: every member gets a whole session."""
         self._consumer.loaded(now_ms)
         self._classic.loaded(now_ms)
+        self.share.loaded(now_ms)
         self.timers.set((_RETENTION,), now_ms + self._limits.retention_check_interval_ms)
 
     def apply_pending(self, producer_id: int, key: Key, value: Value, at: int) -> None:
@@ -385,8 +449,17 @@ class GroupShard:
         group = self.groups.get(group_id)
         if group is not None:
             return group.state
+        share = self.share.groups.get(group_id)
+        if share is not None:
+            return share.state
         classic = self.classic.get(group_id)
         return str(classic.state) if classic is not None else "empty"
+
+    def _kind_of(self, group_id: str) -> str:
+        """Returns what a group is that is no share group, in words."""
+        if group_id in self.groups:
+            return "a consumer group"
+        return "a group of the classic protocol" if group_id in self.classic else "one that commits offsets"
 
 
 def _subscription(group: ConsumerGroup | None) -> Callable[[str], bool]:

@@ -133,22 +133,26 @@ def _check_dynamic(old: Mapping[str, str], new: Mapping[str, str]) -> None:
 
 def _check_group(broker: Broker, new: Mapping[str, str]) -> None:
     for name, text in new.items():
-        least, most = _bounds(broker, name)
-        if not least <= int(text) <= most:
+        bounds = _bounds(broker, name)
+        if bounds is not None and not bounds[0] <= int(text) <= bounds[1]:
             raise LogServerError(
-                ErrorCode.invalid_config, f"{name}={text} has to be from {least} to {most}, as the server is set"
+                ErrorCode.invalid_config,
+                f"{name}={text} has to be from {bounds[0]} to {bounds[1]}, as the server is set",
             )
-    values = {name: int(new[name]) if name in new else int(GROUPS.default(broker, name)) for name in GROUP_DEFINITIONS}
-    heartbeat, session = "consumer.heartbeat.interval.ms", "consumer.session.timeout.ms"
-    if values[heartbeat] >= values[session]:
-        raise LogServerError(
-            ErrorCode.invalid_config,
-            f"{heartbeat}={values[heartbeat]} has to be less than {session}={values[session]}",
-        )
+    for kind in sorted({name.partition(".")[0] for name in new}):
+        heartbeat, session = f"{kind}.heartbeat.interval.ms", f"{kind}.session.timeout.ms"
+        heartbeat_ms, session_ms = (int(new.get(name, GROUPS.default(broker, name))) for name in (heartbeat, session))
+        if heartbeat_ms >= session_ms:
+            raise LogServerError(
+                ErrorCode.invalid_config, f"{heartbeat}={heartbeat_ms} has to be less than {session}={session_ms}"
+            )
 
 
-def _bounds(broker: Broker, name: str) -> tuple[int, int]:
-    """Returns what a setting of a group may be, by the server's settings."""
+def _bounds(broker: Broker, name: str) -> tuple[int, int] | None:
+    """Returns what a setting of a group may be, by the server's settings; None where these have no bounds."""
     kind, _, rest = name.partition(".")
-    least, most = (SERVER_DEFINITIONS[f"group.{kind}.{bound}.{rest}"].attribute for bound in ("min", "max"))
-    return getattr(broker.settings, least), getattr(broker.settings, most)
+    least = SERVER_DEFINITIONS.get(f"group.{kind}.min.{rest}")
+    most = SERVER_DEFINITIONS.get(f"group.{kind}.max.{rest}")
+    if least is None or most is None:
+        return None
+    return getattr(broker.settings, least.attribute), getattr(broker.settings, most.attribute)

@@ -107,8 +107,8 @@ DIFFERENCES: Final = (
     ),
     (
         "features",
-        "`group.version`, `metadata.version` and `transaction.version` stay at their levels as long as this version "
-        "runs; those of share and streams groups and of several nodes are not named",
+        "`group.version`, `metadata.version`, `share.version` and `transaction.version` stay at their levels as long "
+        "as this version runs; those of streams groups and of several nodes are not named",
         "can be raised and lowered; more of them",
         "they say what this version serves",
     ),
@@ -258,9 +258,9 @@ DIFFERENCES: Final = (
         "what can be set here is told",
     ),
     (
-        "settings of share groups and streams groups",
+        "settings of streams groups",
         "there are none",
-        "`share.*`, `streams.*`",
+        "`streams.*`",
         "there are no such groups yet",
     ),
     (
@@ -280,6 +280,12 @@ DIFFERENCES: Final = (
         "has to be UTF-8; anything else closes the connection",
         "bytes that are no UTF-8 become U+FFFD",
         "no name is kept that nobody has sent",
+    ),
+    (
+        "partitions that are new to a share group",
+        "are in the answer to the heartbeat that brings them",
+        "are assigned at the next heartbeat, 5 s later",
+        "whoever joins wants to begin",
     ),
     (
         "the metadata quorum (DescribeQuorum)",
@@ -306,7 +312,8 @@ DIFFERENCES: Final = (
         "consumers of what is committed wait for it",
     ),
     (
-        "share groups, streams groups, what is among brokers",
+        "what share groups are given (ShareFetch, ShareAcknowledge, their offsets), streams groups, what is among "
+        "brokers",
         "neither keys nor features are named; a request closes the connection",
         "are served",
         "not done yet; there are no other brokers",

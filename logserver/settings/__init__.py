@@ -17,6 +17,7 @@ from logserver.settings.server import (
     Source,
     TimestampType,
 )
+from logserver.settings.share_reset import ShareReset, parse_share_reset
 from logserver.settings.topic import (
     TOPIC_DEFINITIONS,
     TopicSettingRow,
@@ -47,6 +48,7 @@ __all__ = [
     "ServerSettings",
     "SettingRow",
     "SettingsError",
+    "ShareReset",
     "Source",
     "TimestampType",
     "TopicSettingRow",
@@ -59,6 +61,7 @@ __all__ = [
     "load_settings",
     "match_patterns",
     "parse_address",
+    "parse_share_reset",
     "parse_value",
     "server_definition",
     "server_names_of",

@@ -478,6 +478,173 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             "consumer has gone, `bidirectional` does both."
         ),
     ] = "bidirectional"
+    # Share groups.
+    group_share_session_timeout_ms: Annotated[
+        int,
+        About(
+            "How long a member of a share group may be silent, in milliseconds, before it is given up.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 45_000
+    group_share_heartbeat_interval_ms: Annotated[
+        int,
+        About(
+            "How often members of share groups are asked to send a heartbeat, in milliseconds.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 5_000
+    group_share_assignment_interval_ms: Annotated[
+        int,
+        About(
+            "Shortest time in milliseconds between two assignments of a share group.",
+            minimum=0,
+            maximum=INT32_MAX,
+            differs=KafkaDifference("1000", "A second consumer that waits a second for its partitions annoys."),
+        ),
+    ] = 100
+    group_share_record_lock_duration_ms: Annotated[
+        int,
+        About(
+            "How long, in milliseconds, a record that a member of a share group was given is kept from the others.",
+            minimum=1_000,
+            maximum=3_600_000,
+        ),
+    ] = 30_000
+    group_share_delivery_count_limit: Annotated[
+        int,
+        About(
+            "How often a record is delivered to a share group at most.",
+            minimum=2,
+            maximum=10,
+        ),
+    ] = 5
+    group_share_partition_max_record_locks: Annotated[
+        int,
+        About(
+            "How many offsets of a partition may be under way in a share group, from the first that is not settled.",
+            minimum=100,
+            maximum=10_000,
+        ),
+    ] = 2_000
+    group_share_max_size: Annotated[
+        int,
+        About(
+            "Most members that one share group may have.",
+            minimum=1,
+            maximum=1_000,
+        ),
+    ] = 200
+    group_share_max_share_sessions: Annotated[
+        int,
+        About(
+            "Most members of share groups that may fetch from this server at a time.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 2_000
+    group_share_min_session_timeout_ms: Annotated[
+        int,
+        About(
+            "Least share.session.timeout.ms that a group may be given.",
+            minimum=1,
+            maximum=INT32_MAX,
+            differs=KafkaDifference("45000", "Short sessions make examples and tests quick."),
+        ),
+    ] = 1
+    group_share_max_session_timeout_ms: Annotated[
+        int,
+        About(
+            "Largest share.session.timeout.ms that a group may be given.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 60_000
+    group_share_min_heartbeat_interval_ms: Annotated[
+        int,
+        About(
+            "Least share.heartbeat.interval.ms that a group may be given.",
+            minimum=1,
+            maximum=INT32_MAX,
+            differs=KafkaDifference("5000", "Short sessions make examples and tests quick."),
+        ),
+    ] = 1
+    group_share_max_heartbeat_interval_ms: Annotated[
+        int,
+        About(
+            "Largest share.heartbeat.interval.ms that a group may be given.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 15_000
+    group_share_min_assignment_interval_ms: Annotated[
+        int,
+        About(
+            "Least share.assignment.interval.ms that a group may be given.",
+            minimum=0,
+            maximum=INT32_MAX,
+        ),
+    ] = 0
+    group_share_max_assignment_interval_ms: Annotated[
+        int,
+        About(
+            "Largest share.assignment.interval.ms that a group may be given.",
+            minimum=0,
+            maximum=INT32_MAX,
+        ),
+    ] = 15_000
+    group_share_min_record_lock_duration_ms: Annotated[
+        int,
+        About(
+            "Least share.record.lock.duration.ms that a group may be given.",
+            minimum=1_000,
+            maximum=30_000,
+            differs=KafkaDifference("15000", "Short locks make examples and tests quick."),
+        ),
+    ] = 1_000
+    group_share_max_record_lock_duration_ms: Annotated[
+        int,
+        About(
+            "Largest share.record.lock.duration.ms that a group may be given.",
+            minimum=30_000,
+            maximum=3_600_000,
+        ),
+    ] = 60_000
+    group_share_min_delivery_count_limit: Annotated[
+        int,
+        About(
+            "Least share.delivery.count.limit that a group may be given.",
+            minimum=2,
+            maximum=5,
+        ),
+    ] = 2
+    group_share_max_delivery_count_limit: Annotated[
+        int,
+        About(
+            "Largest share.delivery.count.limit that a group may be given.",
+            minimum=5,
+            maximum=25,
+        ),
+    ] = 10
+    group_share_min_partition_max_record_locks: Annotated[
+        int,
+        About(
+            "Least share.partition.max.record.locks that a group may be given.",
+            minimum=100,
+            maximum=2_000,
+        ),
+    ] = 100
+    group_share_max_partition_max_record_locks: Annotated[
+        int,
+        About(
+            "Largest share.partition.max.record.locks that a group may be given.",
+            minimum=2_000,
+            maximum=10_000,
+        ),
+    ] = 4_000
+
+    # Groups of the classic protocol, and all groups.
     group_min_session_timeout_ms: Annotated[
         int,
         About(

@@ -23,9 +23,11 @@ _INTERNAL: Final = "the server's own topics"
 _COLLISION: Final = "topics in one request whose names collide (`a.b` and `a_b`)"
 _VALUES: Final = "values of settings"
 _SYNONYMS: Final = "where a setting's value comes from (synonyms)"
-_NO_GROUPS: Final = "settings of share groups and streams groups"
+_NO_GROUPS: Final = "settings of streams groups"
 _QUORUM: Final = "the metadata quorum (DescribeQuorum)"
-_NOT_SERVED: Final = "share groups, streams groups, what is among brokers"
+_NOT_SERVED: Final = (
+    "what share groups are given (ShareFetch, ShareAcknowledge, their offsets), streams groups, what is among brokers"
+)
 _DEFAULTS: Final = "settings"
 _NAMES: Final = "names of settings"
 _CREATED: Final = "a topic that comes into being by being asked for"
@@ -47,7 +49,7 @@ _GENERAL: Final = (
     Explained(_SENSELESS, "Fetch", "*", about="fetching/a level that there is none of"),
     Explained(_NOT_SERVED, "ApiVersions", "api_keys/*", ours="absent"),
     Explained(_NOT_SERVED, "Streams*", "*", about="others/*"),
-    Explained(_NOT_SERVED, "*ShareGroup*", "*", about="others/*"),
+    Explained(_NOT_SERVED, "*ShareGroupOffsets", "*", about="others/*"),
     Explained(_FEATURES, "ApiVersions", "*_features/*", ours="absent"),
     Explained(_FEATURES, "UpdateFeatures", "*", about="features/a lower level (v2)"),
     Explained(_CREATED, "Metadata", "topics/metadata-created/*", about="metadata/a topic to create"),
@@ -122,12 +124,12 @@ _ADMIN: Final = (
     Explained(_DEFAULTS, "CreateTopics", "*/configs/flush.messages/value"),
     Explained(_DEFAULTS, "DescribeConfigs", "*/flush.messages/*value"),
     Explained(_DEFAULTS, "DescribeConfigs", "*/consumer.assignment.interval.ms/*value"),
+    Explained(_DEFAULTS, "DescribeConfigs", "*/share.assignment.interval.ms/*value"),
     Explained(_SYNONYMS, "DescribeConfigs", "*/synonyms*"),
     Explained(_SYNONYMS, "*", "*/min.insync.replicas/config_source"),
     Explained(_SYNONYMS, "DescribeConfigs", "*/min.insync.replicas", ours="absent"),
     Explained(_SYNONYMS, "DescribeConfigs", "*/node.id/config_source"),
     Explained(_SYNONYMS, "DescribeConfigs", "*__consumer_offsets/configs/compression.type/config_source"),
-    Explained(_NO_GROUPS, "DescribeConfigs", "*/configs/share.*", ours="absent"),
     Explained(_NO_GROUPS, "DescribeConfigs", "*/configs/streams.*", ours="absent"),
     Explained(_QUOTAS, "AlterClientQuotas", "*error_code", ours="'UNSUPPORTED_VERSION'"),
     Explained(_QUOTAS, "AlterUserScramCredentials", "*error_code", ours="'UNSUPPORTED_SASL_MECHANISM'"),

@@ -171,6 +171,19 @@ def test_a_group_has_settings_of_its_own(client: RawClient) -> None:
         # Not longer than the time between two heartbeats.
         ("consumer.session.timeout.ms", "5000"),
         ("consumer.heartbeat.interval.ms", "45000"),
+        ("share.session.timeout.ms", "5000"),
+        ("share.heartbeat.interval.ms", "15001"),
+        ("share.record.lock.duration.ms", "60001"),
+        ("share.record.lock.duration.ms", "999"),
+        ("share.delivery.count.limit", "1"),
+        ("share.delivery.count.limit", "11"),
+        ("share.partition.max.record.locks", "99"),
+        ("share.partition.max.record.locks", "4001"),
+        ("share.assignment.interval.ms", "15001"),
+        ("share.auto.offset.reset", "none"),
+        ("share.auto.offset.reset", "by_duration:PT-1H"),
+        ("share.isolation.level", "serializable"),
+        ("share.renew.acknowledge.enable", "perhaps"),
     ],
 )
 def test_settings_that_no_group_can_have(client: RawClient, name: str, value: str) -> None:

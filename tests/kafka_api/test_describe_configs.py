@@ -84,6 +84,15 @@ def test_groups_and_subscriptions_without_settings_have_defaults(client: RawClie
         "consumer.assignment.interval.ms": ("100", DEFAULT),
         "consumer.heartbeat.interval.ms": ("5000", DEFAULT),
         "consumer.session.timeout.ms": ("45000", DEFAULT),
+        "share.assignment.interval.ms": ("100", DEFAULT),
+        "share.auto.offset.reset": ("latest", DEFAULT),
+        "share.delivery.count.limit": ("5", DEFAULT),
+        "share.heartbeat.interval.ms": ("5000", DEFAULT),
+        "share.isolation.level": ("read_uncommitted", DEFAULT),
+        "share.partition.max.record.locks": ("2000", DEFAULT),
+        "share.record.lock.duration.ms": ("30000", DEFAULT),
+        "share.renew.acknowledge.enable": ("true", DEFAULT),
+        "share.session.timeout.ms": ("45000", DEFAULT),
     }
     assert values(client, CLIENT_METRICS, "s") == {
         "interval.ms": ("300000", DEFAULT),

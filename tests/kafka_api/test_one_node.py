@@ -236,8 +236,10 @@ def test_clients_are_told_the_features_in_force(client: RawClient) -> None:
     response = client.call(API_VERSIONS, 4, said)
     supported = {found.name: (found.min_version, found.max_version) for found in response.supported_features}
     in_force = {found.name: found.max_version_level for found in response.finalized_features}
-    assert supported == {"group.version": (0, 1), "metadata.version": (7, 30), "transaction.version": (0, 2)}
-    assert in_force == {"group.version": 1, "metadata.version": 30, "transaction.version": 2}
+    levels = {"group.version": 1, "metadata.version": 30, "share.version": 1, "transaction.version": 2}
+    lowest = {"metadata.version": 7}
+    assert supported == {name: (lowest.get(name, 0), level) for name, level in levels.items()}
+    assert in_force == levels
     assert response.finalized_features_epoch >= 0
     # A lowest level of 0 is an error to clients before version 4.
     assert [found.name for found in client.call(API_VERSIONS, 3, said).supported_features] == ["metadata.version"]

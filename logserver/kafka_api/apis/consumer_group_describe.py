@@ -68,13 +68,14 @@ def _member(call: Call, found: MemberDescription) -> dict[str, Any]:
         "client_host": member.client_host,
         "subscribed_topic_names": member.topics,
         "subscribed_topic_regex": member.pattern or "",
-        "assignment": {"topic_partitions": _topics(call, found.assigned)},
-        "target_assignment": {"topic_partitions": _topics(call, found.target)},
+        "assignment": {"topic_partitions": topics_of(call, found.assigned)},
+        "target_assignment": {"topic_partitions": topics_of(call, found.target)},
         "member_type": _CONSUMER if member.classic is None else _CLASSIC,
     }
 
 
-def _topics(call: Call, places: Sequence[Place]) -> list[dict[str, Any]]:
+def topics_of(call: Call, places: Sequence[Place]) -> list[dict[str, Any]]:
+    """Returns places by topic, with its id."""
     topics: dict[str, dict[str, Any]] = {}
     for name, number in places:
         view = call.services.groups.topics.by_name(name)

@@ -13,10 +13,11 @@ Not done: nothing.
 """
 
 import uuid
+from collections.abc import Iterable
 from typing import Any, Final
 
-from logserver.coordinator import Heartbeat, Subscription
-from logserver.coordinator.member import JOINING, Owned
+from logserver.coordinator import Heartbeat, Subscription, TopicPartition
+from logserver.coordinator.member import JOINING
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
@@ -70,7 +71,7 @@ def _check(request: Struct) -> None:
         raise LogServerError(ErrorCode.invalid_request, "a member that joins says that it owns no partitions")
 
 
-def topic_partitions(owned: Owned) -> list[dict[str, Any]]:
+def topic_partitions(owned: Iterable[TopicPartition]) -> list[dict[str, Any]]:
     """Returns partitions by topic id."""
     by_topic: dict[str, list[int]] = {}
     for topic_id, number in sorted(owned):
