@@ -214,7 +214,7 @@ class _Maker:
             "producer_epoch": -1,
             "transaction_timeout_ms": 60_000,
             # Of groups
-            "group_id": {12: "members", 13: "members", 14: "members"}.get(self._api_key, "g"),
+            "group_id": {12: "members", 13: "members", 14: "members", 76: "sharing"}.get(self._api_key, "g"),
             "groups_names": [world.fresh("gone")],
             "group_ids": ["g", "members"],
             "groups": ["g", "members"] if self._api_key == 15 else [self._offsets_of_a_group(topic, topic_id)],
@@ -278,7 +278,7 @@ class _Maker:
             case 12 | 14:
                 member_id: str = self._world.member.member_id
                 return member_id
-            case 68 if self._version > 0:
+            case 68 | 76 if self._version > 0:
                 return self._world.fresh("member")
         return ""
 
