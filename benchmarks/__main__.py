@@ -10,6 +10,8 @@ from benchmarks.support.machine import child_environment
 from benchmarks.support.output import progress
 
 BENCHMARKS: Final = (
+    "produce",
+    "consume",
     "streams",
     "flush",
     "startup",

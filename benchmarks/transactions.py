@@ -13,23 +13,24 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from benchmarks.peers import kafka
+from benchmarks.peers.field import left_out
 from benchmarks.support.numbers import pair_ratios, percentile, spread
 from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Report, progress
 from benchmarks.support.processes import log_server
 from benchmarks.support.usage import cpu_of
-from tests.differential.kafka_process import KafkaProcess
-from tests.differential.maven import RELEASE, CannotHaveKafka, jars
 
 CLAIM: Final = (
     "transactions one after the other and of several producers at a time, beside Apache Kafka with equal durability"
 )
 
+TARGET: Final = 1.0
+
 _TOPIC: Final = "t"
 _PARTITIONS: Final = 4
 _VALUE: Final = bytes(100)
 _WAIT_S: Final = 60
-_HEAP: Final = ("-Xmx1g", "-Xms1g")
 _RELAXED: Final = "1000000000"
 
 _NOTES: Final = (
@@ -39,8 +40,8 @@ _NOTES: Final = (
     "at a time: so many producers, each with transactions of 10 records, on threads of one process",
     "fsync: every write is on disk before it is answered (ours: the default; Kafka: log.flush.interval.messages=1); "
     "relaxed: the operating system writes when it likes (Kafka's default; ours: flush.messages=1000000000)",
-    "Kafka: one KRaft node, heap of 1 GiB, default JVM, warmed up as everybody else; all servers run all the time and "
-    "are measured in turn",
+    f"Kafka: {kafka.ABOUT}, and another with fsync; warmed up as everybody else; all servers run all the time and are "
+    "measured in turn",
     "CPU: of the server process, for 1,000 transactions. Median (least to most) of the rounds; ratio: round by round "
     "to Kafka with the same durability",
 )
@@ -68,23 +69,18 @@ class Run:
 
 
 @contextmanager
-def peers(directory: Path, with_kafka: bool) -> Iterator[list[Peer]]:
+def peers(report: Report, directory: Path, with_kafka: bool) -> Iterator[list[Peer]]:
     """Starts the servers."""
     durability = {"fsync": "1", "relaxed": _RELAXED}
     with ExitStack() as stack:
         found: list[Peer] = []
-        kafka: set[str] = set()
         if with_kafka:
-            try:
-                folder = jars(Path("build", "differential"))
-            except CannotHaveKafka as error:
-                progress(f"without Apache Kafka: {error}")
-            else:
-                for name, messages in durability.items():
-                    settings = {"log.flush.interval.messages": messages} if name == "fsync" else {}
-                    process = stack.enter_context(KafkaProcess(folder, directory / f"kafka-{name}", settings, _HEAP))
-                    found.append(Peer(f"Apache Kafka {RELEASE}, {name}", process.address, process.pid))
-                    kafka.add(name)
+            for name, messages in durability.items():
+                settings = {"log.flush.interval.messages": messages} if name == "fsync" else {}
+                with left_out(report, kafka.NAME):
+                    it = stack.enter_context(kafka.Installation(directory / f"kafka-{name}", settings).start())
+                    found.append(Peer(f"{kafka.NAME}, {name}", it.address, it.pid))
+        there = {peer.name for peer in found}
         for name, messages in durability.items():
             server = stack.enter_context(
                 log_server(
@@ -94,8 +90,9 @@ def peers(directory: Path, with_kafka: bool) -> Iterator[list[Peer]]:
                     with_kafka=True,
                 )
             )
-            beside = f"Apache Kafka {RELEASE}, {name}" if name in kafka else None
-            found.append(Peer(f"log server, {name}", server.kafka, server.pid, beside))
+            beside = f"{kafka.NAME}, {name}"
+            ours = Peer(f"log server, {name}", server.kafka, server.pid, beside if beside in there else None)
+            found.append(ours)
         for peer in found:
             create(peer.address)
         yield found
@@ -225,7 +222,7 @@ def main() -> None:
         f"10 records, {chosen.producers} at a time": lambda peer: at_a_time(peer, chosen.producers, seconds),
         "1 record, received": lambda peer: received(peer, seconds),
     }
-    with scratch(chosen.directory) as directory, peers(directory, not chosen.no_kafka) as found:
+    with scratch(chosen.directory) as directory, peers(report, directory, not chosen.no_kafka) as found:
         for peer in found:
             progress(f"warming up {peer.name}")
             one_by_one(peer, 10, seconds)
@@ -251,6 +248,9 @@ def main() -> None:
                     "ratio": pair_ratios(rates, beside) if beside is not None else None,
                 }
             )
+            if beside is not None:
+                ratios = [ours / theirs for ours, theirs in zip(rates, beside, strict=True)]
+                report.target(f"transactions of {what}: {peer.name} to {peer.beside}", ratios, TARGET)
             for number, run in enumerate(mine):
                 report.runs.append(
                     {"what": what, "server": peer.name, "round": number + 1, "rate": run.rate, "cpu_ms": run.cpu_ms}

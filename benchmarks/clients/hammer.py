@@ -41,7 +41,7 @@ def hammer(
     """
     host, _, port = address.rpartition(":")
     sockets = [socket.create_connection((host, int(port)), timeout=_TIMEOUT_S) for _ in range(connections)]
-    size = max(_first(one, request, api_key) for one in sockets)
+    size = max(first_answer(one, request, api_key) for one in sockets)
     by_number = {one.fileno(): one for one in sockets}
     partial = dict.fromkeys(by_number, 0)
     requests = [request * count for count in range(in_flight + 1)]
@@ -64,7 +64,12 @@ def hammer(
         one.close()
     if left:
         raise TimeoutError(f"{left} requests have not been answered")
-    return {"requests": answered + connections * in_flight, "connections": connections, **meter.to_json(None)}
+    return {
+        "requests": answered + connections * in_flight,
+        "connections": connections,
+        "response_bytes": size,
+        **meter.to_json(None),
+    }
 
 
 def _go_on(
@@ -90,7 +95,7 @@ def _go_on(
     return answered
 
 
-def _first(connection: socket.socket, request: bytes, api_key: int) -> int:
+def first_answer(connection: socket.socket, request: bytes, api_key: int) -> int:
     """Sends a request and looks at what it is answered; returns the size of the response."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.sendall(request)

@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.support.machine import command, machine, versions
-from benchmarks.support.numbers import Spread
+from benchmarks.support.numbers import Spread, spread
+from benchmarks.support.pages import markdown
 
 Cell = str | int | float | Spread | None
 Row = Mapping[str, Cell]
@@ -22,6 +23,20 @@ class Table:
     title: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Plot:
+    """Lines over the same x axis; a line has pairs of x and y."""
+
+    name: str
+    """Of its files, without what tells their format."""
+    title: str
+    x: str
+    y: str
+    lines: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    x_is_log: bool = True
+    y_is_log: bool = False
 
 
 class Report:
@@ -39,8 +54,11 @@ class Report:
         self.notes: list[str] = []
         """How it was measured, a sentence each."""
         self.tables: list[Table] = []
+        self.plots: list[Plot] = []
         self.runs: list[Mapping[str, Any]] = []
         """Every single measurement, for machines."""
+        self._targets: list[dict[str, Any]] = []
+        self._figures: dict[str, dict[str, Any]] = {}
         self._machine = machine(directory)
         self._versions = versions()
 
@@ -50,78 +68,65 @@ class Report:
         self.tables.append(table)
         return table
 
+    def plot(self, plot: Plot) -> Plot:
+        """Adds a plot."""
+        self.plots.append(plot)
+        return plot
+
+    def note(self, text: str) -> None:
+        """Adds a note, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def target(
+        self, what: str, values: Sequence[float], target: float, *, at_most: bool = False, unit: str = "x"
+    ) -> None:
+        """Holds the median of some measurements against what it is to be."""
+        measured = spread(values)
+        reached = measured.median <= target if at_most else measured.median >= target
+        told = {"what": what, "measured": measured._asdict(), "target": target, "at_most": at_most}
+        self._targets.append({**told, "unit": unit, "reached": reached})
+        self.figure(what, values, less_is_better=at_most, is_ratio=unit == "x")
+
+    def figure(
+        self, name: str, values: Sequence[float], *, less_is_better: bool = False, is_ratio: bool = False
+    ) -> None:
+        """Adds what a later report is compared with: measurements of this server, or its ratios to a peer."""
+        self._figures[name] = {"values": list(values), "less_is_better": less_is_better, "is_ratio": is_ratio}
+
     def emit(self, *, as_json: bool) -> None:
         """Prints the report on standard output."""
-        sys.stdout.write(self.to_json() if as_json else self.to_markdown())
+        sys.stdout.write(self.to_json() if as_json else markdown(self.document()))
         sys.stdout.flush()
-
-    def to_markdown(self) -> str:
-        """Returns the report as Markdown."""
-        lines = [f"## {self.module}", "", f"Claim: {self.claim}", ""]
-        lines += [f"- {name}: {value}" for name, value in self._machine.items()]
-        lines += ["- versions: " + ", ".join(f"{name} {value}" for name, value in self._versions.items())]
-        lines += [f"- command: `{command(self.module)}`", ""]
-        lines += [f"- {note}" for note in self.notes]
-        for table in self.tables:
-            lines += ["", f"### {table.title}", "", *_markdown(table.rows)]
-            lines += [""] * bool(table.notes) + [f"- {note}" for note in table.notes]
-        return "\n".join(lines) + "\n"
 
     def to_json(self) -> str:
         """Returns the report as a JSON document; medians come as objects with `median`, `low` and `high`."""
-        document = {
+        return json.dumps(self.document(), indent=2) + "\n"
+
+    def document(self) -> dict[str, Any]:
+        """Returns all of it."""
+        return {
             "benchmark": self.module,
             "claim": self.claim,
             "machine": self._machine,
             "versions": self._versions,
             "command": command(self.module),
             "notes": self.notes,
+            "targets": self._targets,
             "tables": [
                 {"title": table.title, "rows": [_plain_row(row) for row in table.rows], "notes": table.notes}
                 for table in self.tables
             ],
+            "figures": self._figures,
+            "plots": [asdict(plot) for plot in self.plots],
             "runs": self.runs,
         }
-        return json.dumps(document, indent=2) + "\n"
 
 
 def progress(text: str) -> None:
     """Says on standard error what is being done."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-def number(value: float) -> str:
-    """Returns a number with three digits that matter."""
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    if abs(value) >= 10:
-        return f"{value:.1f}"
-    return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.3f}"
-
-
-def _markdown(rows: Sequence[Row]) -> list[str]:
-    headings = list(rows[0]) if rows else []
-    cells = [[_text(row[heading]) for heading in headings] for row in rows]
-    widths = [max(len(line[n]) for line in (headings, *cells)) for n in range(len(headings))]
-    lines = [headings, ["-" * width for width in widths], *cells]
-    return [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    ]
-
-
-def _text(cell: Cell) -> str:
-    match cell:
-        case None:
-            return ""
-        case Spread(median, low, high):
-            return f"{number(median)} ({number(low)} to {number(high)})"
-        case int():
-            return f"{cell:,}"
-        case float():
-            return number(cell)
-        case _:
-            return str(cell)
 
 
 def _plain_row(row: Row) -> dict[str, Any]:

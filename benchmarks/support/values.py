@@ -1,4 +1,4 @@
-"""What the records of a benchmark hold: random bytes, made before anything is measured."""
+"""What the records of a benchmark hold: random bytes or digits, made before anything is measured."""
 
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -16,10 +16,17 @@ def keys() -> list[bytes]:
     return [b"%08d" % number for number in range(_KEYS)]
 
 
-def values(size_bytes: int) -> list[bytes]:
-    """Returns different values of one size, 8 MiB of them: more than the processor keeps at hand."""
+def values(size_bytes: int, *, compressible: bool = False) -> list[bytes]:
+    """Returns different values of one size, 8 MiB of them: more than the processor keeps at hand.
+
+    Args:
+        compressible: they are hexadecimal digits, of 4 bits in a byte.
+    """
     random = Random(_SEED)
-    return [random.randbytes(size_bytes) for _ in range(max(min(_POOL_BYTES // size_bytes, 65_536), 1))]
+    count = max(min(_POOL_BYTES // size_bytes, 65_536), 1)
+    if compressible:
+        return [random.randbytes((size_bytes + 1) // 2).hex().encode()[:size_bytes] for _ in range(count)]
+    return [random.randbytes(size_bytes) for _ in range(count)]
 
 
 def endless(pool: list[bytes], count: int) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.support.numbers import Spread, pair_ratios, percentile, spread
-from benchmarks.support.output import number
+from benchmarks.support.pages import number
 
 
 def test_a_spread_has_median_least_and_most() -> None:

@@ -13,6 +13,8 @@ from benchmarks.__main__ import BENCHMARKS, run_one
 ROOT = Path(__file__).parents[2]
 
 SMALLEST = {
+    "produce": ["--peers", "--rounds=1", "--megabytes=0.1", "--only=1 KiB, acks=all, 1 partition"],
+    "consume": ["--peers", "--rounds=1", "--megabytes=0.1", "--only=1 partition"],
     "streams": ["--rounds=1", "--megabytes=0.1", "--record-bytes=1024", "--partitions=1,3"],
     "flush": ["--rounds=1", "--seconds=0.02", "--partitions=1,3", "--payload-bytes=1024", "--in-flight=1,2"],
     "startup": ["--rounds=1", "--partitions=3", "--fill-bytes=1024", "--megabytes=0.1"],

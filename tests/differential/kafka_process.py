@@ -18,8 +18,9 @@ _START_SECONDS: Final = 90
 _STOP_SECONDS: Final = 20
 QUICK_START: Final = ("-Xmx768m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """Options of a JVM that is to be there soon, and not to be fast."""
-_STARTED: Final = re.compile(r"Kafka Server started")
-_LOG_SETTINGS: Final = """<Configuration status="error">
+STARTED: Final = re.compile(r"Kafka Server started")
+"""What it prints when it is there."""
+LOG_SETTINGS: Final = """<Configuration status="error">
   <Appenders><Console name="out"><PatternLayout pattern="%d %p %m (%c)%n"/></Console></Appenders>
   <Loggers><Root level="info"><AppenderRef ref="out"/></Root></Loggers>
 </Configuration>
@@ -30,6 +31,29 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         port: int = found.getsockname()[1]
         return port
+
+
+def single_node(port: int, controller: int, data: Path) -> dict[str, str]:
+    """Returns the settings of a node that is broker and controller in one, on loopback, with its own topics for one.
+
+    Args:
+        port: of the broker.
+        controller: the controller's port.
+        data: folder of its logs.
+    """
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "log.dirs": str(data),
+        "offsets.topic.replication.factor": "1",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+    }
 
 
 class KafkaProcess:
@@ -81,23 +105,10 @@ class KafkaProcess:
         self._folder.mkdir(parents=True)
         port, controller = _free_port(), _free_port()
         self.address = f"127.0.0.1:{port}"
-        settings = {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-            "controller.listener.names": "CONTROLLER",
-            "log.dirs": str(self._folder / "data"),
-            "offsets.topic.replication.factor": "1",
-            "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1",
-            "share.coordinator.state.topic.replication.factor": "1",
-            "share.coordinator.state.topic.min.isr": "1",
-            **self._settings,
-        }
+        settings = {**single_node(port, controller, self._folder / "data"), **self._settings}
         file = self._folder / "server.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        (self._folder / "log4j2.xml").write_text(_LOG_SETTINGS)
+        (self._folder / "log4j2.xml").write_text(LOG_SETTINGS)
         java = (*self._java, f"-Dlog4j2.configurationFile={self._folder / 'log4j2.xml'}")
         format_it = (*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(file))
         done = subprocess.run(format_it, capture_output=True, text=True, timeout=_START_SECONDS)
@@ -111,7 +122,7 @@ class KafkaProcess:
     def _wait(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + _START_SECONDS
-        while not _STARTED.search(self.log()):
+        while not STARTED.search(self.log()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise CannotHaveKafka(f"Apache Kafka did not start; it last said: {self.log()[-1000:]}")
             time.sleep(0.2)
