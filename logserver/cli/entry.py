@@ -20,6 +20,7 @@ from logserver.cli.settings import settings
 from logserver.cli.status import status
 from logserver.cli.topics import topics
 from logserver.cli.transactions import transactions
+from logserver.cli.verify import verify
 
 
 class RootGroup(click.Group):
@@ -71,5 +72,5 @@ def main() -> None:
     """
 
 
-for command in (serve, topics, produce, consume, replay, groups, transactions, status, settings, completion):
+for command in (serve, topics, produce, consume, replay, groups, transactions, status, settings, verify, completion):
     main.add_command(command)

@@ -36,7 +36,9 @@ TRANSACTIONAL_MASK: Final = 0x10
 CONTROL_MASK: Final = 0x20
 DELETE_HORIZON_MASK: Final = 0x40
 
-_CRC_START: Final = 21
+CRC_START: Final = 21
+"""Where the bytes of a batch begin that its CRC covers."""
+
 _MIN_LENGTH: Final = HEADER_SIZE - LENGTH_OVERHEAD
 _LENGTH: Final = Struct(">qi")
 _STAMP: Final = Struct(">qii")
@@ -194,7 +196,7 @@ def whole_batches(buffer: Buffer) -> Iterator[tuple[int, BatchHeader]]:
 
 def compute_crc(buffer: Buffer, position: int, size: int) -> int:
     """Returns the CRC-32C over the part that the batch's CRC covers; size is that of the whole batch in bytes."""
-    return int(crc32c(memoryview(buffer)[position + _CRC_START : position + size]))
+    return int(crc32c(memoryview(buffer)[position + CRC_START : position + size]))
 
 
 def check_crc(buffer: Buffer, position: int, header: BatchHeader) -> None:
@@ -229,20 +231,20 @@ def with_append_time(buffer: Buffer, position: int, header: BatchHeader, append_
     changed = header._replace(attributes=header.attributes | TIMESTAMP_TYPE_MASK, max_timestamp=append_time_ms, crc=0)
     head = HEADER.pack(*changed)
     size = header.batch_length + LENGTH_OVERHEAD
-    crc = crc32c(memoryview(buffer)[position + HEADER_SIZE : position + size], crc32c(head[_CRC_START:]))
+    crc = crc32c(memoryview(buffer)[position + HEADER_SIZE : position + size], crc32c(head[CRC_START:]))
     return changed._replace(crc=int(crc))
 
 
 def write_header(header: BatchHeader, batch: bytearray) -> None:
     """Writes this header over the first 61 bytes of a whole batch, with length and CRC set to fit."""
     HEADER.pack_into(batch, 0, header[0], len(batch) - LENGTH_OVERHEAD, *header[2:])
-    _CRC.pack_into(batch, _CRC_START - _CRC.size, compute_crc(batch, 0, len(batch)))
+    _CRC.pack_into(batch, CRC_START - _CRC.size, compute_crc(batch, 0, len(batch)))
 
 
 def reheader(header: BatchHeader, records: Buffer) -> bytes:
     """Returns a whole batch of this header over other record bytes, with length and CRC set to fit."""
     head = bytearray(HEADER.pack(header[0], _MIN_LENGTH + len(records), *header[2:]))
-    with memoryview(head) as view, view[_CRC_START:] as covered:
+    with memoryview(head) as view, view[CRC_START:] as covered:
         crc = crc32c(records, crc32c(covered))
-    _CRC.pack_into(head, _CRC_START - _CRC.size, crc)
+    _CRC.pack_into(head, CRC_START - _CRC.size, crc)
     return b"".join((head, records))

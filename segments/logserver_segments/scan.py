@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from typing import Final
 
-from logserver_records.batch import HEADER_SIZE, BatchHeader, check_crc, next_batch, read_header
+from crc32c import crc32c
+from logserver_records.batch import CRC_START, HEADER_SIZE, BatchHeader, check_crc, next_batch, read_header
 from logserver_records.errors import CorruptBatch, UnsupportedBatch
 
 from logserver_segments.seams import File
 
 _CHUNK: Final = 1 << 20
+_LARGE: Final = 16 << 20
+"""A batch larger than this is checked in pieces: what claims to be one may be a whole file of something else."""
 
 
 class ScanStopped(Exception):
@@ -54,11 +57,14 @@ def scan(
         head = read_header(chunk, at)
         size = head.size
         checking = check_from_offset is not None and max(next_offset, head.base_offset) >= check_from_offset
-        if checking and at + size > len(chunk) and 0 < size <= end - position:
+        if checking and at + size > len(chunk) and 0 < size <= min(end - position, _LARGE):
             # The length may be a lie, but never beyond the file.
             chunk_start, chunk, at = position, file.read(max(size, min(_CHUNK, end - position)), position), 0
         try:
-            if checking:
+            if checking and _LARGE < size <= end - position:
+                header = head
+                _check_large(file, position, head)
+            elif checking:
                 header = next_batch(chunk, at)
                 check_crc(chunk, at, header)
             else:
@@ -75,3 +81,23 @@ def scan(
         yield position, header
         next_offset = header.next_offset
         position += header.size
+
+
+def _check_large(file: File, position: int, header: BatchHeader) -> None:
+    """Checks a batch without having it in memory as a whole.
+
+    Raises:
+        CorruptBatch: it is none, or its CRC is wrong.
+    """
+    if header.magic != 2 or not 0 <= header.record_count <= header.last_offset_delta + 1:
+        raise CorruptBatch("no record batch")
+    crc = 0
+    at, end = position + CRC_START, position + header.size
+    while at < end:
+        piece = file.read(min(_CHUNK, end - at), at)
+        if not piece:
+            raise CorruptBatch(f"the file ends inside a batch of {header.size} bytes")
+        crc = crc32c(piece, crc)
+        at += len(piece)
+    if crc != header.crc:
+        raise CorruptBatch(f"record batch of {header.size} bytes with a wrong CRC")

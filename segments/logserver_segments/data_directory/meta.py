@@ -51,12 +51,13 @@ def _refuse_foreign(path: str, disk: Disk) -> None:
     own = {LOCK, "lost+found", META + ".tmp"}
     names = {entry.name for entry in disk.list(path)} - own
     if META in names:
-        properties = _parse_properties(disk.read_file(f"{path}/{META}"))
+        properties = parse_properties(disk.read_file(f"{path}/{META}"))
         found = properties.get("logserver.format")
         if found is None:
             raise ForeignDirectory(
-                f"{path} is the data directory of an Apache Kafka broker (its {META} has no "
-                f"logserver.format); name another directory, this one is left as it is"
+                f"{path} is the data directory of an Apache Kafka broker (its {META} has no logserver.format), and is "
+                f"left as it is; name another directory, or bring its topics and groups into a new one with "
+                f"`logserver import-kafka {path} NEW_DIRECTORY`"
             )
         if found != str(FORMAT):
             raise ForeignDirectory(
@@ -93,7 +94,7 @@ def load_meta(directory: str, node_id: int, disk: Disk, random: Random, cluster_
         )
         disk.write_file(path, "\n".join(lines).encode("ascii"), durable=True)
         return meta
-    properties = _parse_properties(disk.read_file(path))
+    properties = parse_properties(disk.read_file(path))
     try:
         meta = Meta(properties["cluster.id"], int(properties["node.id"]), properties["directory.id"])
     except (KeyError, ValueError) as error:
@@ -111,7 +112,8 @@ def load_meta(directory: str, node_id: int, disk: Disk, random: Random, cluster_
     return meta
 
 
-def _parse_properties(content: bytes) -> dict[str, str]:
+def parse_properties(content: bytes) -> dict[str, str]:
+    """Returns the names and values in a file of lines `name=value`."""
     lines = content.decode("utf-8", "replace").splitlines()
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
     return {name.strip(): value.strip() for name, value in pairs}

@@ -22,6 +22,15 @@ def way_out(path: str, key: TopicPartition, suffix: str, random: Random) -> str:
     return f"{path}/{key[0][:150]}-{key[1]}.{random.randbytes(16).hex()}{suffix}"
 
 
+def key_of(name: str) -> TopicPartition | None:
+    """Returns the log whose directory has a name, None if it is not what one of ours is called."""
+    topic, _, number = name.rpartition("-")
+    if not topic or not (number.isascii() and number.isdigit()):
+        return None
+    # `t-007` is no name of ours.
+    return (topic, int(number)) if str(int(number)) == number else None
+
+
 def logs_in(path: str, disk: Disk) -> Iterator[TopicPartition]:
     """Yields the logs that have a directory.
 
@@ -29,12 +38,8 @@ def logs_in(path: str, disk: Disk) -> Iterator[TopicPartition]:
         OSError: the disk refused.
     """
     for entry in disk.list(path):
-        name, _, number = entry.name.rpartition("-")
-        if not entry.is_directory or not name or not (number.isascii() and number.isdigit()):
-            continue
-        key = name, int(number)
-        # `t-007` is not what a log of ours is called.
-        if directory_of(path, key) == f"{path}/{entry.name}":
+        key = key_of(entry.name) if entry.is_directory else None
+        if key is not None:
             yield key
 
 

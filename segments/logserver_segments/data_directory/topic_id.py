@@ -18,6 +18,19 @@ def write_topic_id(directory: str, topic_id: str, disk: Disk) -> None:
     disk.write_file(f"{directory}/{PARTITION_METADATA}", content, durable=False)
 
 
+def read_topic_id(directory: str, disk: Disk) -> str | None:
+    """Returns the id of the topic that a log's directory says it belongs to, None if it says nothing.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    path = f"{directory}/{PARTITION_METADATA}"
+    if not disk.exists(path):
+        return None
+    lines = disk.read_file(path).decode("ascii", "replace").splitlines()
+    return dict(line.split(": ", 1) for line in lines if ": " in line).get("topic_id")
+
+
 def check_topic_id(directory: str, topic_id: str, disk: Disk) -> None:
     """Checks that a log's directory belongs to a topic.
 
@@ -25,7 +38,7 @@ def check_topic_id(directory: str, topic_id: str, disk: Disk) -> None:
         ForeignDirectory: it belongs to another topic.
         OSError: the disk refused.
     """
-    found = _topic_id(directory, disk)
+    found = read_topic_id(directory, disk)
     if found is None or (found != topic_id and topic_id.startswith(found)):
         # The file is not synced when it is made; a power cut may have left a part of it, or none.
         write_topic_id(directory, topic_id, disk)
@@ -39,12 +52,4 @@ def is_of_topic(directory: str, topic_id: str, disk: Disk) -> bool:
     Raises:
         OSError: the disk refused.
     """
-    return topic_id.startswith(_topic_id(directory, disk) or "")
-
-
-def _topic_id(directory: str, disk: Disk) -> str | None:
-    path = f"{directory}/{PARTITION_METADATA}"
-    if not disk.exists(path):
-        return None
-    lines = disk.read_file(path).decode("ascii", "replace").splitlines()
-    return dict(line.split(": ", 1) for line in lines if ": " in line).get("topic_id")
+    return topic_id.startswith(read_topic_id(directory, disk) or "")

@@ -1,0 +1,128 @@
+"""What the server keeps in logs of its own, for commands that read them while it is stopped.
+
+`RECORD_CHECKS` says for each internal topic how a record of it is checked: one line makes `logserver verify` check
+another one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from logserver.broker.configs import CONFIGS_PREFIX
+from logserver.broker.producer_ids import NEXT_BLOCK
+from logserver.broker.topics import METADATA_TOPIC, TOPICS_PREFIX, TopicRecord
+from logserver.coordinator.formats import FormatError, UnknownRecordType, UnknownRecordVersion
+from logserver.coordinator.formats import decode as decode_group_record
+from logserver.coordinator.routing import CONSUMER_OFFSETS, partition_of
+from logserver.coordinator.transactions.formats import decode as decode_transaction
+from logserver.settings import SettingsError, check_topic_overrides
+
+if TYPE_CHECKING:
+    from logserver_records.codec import Record
+    from logserver_segments.seams import Disk
+    from logserver_segments.verification.task import RecordCheck
+
+TRANSACTION_STATE: Final = "__transaction_state"
+METADATA_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAQ"
+
+
+def read_image(directory: str, disk: Disk) -> dict[bytes, bytes]:
+    """Returns what the metadata log in a directory holds: the last value of each key.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    from logserver_segments.verification.records import read_log
+
+    image: dict[bytes, bytes] = {}
+    for _, records in read_log(directory, disk):
+        for record in records:
+            if record.key is None:
+                continue
+            if record.value is None:
+                image.pop(record.key, None)
+            else:
+                image[record.key] = record.value
+    return image
+
+
+def topics_of(image: Mapping[bytes, bytes]) -> dict[str, TopicRecord]:
+    """Returns the topics in a metadata image by name; those that can't be read are left out."""
+    found = {}
+    for key, value in image.items():
+        if key.startswith(TOPICS_PREFIX):
+            try:
+                topic = TopicRecord.from_value(key, value)
+            except (ValueError, KeyError, TypeError):
+                continue
+            found[topic.name] = topic
+    return found
+
+
+def record_check(topic: str, partition: int, partitions: int) -> RecordCheck | None:
+    """Returns what checks the records of an internal topic's partition; None if nothing is known of them."""
+    make = RECORD_CHECKS.get(topic)
+    return None if make is None else partial(make, partition, partitions)
+
+
+def _check_metadata(partition: int, partitions: int, record: Record) -> str | None:
+    key, value = record.key, record.value
+    if not key:
+        return "it has no key"
+    if value is None:
+        return None
+    try:
+        for _, number in record.headers:
+            int(number or b"0")
+        if key.startswith(TOPICS_PREFIX):
+            check_topic_overrides(TopicRecord.from_value(key, value).settings)
+        elif key.startswith(CONFIGS_PREFIX):
+            dict(json.loads(value)["settings"])
+        elif key == NEXT_BLOCK or key.startswith(b"/nodes/"):
+            int(value)
+    except (ValueError, KeyError, TypeError, SettingsError) as error:
+        return f"the value of {key.decode('utf-8', 'replace')!r} can't be read: {error}"
+    return None
+
+
+def _check_group(partition: int, partitions: int, record: Record) -> str | None:
+    try:
+        key, _ = decode_group_record(record.key, record.value)
+    except UnknownRecordVersion as error:
+        return str(error)
+    except UnknownRecordType:
+        # The server passes it by, too.
+        return None
+    except FormatError as error:
+        return str(error)
+    return _misplaced("group", key[0], partition, partitions)
+
+
+def _check_transaction(partition: int, partitions: int, record: Record) -> str | None:
+    try:
+        transactional_id, _ = decode_transaction(record.key, record.value)
+    except UnknownRecordVersion as error:
+        return str(error)
+    except UnknownRecordType:
+        return None
+    except FormatError as error:
+        return str(error)
+    return _misplaced("transactional id", transactional_id, partition, partitions)
+
+
+def _misplaced(what: str, name: str, partition: int, partitions: int) -> str | None:
+    right = partition_of(name, partitions)
+    return None if right == partition else f"it is of the {what} {name!r}, which belongs to partition {right}"
+
+
+RECORD_CHECKS: Final[Mapping[str, Callable[[int, int, Record], str | None]]] = {
+    METADATA_TOPIC: _check_metadata,
+    CONSUMER_OFFSETS: _check_group,
+    TRANSACTION_STATE: _check_transaction,
+}
+"""By topic: a function of partition, number of partitions and record that returns what is wrong, None if nothing is.
+
+It must be a function of a module, so that other processes find it."""

@@ -1,0 +1,61 @@
+"""Spreading work over processes: Python computes in one thread of a process at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
+from multiprocessing import get_context
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MOST_JOBS: Final = 8
+SMALL_BYTES: Final = 64 << 20
+"""Less work than this is done before other processes are there."""
+_AHEAD: Final = 4
+
+
+def default_jobs() -> int:
+    """Returns how many processes there are unless told otherwise: one for each processor, 8 at most."""
+    return min(len(os.sched_getaffinity(0)), MOST_JOBS)
+
+
+def spread(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[tuple[T, R]]:
+    """Yields (task, result) as they are done, in any order.
+
+    Args:
+        function: of a module, so that other processes find it.
+        jobs: how many processes work at a time; with 1 this one does everything.
+
+    Raises:
+        What `function` raises.
+    """
+    if jobs == 1 or len(tasks) == 1:
+        for task in tasks:
+            yield task, function(task)
+        return
+    # Not by fork: what other threads hold at that moment would be held for ever.
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("forkserver")) as pool:
+        yield from _results(pool, function, iter(tasks), jobs * _AHEAD)
+
+
+def _results(
+    pool: ProcessPoolExecutor, function: Callable[[T], R], tasks: Iterable[T], ahead: int
+) -> Iterator[tuple[T, R]]:
+    waiting: dict[Future[R], T] = {}
+    tasks = iter(tasks)
+    try:
+        while True:
+            for task in islice(tasks, ahead - len(waiting)):
+                waiting[pool.submit(function, task)] = task
+            if not waiting:
+                return
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield waiting.pop(future), future.result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -1,0 +1,155 @@
+"""Holding index files against the batches of their segment, while these are walked over."""
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import Final
+
+from logserver_records.batch import BatchHeader
+
+from logserver_segments.seams import Disk, File
+
+_CHUNK_ENTRIES: Final = 1 << 16
+_OFFSET: Final = Struct(">ii")
+_TIME: Final = Struct(">qi")
+
+
+class IndexFile:
+    """The entries of an index file, one after the other, until one is wrong: then `problem` says why.
+
+    Args:
+        path: of the file.
+        layout: of an entry.
+        is_whole: whether all of it counts; otherwise the next start takes what is right at its beginning, and makes
+            the rest again.
+    """
+
+    def __init__(self, path: str, layout: Struct, disk: Disk, is_whole: bool) -> None:
+        self.path = path
+        self.problem: str | None = None
+        self.position: int | None = None
+        """Byte of the entry that is wrong; None if it is about the whole file."""
+        self._layout = layout
+        self._is_whole = is_whole
+        self._number = -1
+        self._entries: Iterator[tuple[int, int]] = iter(())
+        self.entry: tuple[int, int] | None = None
+        try:
+            file = disk.open(path)
+        except FileNotFoundError:
+            self.is_missing = True
+            return
+        self.is_missing = False
+        size = file.size()
+        if size % layout.size and is_whole:
+            self.fail(f"it has {size} bytes, which is no whole number of entries of {layout.size} bytes", whole=True)
+            return
+        self._entries = self._read(file, size)
+        self.advance()
+
+    def _read(self, file: File, size: int) -> Iterator[tuple[int, int]]:
+        step = _CHUNK_ENTRIES * self._layout.size
+        for start in range(0, size, step):
+            content = file.read(min(step, size - start), start)
+            yield from self._layout.iter_unpack(content[: len(content) - len(content) % self._layout.size])
+
+    def advance(self) -> None:
+        """Goes on to the next entry; both columns must rise."""
+        last, self.entry = self.entry, next(self._entries, None)
+        self._number += 1
+        if last is not None and self.entry is not None and not (last[0] < self.entry[0] and last[1] < self.entry[1]):
+            if self._is_whole:
+                self.fail(f"the entry {self.entry} follows {last}, and both numbers have to rise")
+            self.stop()
+
+    def fail(self, problem: str, *, whole: bool = False) -> None:
+        """Takes note of the first thing that is wrong, and looks no further."""
+        if self.problem is None:
+            self.problem = problem
+            self.position = None if whole else self._number * self._layout.size
+        self.stop()
+
+    def stop(self) -> None:
+        """Looks at no entry from here on."""
+        self._entries = iter(())
+        self.entry = None
+
+
+class OffsetIndexCheck:
+    """An offset index: each entry names a batch that begins at its position, by the last offset of it.
+
+    Args:
+        base_offset: of the segment.
+        trusted_to: entries of this offset and later ones are not looked at: the next start makes them again.
+        is_whole: whether all of the segment is before that.
+    """
+
+    def __init__(self, path: str, base_offset: int, trusted_to: int, is_whole: bool, disk: Disk) -> None:
+        self.file = IndexFile(path, _OFFSET, disk, is_whole)
+        self._base = base_offset
+        self._trusted_to = trusted_to - base_offset
+
+    def take(self, position: int, header: BatchHeader) -> None:
+        """Takes the next batch."""
+        file = self.file
+        while (entry := file.entry) is not None and entry[1] <= position:
+            if entry[0] >= self._trusted_to:
+                file.stop()
+            elif entry[1] < position:
+                file.fail(f"the entry {entry} names position {entry[1]}, and no batch begins there")
+            elif entry[0] != header.last_offset - self._base:
+                file.fail(
+                    f"the entry {entry} names offset {self._base + entry[0]}, and the last one of the batch at its "
+                    f"position is {header.last_offset}"
+                )
+            else:
+                file.advance()
+
+    def end(self, size: int) -> None:
+        """Says that there are no more batches; `size` is that of the segment."""
+        entry = self.file.entry
+        if entry is not None and entry[0] < self._trusted_to:
+            self.file.fail(f"the entry {entry} names a position where no batch of the segment's {size} bytes begins")
+
+
+class TimeIndexCheck:
+    """A time index: each entry's timestamp is the largest one up to its offset.
+
+    Args:
+        base_offset, trusted_to, is_whole: as of `OffsetIndexCheck`.
+    """
+
+    def __init__(self, path: str, base_offset: int, trusted_to: int, is_whole: bool, disk: Disk) -> None:
+        self.file = IndexFile(path, _TIME, disk, is_whole)
+        self._base = base_offset
+        self._trusted_to = trusted_to - base_offset
+        self._largest = -1
+        self._last: tuple[int, int] | None = None
+
+    def take(self, header: BatchHeader) -> None:
+        """Takes the next batch."""
+        self._largest = max(self._largest, header.max_timestamp)
+        file = self.file
+        while (entry := file.entry) is not None and self._base + entry[1] <= header.last_offset:
+            if entry[1] >= self._trusted_to:
+                file.stop()
+            elif entry[0] != self._largest:
+                file.fail(
+                    f"the entry {entry} says that {entry[0]} is the largest timestamp up to offset "
+                    f"{self._base + entry[1]}, and that is {self._largest}"
+                )
+            else:
+                self._last = entry
+                file.advance()
+
+    def end(self, is_sealed: bool) -> None:
+        """Says that there are no more batches. The last entry of a sealed segment names its largest timestamp."""
+        file = self.file
+        entry = file.entry
+        if entry is not None and entry[1] < self._trusted_to:
+            file.fail(f"the entry {entry} names an offset behind those of the segment")
+        elif is_sealed and not file.is_missing and file.problem is None:
+            last = self._last[0] if self._last is not None else -1
+            if last != self._largest:
+                file.fail(
+                    f"its last timestamp is {last}, and the largest one of the segment is {self._largest}", whole=True
+                )
