@@ -14,8 +14,12 @@ def write_topic_id(directory: str, topic_id: str, disk: Disk) -> None:
     Raises:
         OSError: the disk refused.
     """
-    content = f"version: 0\ntopic_id: {topic_id}".encode("ascii")
-    disk.write_file(f"{directory}/{PARTITION_METADATA}", content, durable=False)
+    disk.write_file(f"{directory}/{PARTITION_METADATA}", topic_id_content(topic_id), durable=False)
+
+
+def topic_id_content(topic_id: str) -> bytes:
+    """Returns the content of a file that names a topic."""
+    return f"version: 0\ntopic_id: {topic_id}".encode("ascii")
 
 
 def read_topic_id(directory: str, disk: Disk) -> str | None:

@@ -61,7 +61,7 @@ def conclude(examined: Examined, walks: Iterable[Walk], disk: Disk) -> Conclusio
             findings.remove(torn)
             notes.append(Note(torn.path, f"position {torn.position}: {torn.problem}; the next start cuts it off"))
         start = max(examined.start_offsets.get(key, 0), ordered[0].task.parts[0].base_offset)
-        findings += _offsets(examined, key, end)
+        findings += _offsets(examined, key, end, log.is_known)
         findings += _epochs(log, [epoch for walk in ordered for epoch in walk.epochs], ordered[-1], start, disk)
     return Conclusion(tuple(findings), tuple(notes), len(examined.logs), batches, records, size, ends)
 
@@ -75,13 +75,16 @@ def _torn_tail(examined: Examined, last: Walk) -> Finding | None:
     return tail if fix.first_offset == fix.next_offset >= last.task.trusted_to else None
 
 
-def _offsets(examined: Examined, key: TopicPartition, end: int) -> list[Finding]:
+def _offsets(examined: Examined, key: TopicPartition, end: int, is_known: bool) -> list[Finding]:
     """Checks the two checkpoints of the data directory."""
     found = []
-    point = (examined.recovery_points or {}).get(key)
+    points = examined.recovery_points
     name = f"{key[0]}-{key[1]}"
-    if examined.is_clean and point is not None and point != end:
-        problem = f"it says that {name} ends at offset {point}, and that ends at {end}"
+    # Without any of them the next start reads everything, and has them then.
+    if examined.is_clean and points and points.get(key) != end and is_known:
+        point = points.get(key)
+        said = f"says that {name} ends at offset {point}" if point is not None else f"says nothing about {name}"
+        problem = f"it {said}, and that ends at {end}"
         fix = SetOffset(RECOVERY_POINTS, key, end)
         found.append(Finding(f"{examined.path}/{RECOVERY_POINTS}", None, problem, f"writes {end} there", fix))
     start = examined.start_offsets.get(key, 0)

@@ -14,7 +14,7 @@ from logserver_segments.checkpoints import (
 from logserver_segments.data_directory.directory import CLEAN_SHUTDOWN
 from logserver_segments.data_directory.meta import FORMAT, META, parse_properties
 from logserver_segments.data_directory.names import directory_of, key_of
-from logserver_segments.data_directory.topic_id import PARTITION_METADATA, read_topic_id
+from logserver_segments.data_directory.topic_id import PARTITION_METADATA, read_topic_id, topic_id_content
 from logserver_segments.seams import Disk, Entry
 from logserver_segments.segment import (
     DELETED_SUFFIX,
@@ -28,9 +28,10 @@ from logserver_segments.segment import (
     offset_of_file,
 )
 from logserver_segments.swap import CLEANED_SUFFIX, REPLACES_SUFFIX, SWAP_SUFFIX
-from logserver_segments.verification.findings import Finding, Note, SetAside, WriteFile
+from logserver_segments.verification.findings import Finding, MakeSegment, Note, SetAside, WriteFile
 from logserver_segments.verification.task import EVERYTHING, Part, RecordCheck, Task
 
+METADATA_TOPIC: Final = "__logserver_metadata"
 CUT_SUFFIX: Final = ".cut-"
 _UNFINISHED: Final = (".tmp", DELETED_SUFFIX, CLEANED_SUFFIX, SWAP_SUFFIX, REPLACES_SUFFIX)
 _OF_SEGMENT: Final = (INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX)
@@ -50,6 +51,8 @@ class LogFiles(NamedTuple):
 
     key: TopicPartition
     directory: str
+    is_known: bool
+    """Whether a topic has it."""
     has_epochs: bool
     tasks: tuple[Task, ...]
 
@@ -146,11 +149,17 @@ class _Examination:
         directory = directory_of(self._path, key)
         entries = self._disk.list(directory)
         about = self._about(key)
+        is_known = about is not None
         if about is None:
             self._notes.append(Note(directory, "no topic knows this log; the next start sets it aside as it is"))
             about = About(None, True)
-        self._check_topic_id(key, directory, about)
-        segments, snapshots, has_epochs = self._sort(directory, entries)
+        segments, snapshots, has_epochs = self._sort(directory, entries, is_clean)
+        ends = [snapshots[-1] if snapshots else 0, segments[-1].base_offset if segments else 0]
+        # What a recovery point says of a topic goes with the topic.
+        is_ours = point is not None and 0 < max(ends) <= point
+        self._check_topic_id(key, directory, about, is_clean, is_ours)
+        if not segments:
+            self._check_empty(key, directory, max(point or 0, *ends))
         tasks = []
         for parts, begins in _runs(segments, set(snapshots)):
             first, number = parts[0].base_offset, segments.index(parts[-1])
@@ -171,20 +180,50 @@ class _Examination:
                     about.check_record,
                 )
             )
-        return LogFiles(key, directory, has_epochs, tuple(tasks))
+        return LogFiles(key, directory, is_known, has_epochs, tuple(tasks))
 
-    def _check_topic_id(self, key: TopicPartition, directory: str, about: About) -> None:
-        found = read_topic_id(directory, self._disk)
+    def _check_topic_id(self, key: TopicPartition, directory: str, about: About, is_clean: bool, is_ours: bool) -> None:
+        """Checks whose log it is.
+
+        Args:
+            is_ours: whether the log is known to be that of the topic, whatever the file says.
+        """
         wanted = about.topic_id
-        # A part of it is what a power cut may leave: the next start writes it again.
-        if wanted is None or found is None or wanted.startswith(found):
+        if wanted is None:
+            return
+        path = f"{directory}/{PARTITION_METADATA}"
+        content = topic_id_content(wanted)
+        if self._disk.exists(path) and self._disk.read_file(path).rstrip(b"\n") == content:
+            return
+        found = read_topic_id(directory, self._disk)
+        # A part of it is what a power cut may leave, and the next start writes it again.
+        if found is None or wanted.startswith(found):
+            if is_clean:
+                problem = "it does not say of which topic the log is"
+                self._findings.append(Finding(path, None, problem, "writes it", WriteFile(path, content)))
             return
         problem = f"it says that the log is of the topic id {found}, and the topic's is {wanted}"
-        remedy = "sets the log aside; the server makes an empty one in its place"
-        path = f"{directory}/{PARTITION_METADATA}"
-        self._findings.append(Finding(path, None, problem, remedy, SetAside(directory, key)))
+        if is_ours:
+            remedy = "writes it: the log ends where the topic's did"
+            self._findings.append(Finding(path, None, problem, remedy, WriteFile(path, content)))
+        else:
+            remedy = "sets the log aside and makes an empty one in its place"
+            self._findings.append(Finding(path, None, problem, remedy, SetAside(directory, key, wanted)))
 
-    def _sort(self, directory: str, entries: Sequence[Entry]) -> tuple[list[Part], list[int], bool]:
+    def _check_empty(self, key: TopicPartition, directory: str, end: int) -> None:
+        """A log without segments has lost them, unless it never had a record."""
+        if not end:
+            return
+        problem = f"it has no segment file, although its offsets went to {end - 1}"
+        if key[0] == METADATA_TOPIC:
+            remedy = "nothing: which topics there are stood there and nowhere else"
+            self._findings.append(Finding(directory, None, problem, remedy, None))
+            return
+        path = f"{directory}/{file_name(end, LOG_SUFFIX)}"
+        remedy = f"makes an empty one, so that offsets go on with {end}; the records are lost"
+        self._findings.append(Finding(directory, None, problem, remedy, MakeSegment(path)))
+
+    def _sort(self, directory: str, entries: Sequence[Entry], is_clean: bool) -> tuple[list[Part], list[int], bool]:
         """Returns the segments, the offsets of the snapshots, and whether there are leader epochs."""
         sizes = {entry.name: entry.size for entry in entries if not entry.is_directory}
         swaps = {offset_of_file(name): name for name in sizes if name.endswith(LOG_SUFFIX + SWAP_SUFFIX)}
@@ -204,7 +243,11 @@ class _Examination:
             elif not (is_file_of_log(name) and name.endswith(kept)):
                 self._notes.append(Note(path, "the server does not know this file"))
             elif name.endswith(_OF_SEGMENT) and offset_of_file(name) not in bases:
-                self._notes.append(Note(path, "its segment is gone; the next start removes it"))
+                if is_clean:
+                    remedy = "removes it"
+                    self._findings.append(Finding(path, None, "its segment is gone", remedy, WriteFile(path, b"")))
+                else:
+                    self._notes.append(Note(path, "its segment is gone; the next start removes it"))
         parts = [Part(base, sizes[file_name(base, LOG_SUFFIX)], base != bases[-1]) for base in bases]
         for base, name in swaps.items():
             # As the next start will finish it.

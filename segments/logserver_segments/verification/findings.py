@@ -51,13 +51,20 @@ class SetOffset(NamedTuple):
 
 
 class SetAside(NamedTuple):
-    """The directory of a log gets a name under which the server leaves it alone."""
+    """The directory of a log gets a name under which the server leaves it alone, and an empty one takes its place."""
 
     path: str
     key: TopicPartition
+    topic_id: str
 
 
-Fix = Replace | DropRecords | RemakeIndexes | WriteFile | SetOffset | SetAside
+class MakeSegment(NamedTuple):
+    """A log without a segment file gets an empty one, so that its offsets go on where they were."""
+
+    path: str
+
+
+Fix = Replace | DropRecords | RemakeIndexes | WriteFile | SetOffset | SetAside | MakeSegment
 
 
 class Finding(NamedTuple):

@@ -122,20 +122,23 @@ class TimeIndexCheck:
         self.file = IndexFile(path, _TIME, disk, is_whole)
         self._base = base_offset
         self._trusted_to = trusted_to - base_offset
+        # The largest timestamp so far, and the last offset of the batch that it came with.
         self._largest = -1
+        self._largest_offset = base_offset
         self._last: tuple[int, int] | None = None
 
     def take(self, header: BatchHeader) -> None:
         """Takes the next batch."""
-        self._largest = max(self._largest, header.max_timestamp)
+        if header.max_timestamp > self._largest:
+            self._largest, self._largest_offset = header.max_timestamp, header.last_offset
         file = self.file
         while (entry := file.entry) is not None and self._base + entry[1] <= header.last_offset:
             if entry[1] >= self._trusted_to:
                 file.stop()
-            elif entry[0] != self._largest:
+            elif entry != (self._largest, self._largest_offset - self._base):
                 file.fail(
                     f"the entry {entry} says that {entry[0]} is the largest timestamp up to offset "
-                    f"{self._base + entry[1]}, and that is {self._largest}"
+                    f"{self._base + entry[1]}, and that is {self._largest}, of offset {self._largest_offset}"
                 )
             else:
                 self._last = entry

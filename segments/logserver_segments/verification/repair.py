@@ -18,6 +18,7 @@ from logserver_records.codec import NO_LEADER_EPOCH, decode_batch, rebuild_batch
 
 from logserver_segments.checkpoints import CheckpointDamaged, format_offsets, parse_offsets
 from logserver_segments.data_directory.names import STRAY_SUFFIX, way_out
+from logserver_segments.data_directory.topic_id import write_topic_id
 from logserver_segments.pool import Pool
 from logserver_segments.rebuild import prepare_indexes
 from logserver_segments.seams import Disk, File, Mapping, Random
@@ -33,6 +34,7 @@ from logserver_segments.verification.findings import (
     DropRecords,
     Finding,
     Fix,
+    MakeSegment,
     RemakeIndexes,
     Replace,
     SetAside,
@@ -74,9 +76,13 @@ def repair(path: str, findings: Iterable[Finding], disk: Disk, random: Random) -
     for fix in rest:
         if isinstance(fix, WriteFile):
             _write(fix, disk)
+        elif isinstance(fix, MakeSegment):
+            disk.open(fix.path, create=True)
         elif isinstance(fix, SetAside):
             aside = way_out(path, fix.key, STRAY_SUFFIX, random)
             disk.rename(fix.path, aside)
+            disk.make_directory(fix.path)
+            write_topic_id(fix.path, fix.topic_id, disk)
             made.append(aside)
     _set_offsets(path, [fix for fix in rest if isinstance(fix, SetOffset)], disk)
     # Renamed and removed files, too.
@@ -99,8 +105,12 @@ def _set_offsets(path: str, fixes: Sequence[SetOffset], disk: Disk) -> None:
         except (CheckpointDamaged, FileNotFoundError):
             continue
         for fix in fixes:
-            if fix.checkpoint == name and fix.offset is not None:
+            if fix.checkpoint != name:
+                continue
+            if fix.offset is not None:
                 offsets[fix.key] = fix.offset
+            else:
+                offsets.pop(fix.key, None)
         disk.write_file(file, format_offsets(offsets), durable=True)
 
 
