@@ -259,11 +259,11 @@ class _Check:
         next_offset = behind if has_next else max(self._expected, self._task.least_end)
         if self._damaged is None and not has_next and next_offset > self._expected:
             # Also in a compacted log: the last batch always stays.
+            self._walked.gap()
             self._tell_range(path, part.size, part.size, next_offset, None)
         else:
             self._reach(path, part.size, next_offset)
-        if has_next:
-            self._expected = max(self._expected, behind)
+        self._expected = max(self._expected, next_offset)
 
     # Records of internal topics
 
