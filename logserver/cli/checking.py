@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from logserver_segments.checkpoints import TopicPartition
-from logserver_segments.data_directory.meta import LOCK, claim
+from logserver_segments.data_directory.meta import LOCK, META, claim, parse_properties
 from logserver_segments.disk import OsDisk
 from logserver_segments.errors import DirectoryInUse, StorageError
 from logserver_segments.machine import SystemRandom
@@ -25,7 +25,7 @@ from logserver_segments.verification.task import Task, Walk, check
 from logserver.broker.configs import CONFIGS_PREFIX
 from logserver.broker.topics import METADATA_TOPIC, TopicRecord
 from logserver.cli.failures import CommandFailed, sentence
-from logserver.cli.internal_logs import METADATA_TOPIC_ID, read_image, record_check, topics_of
+from logserver.cli.internal_logs import METADATA_TOPIC_ID, directories_of, read_image, record_check, topics_of
 from logserver.cli.progress import progress_bar
 from logserver.cli.spreading import SMALL_BYTES, default_jobs, spread
 
@@ -139,8 +139,22 @@ def _look(checked: Checked, disk: OsDisk, jobs: int | None, default_cleanup: Seq
         findings += found.findings
         checked.notes += found.notes
         _add(checked, one, found)
-    findings += _missing(checked, examined, topics, bool(images))
+    others = _other_directories(checked, image, disk)
+    if others:
+        text = f"the server has other directories, which were not looked at: {', '.join(others)}"
+        checked.notes.append(Note(checked.directories[0], text))
+    else:
+        findings += _missing(checked, examined, topics, bool(images))
     return findings
+
+
+def _other_directories(checked: Checked, image: dict[bytes, bytes], disk: OsDisk) -> list[str]:
+    """Returns the paths of the server's directories that were not named."""
+    given = set()
+    for path in checked.directories:
+        if disk.exists(f"{path}/{META}"):
+            given.add(parse_properties(disk.read_file(f"{path}/{META}")).get("directory.id"))
+    return [path for name, path in directories_of(image).items() if name not in given]
 
 
 def check_one(task: Task) -> Walk:
@@ -181,7 +195,7 @@ def _missing(
     """Checks that every partition has its log."""
     path = checked.directories[0]
     if not is_known:
-        problem = "none of the directories has the metadata log, which says what topics there are"
+        problem = "no directory has this log, which says what topics there are (name all directories of the server)"
         return [Finding(f"{path}/{METADATA_TOPIC}-0", None, problem, "nothing", None)]
     there = {key for one in examined for key in one.logs}
     missing = [

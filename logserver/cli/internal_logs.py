@@ -7,6 +7,7 @@ another one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 TRANSACTION_STATE: Final = "__transaction_state"
 METADATA_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAQ"
+_DIRECTORIES: Final = re.compile(rb"/nodes/\d+/directories")
 
 
 def read_image(directory: str, disk: Disk) -> dict[bytes, bytes]:
@@ -62,6 +64,17 @@ def topics_of(image: Mapping[bytes, bytes]) -> dict[str, TopicRecord]:
     return found
 
 
+def directories_of(image: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Returns the data directories that the server had at its last start, their ids and paths; empty if it had one."""
+    for key, value in image.items():
+        if _DIRECTORIES.fullmatch(key):
+            try:
+                return dict(json.loads(value))
+            except ValueError:
+                return {}
+    return {}
+
+
 def record_check(topic: str, partition: int, partitions: int) -> RecordCheck | None:
     """Returns what checks the records of an internal topic's partition; None if nothing is known of them."""
     make = RECORD_CHECKS.get(topic)
@@ -81,6 +94,8 @@ def _check_metadata(partition: int, partitions: int, record: Record) -> str | No
             check_topic_overrides(TopicRecord.from_value(key, value).settings)
         elif key.startswith(CONFIGS_PREFIX):
             dict(json.loads(value)["settings"])
+        elif _DIRECTORIES.fullmatch(key):
+            dict(json.loads(value))
         elif key == NEXT_BLOCK or key.startswith(b"/nodes/"):
             int(value)
     except (ValueError, KeyError, TypeError, SettingsError) as error:

@@ -27,6 +27,12 @@ RECORDS: Final = 4_000
 GROUP: Final = "readers"
 
 
+def create(server: ServerProcess, name: str, partitions: int) -> None:
+    """Makes a topic."""
+    admin = AdminClient({"bootstrap.servers": server.kafka, "log_level": 0})
+    admin.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
+
+
 def fill(server: ServerProcess) -> None:
     """Makes topics of every kind, with several segments, a group, committed, aborted and open transactions."""
     settings = {"bootstrap.servers": server.kafka, "log_level": 0}

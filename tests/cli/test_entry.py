@@ -24,6 +24,7 @@ COMMANDS = [
     "transactions",
     "status",
     "settings",
+    "verify",
     "completion",
 ]
 GROUPS = ["list", "describe", "reset", "delete", "delete-offsets"]

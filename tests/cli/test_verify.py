@@ -434,7 +434,23 @@ def test_without_the_metadata_log_there_is_no_saying_what_topics_there_are(data:
     shutil.rmtree(data / "__logserver_metadata-0")
     result = CliRunner().invoke(main, ["verify", str(data), "--repair"])
     assert result.exit_code == 1
-    assert "none of the directories has the metadata log" in result.stdout
+    assert "no directory has this log, which says what topics there are" in result.stdout
+
+
+# Several directories
+
+
+def test_the_directories_of_a_server_are_one(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    with ServerProcess(Path(f"{one},{two}")) as server:
+        stored.create(server, "spread", 6)
+        server.stop()
+    logs = {path.name for folder in (one, two) for path in folder.iterdir() if path.name.startswith("spread-")}
+    assert len(logs) == 6
+    assert CliRunner().invoke(main, ["verify", str(one), str(two)]).exit_code == 0
+    alone = CliRunner().invoke(main, ["verify", str(one)])
+    assert alone.exit_code == 0
+    assert f"other directories, which were not looked at: {two}" in alone.stdout
 
 
 # After a kill
