@@ -85,7 +85,7 @@ class Shards(Generic[R]):
 
         Args:
             partitions: of the topic that is made.
-            settings: of that topic, which is compacted besides.
+            settings: of that topic, which is compacted unless they say otherwise.
 
         Raises:
             LogServerError: COORDINATOR_NOT_AVAILABLE, or the topic can't be made.

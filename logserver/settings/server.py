@@ -763,6 +763,62 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, About("Size in bytes of the segments of __transaction_state.", minimum=1024, maximum=INT32_MAX)
     ] = 104_857_600
 
+    # Share groups and queues.
+    share_coordinator_state_topic_num_partitions: Annotated[
+        int,
+        About(
+            "Partitions of the topic that keeps what share groups have done, __share_group_state, when it is made.",
+            minimum=1,
+            maximum=10_000,
+        ),
+    ] = 50
+    share_coordinator_state_topic_segment_bytes: Annotated[
+        int,
+        About(
+            "Size in bytes of the segments of __share_group_state. All that is known of one share group's work on one "
+            "partition has to fit into one: up to 32 bytes for each record in flight.",
+            minimum=1024,
+            maximum=INT32_MAX,
+        ),
+    ] = 104_857_600
+    share_coordinator_snapshot_update_records_per_snapshot: Annotated[
+        int,
+        About(
+            "Changes of a state in __share_group_state between two records that have all of it; more where these are "
+            "large.",
+            minimum=0,
+            maximum=500,
+        ),
+    ] = 500
+    share_coordinator_state_topic_prune_interval_ms: Annotated[
+        int,
+        About(
+            "Milliseconds between two times that what is not needed any more is deleted from __share_group_state.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 300_000
+    share_coordinator_cold_partition_snapshot_interval_ms: Annotated[
+        int,
+        About(
+            "Milliseconds without a change after which a state is written again, so that its old records in "
+            "__share_group_state can be deleted.",
+            minimum=1,
+            maximum=INT32_MAX,
+        ),
+    ] = 300_000
+    queue_history_retention_ms: Annotated[
+        int,
+        About(
+            "How long the story of records in share groups and queues is kept, in milliseconds: who had them, and what "
+            "came of it. -1 for ever, 0 not at all. It stands in the topic __queue_history, which keeps the value that "
+            "it was made with.",
+            minimum=-1,
+            maximum=INT64_MAX,
+            ours=True,
+        ),
+    ] = 86_400_000
+
     # Metrics of clients.
     client_metrics_topic: Annotated[
         str | None,
