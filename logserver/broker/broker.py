@@ -23,7 +23,9 @@ from logserver.broker.producer_ids import ProducerIds
 from logserver.broker.storage_errors import domain_error
 from logserver.broker.telemetry import ClientTelemetry
 from logserver.broker.topics import (
+    EXPIRING,
     INTERNAL_TOPICS,
+    NOT_COMPACTED,
     TOPICS_PREFIX,
     Topic,
     TopicRecord,
@@ -460,13 +462,27 @@ class Broker:
         record = topic.record._replace(settings=dict(decide(topic.record.settings)))
         self._check_settings(record.settings)
         if topic.internal:
-            self._check_stays_compacted(record)
+            self._check_stays_kept(record)
         if validate_only:
             return record
         return await self._update(topic, record, lambda: self.change_topic(name, decide))
 
-    def _check_stays_compacted(self, record: TopicRecord) -> None:
+    def _check_stays_kept(self, record: TopicRecord) -> None:
+        """Checks that nothing goes of an internal topic that is still needed."""
         settings = TopicSettings.resolve(self.settings, record.settings)
+        if record.name in NOT_COMPACTED:
+            if settings.compacts:
+                raise LogServerError(
+                    ErrorCode.invalid_config,
+                    f"{record.name} has to keep cleanup.policy=delete: every record of a key counts, not its last one",
+                )
+            if record.name not in EXPIRING and (settings.retention_ms != -1 or settings.retention_bytes != -1):
+                raise LogServerError(
+                    ErrorCode.invalid_config,
+                    f"{record.name} has to keep retention.ms=-1 and retention.bytes=-1: the server itself deletes from "
+                    "it what is not needed any more",
+                )
+            return
         if settings.deletes or not settings.compacts:
             raise LogServerError(
                 ErrorCode.invalid_config,

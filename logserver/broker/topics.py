@@ -15,8 +15,12 @@ from logserver.settings import ServerSettings, TopicSettings
 
 TOPICS_PREFIX: Final = b"/topics/"
 INTERNAL_TOPICS: Final = frozenset(
-    ("__logserver_metadata", "__consumer_offsets", "__transaction_state", "__share_group_state")
+    ("__logserver_metadata", "__consumer_offsets", "__transaction_state", "__share_group_state", "__queue_history")
 )
+NOT_COMPACTED: Final = frozenset(("__share_group_state", "__queue_history"))
+"""Internal topics of which every record counts."""
+EXPIRING: Final = frozenset(("__queue_history",))
+"""Internal topics whose records may go with age."""
 METADATA_TOPIC: Final = "__logserver_metadata"
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]+")

@@ -33,6 +33,10 @@ class Shards(Generic[R]):
     def __iter__(self) -> Iterator[R]:
         return iter(self._runtimes)
 
+    def __len__(self) -> int:
+        """Returns how many there are: none before there is anything to keep."""
+        return len(self._runtimes)
+
     # Start and stop
 
     def start(self) -> None:

@@ -8,7 +8,7 @@ next one begins when that is durable: so however often a state changes, it costs
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
 from logserver_segments.logs import get_logger
 from logserver_segments.seams import Clock
@@ -21,6 +21,7 @@ from logserver.coordinator.share_state.limits import StateLimits
 from logserver.coordinator.share_state.loading import replay
 from logserver.coordinator.share_state.machine import ShareMachine
 from logserver.coordinator.share_state.state_key import Image, StateKey, StateSummary, StateWriter
+from logserver.coordinator.share_state.story import Teller
 from logserver.coordinator.share_state.writing import Batch
 from logserver.coordinator.turns import Turns
 from logserver.errors import ErrorCode, LogServerError
@@ -33,23 +34,11 @@ Prune = Callable[[Partition, int], Awaitable[int]]
 """Deletes the records of a partition before an offset."""
 
 
-class Telling(Protocol):
-    """Where the story goes."""
-
-    def tell(self, key: StateKey, writer: StateWriter, now_ms: int) -> None:
-        """Takes what a writer has to tell, to be written with others' by `write`."""
-        ...
-
-    def write(self) -> None:
-        """Writes what was told."""
-        ...
-
-
 class ShareRuntime(MachineRuntime[ShareMachine]):
     """The states of one partition.
 
     Args:
-        telling: takes the story of what is written here.
+        teller: of the story of what is written here.
         turns: which all of its kind take.
     """
 
@@ -58,14 +47,14 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
         partition: Partition,
         limits: StateLimits,
         prune: Prune,
-        telling: Telling,
+        teller: Teller,
         clock: Clock,
         turns: Turns,
     ) -> None:
         super().__init__(partition, "states of share groups", clock, turns)
         self._limits = limits
         self._prune = prune
-        self._telling = telling
+        self._teller = teller
         self._writers: dict[StateKey, StateWriter] = {}
         self._dirty: OrderedDict[StateKey, None] = OrderedDict()
         # Keys that snapshots are due of.
@@ -167,8 +156,8 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
         state = machine.state(key)
         batch = self._batch()
         if was_dirty or state.updates:
-            self._telling.tell(key, writer, self._clock.now_ms())
-            self._telling.write()
+            self._teller.tell(key, writer, self._clock.now_ms())
+            self._teller.write()
             state.ranges = []
             batch.snapshot(key, state, stored)
             self._write_or_fail(batch)
@@ -208,7 +197,7 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
             raise
         if not batch:
             return
-        self._telling.write()
+        self._teller.write()
         if not self._write_or_fail(batch):
             return
         under_way = self._under_way = object()
@@ -226,7 +215,7 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
         self._when_settled(told)
 
     def _add(self, state: KeyState, key: StateKey, writer: StateWriter, batch: Batch) -> None:
-        self._telling.tell(key, writer, self._clock.now_ms())
+        self._teller.tell(key, writer, self._clock.now_ms())
         if state.ranges is None and not state.wants_snapshot(self._limits.updates_per_snapshot):
             batch.update(key, state, writer.take_delta())
             return
@@ -300,6 +289,13 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
         writer = self._writers.pop(key, None)
         if writer is not None:
             writer.state_lost(LogServerError(ErrorCode.fenced_state_epoch, reason))
+
+    def tell(self, key: StateKey) -> None:
+        """Writes what the writer of a key, if there is one, has to tell."""
+        writer = self._writers.get(key)
+        if writer is not None:
+            self._teller.tell(key, writer, self._clock.now_ms())
+            self._teller.write()
 
     def keys(self) -> tuple[StateKey, ...]:
         """Returns the keys of which something is known; none while that is being read."""

@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from typing import Final
 
-from logserver_segments.seams import Clock
+from logserver_segments.seams import Clock, Workers
 
 from logserver.broker import Broker
 from logserver.broker.partition import Partition
+from logserver.coordinator.delivery.events import Event
 from logserver.coordinator.delivery.stored import Stored
 from logserver.coordinator.shards import Shards
 from logserver.coordinator.share_state.formats import NOT_DECIDED, SNAPSHOT, encode_key
 from logserver.coordinator.share_state.limits import StateLimits
 from logserver.coordinator.share_state.runtime import ShareRuntime
 from logserver.coordinator.share_state.state_key import Image, StateKey, StateSummary, StateWriter
+from logserver.coordinator.share_state.story import Stories, Teller
 from logserver.coordinator.turns import Turns
 from logserver.errors import ErrorCode, LogServerError
 
@@ -26,11 +28,12 @@ class ShareState:
     stays.
     """
 
-    def __init__(self, broker: Broker, clock: Clock) -> None:
+    def __init__(self, broker: Broker, clock: Clock, workers: Workers) -> None:
         self._broker = broker
         self._clock = clock
         self._limits = StateLimits.of(broker.settings)
         self._turns = Turns()
+        self._stories = Stories(broker, workers)
         self._shards = Shards(broker, SHARE_GROUP_STATE, self._new_runtime)
         self._open: dict[StateKey, ShareRuntime] = {}
 
@@ -49,7 +52,9 @@ class ShareState:
         await self._shards.loaded()
 
     def _new_runtime(self, partition: Partition) -> ShareRuntime:
-        return ShareRuntime(partition, self._limits, self._prune, _Nobody(), self._clock, self._turns)
+        return ShareRuntime(
+            partition, self._limits, self._prune, Teller(self._stories, partition.number), self._clock, self._turns
+        )
 
     async def _prune(self, partition: Partition, offset: int) -> int:
         return await self._broker.delete_records(partition.topic, partition.number, offset)
@@ -94,6 +99,7 @@ class ShareState:
                 COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.
         """
         runtime = await self._shard(key)
+        await self._stories.prepare(len(self._shards))
         image = runtime.open(key, writer, leader_epoch)
         self._open[key] = runtime
         return image
@@ -156,6 +162,19 @@ class ShareState:
         runtime = await self._existing(key)
         return None if runtime is None else await runtime.summary(key)
 
+    async def story(self, key: StateKey, offset: int) -> list[Event]:
+        """Returns what became of a record, in the order in which it did: as far back as `queue.history.retention.ms`
+        says, and the last chapters only if there are thousands.
+
+        Raises:
+            LogServerError: CORRUPT_MESSAGE, or it can't be read.
+        """
+        runtime = await self._existing(key)
+        if runtime is None:
+            return []
+        runtime.tell(key)
+        return await self._stories.read(runtime.partition.number, key, offset)
+
     async def _existing(self, key: StateKey) -> ShareRuntime | None:
         runtime = self._shards.find(key.name)
         if runtime is not None:
@@ -166,13 +185,3 @@ class ShareState:
         """Yields the keys of which something is known, of the partitions that have been read."""
         for runtime in self._shards:
             yield from runtime.keys()
-
-
-class _Nobody:
-    """Takes no story."""
-
-    def tell(self, key: StateKey, writer: StateWriter, now_ms: int) -> None:
-        writer.take_events()
-
-    def write(self) -> None:
-        pass

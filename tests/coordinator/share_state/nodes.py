@@ -115,7 +115,7 @@ class StatesNode:
 
     async def start(self) -> "StatesNode":
         broker = await self.node.start()
-        self.states = ShareState(broker, self.clock)
+        self.states = ShareState(broker, self.clock, InlineWorkers())
         self.states.start()
         await self.states.loaded()
         return self
