@@ -407,4 +407,5 @@ class GroupCoordinator:
         shard = await self._existing(group_id)
         if group_id in shard.machine.share.groups:
             await self.share.delete(shard, group_id)
+            return
         await shard.decide(group_id, lambda state, now_ms: state.delete_group(group_id, now_ms))

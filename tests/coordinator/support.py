@@ -86,6 +86,10 @@ def state_of(shard: GroupShard) -> dict[str, Any]:
         "offsets": {group_id: dict(shard.offsets.of(group_id)) for group_id in shard.offsets.groups()},
         "offset count": shard.offsets.count,
         "classic": dict(shard.classic),
+        "share": {
+            group_id: {name: copy(value) for name, value in vars(group).items() if name != "_has_unassigned"}
+            for group_id, group in shard.share.groups.items()
+        },
     }
 
 

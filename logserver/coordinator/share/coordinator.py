@@ -1,7 +1,9 @@
 """What doors ask about members of share groups, over all shards."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
+from weakref import WeakValueDictionary
 
 from logserver_segments.logs import get_logger
 
@@ -24,6 +26,8 @@ class ShareGroupCoordinator:
     def __init__(self, shard: Callable[[str], Awaitable[ShardRuntime]], state: ShareState) -> None:
         self._shard = shard
         self._state = state
+        # As long as somebody has or waits for it.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def heartbeat(self, request: ShareHeartbeat) -> ShareHeartbeatAnswer:
         """Takes a member's heartbeat, which may join or leave; see `ShareGroups.heartbeat`.
@@ -45,21 +49,30 @@ class ShareGroupCoordinator:
     async def _initialize(self, shard: ShardRuntime, initialization: Initialization) -> bool:
         """Has the state of partitions made; returns whether it is there."""
         group_id, state_epoch, partitions = initialization
-        try:
-            await self._state.initialize(group_id, state_epoch, partitions)
-        except LogServerError as error:
-            _log.warning("share group waits for the state of partitions", group=group_id, reason=error.message)
-            await shard.decide(group_id, lambda state, _: state.share.not_initialized(group_id, partitions))
-            return False
-        await shard.decide(group_id, lambda state, _: state.share.initialized(group_id, partitions))
-        return True
+        async with self._turn(group_id):
+            try:
+                await self._state.initialize(group_id, state_epoch, partitions)
+            except LogServerError as error:
+                _log.warning("share group waits for the state of partitions", group=group_id, reason=error.message)
+                await shard.decide(group_id, lambda state, _: state.share.not_initialized(group_id, partitions))
+                return False
+            await shard.decide(group_id, lambda state, _: state.share.initialized(group_id, partitions))
+            return True
 
     async def delete(self, shard: ShardRuntime, group_id: str) -> None:
-        """Takes back what was delivered to a group without members, which is to be deleted.
+        """Forgets a group without members, and what was delivered to it.
 
         Raises:
-            LogServerError: NON_EMPTY_GROUP, or the coordinator is not here.
+            LogServerError: NON_EMPTY_GROUP, also if somebody joins meanwhile; or the coordinator is not here.
         """
-        partitions = await shard.decide(group_id, lambda state, now_ms: state.begin_share_deletion(group_id, now_ms))
-        if partitions:
-            await self._state.delete(group_id, partitions)
+        async with self._turn(group_id):
+            partitions = await shard.decide(
+                group_id, lambda state, now_ms: state.begin_share_deletion(group_id, now_ms)
+            )
+            if partitions:
+                await self._state.delete(group_id, partitions)
+            await shard.decide(group_id, lambda state, now_ms: state.delete_group(group_id, now_ms))
+
+    def _turn(self, group_id: str) -> asyncio.Lock:
+        """Returns what keeps state from being made and taken back at the same time."""
+        return self._turns.setdefault(group_id, asyncio.Lock())

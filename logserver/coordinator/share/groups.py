@@ -34,6 +34,7 @@ class ShareGroups:
     def __init__(self, limits: ShareLimits, topics: TopicsView, timers: Timers, again_ms: int) -> None:
         self.groups: dict[str, ShareGroup] = {}
         self._limits = limits
+        self._topics = topics
         self._timers = timers
         self._again_ms = again_ms
         self._changes = ShareChanges(limits, topics)
@@ -126,12 +127,13 @@ class ShareGroups:
         """
         group = self.existing(group_id)
         states = (*group.topics.initialized.items(), *group.topics.initializing.items())
-        partitions: dict[str, frozenset[int]] = {}
+        # What an earlier attempt has left may be there still, of any partition.
+        views = ((topic_id, self._topics.by_id(topic_id)) for topic_id in group.topics.deleting)
+        partitions = {topic_id: frozenset(range(view.partitions)) for topic_id, view in views if view is not None}
         for topic_id, state in states:
             partitions[topic_id] = partitions.get(topic_id, frozenset()) | state.partitions
-        if not partitions:
-            return Decision(partitions)
-        return Decision(partitions, (group.topics_entry(group.topics.being_deleted(partitions)),), group_id)
+        topics = group.topics.being_deleted(partitions)
+        return Decision(partitions, (group.topics_entry(topics),) if topics != group.topics else (), group_id)
 
     # Time
 

@@ -11,6 +11,7 @@ Source: KIP-699, KIP-932; Apache Kafka: `KafkaApis.handleFindCoordinatorRequest`
 Not done: nothing.
 """
 
+import re
 from typing import Any, Final
 
 from logserver.errors import ErrorCode
@@ -21,6 +22,8 @@ _GROUP: Final = 0
 _TRANSACTION: Final = 1
 _SHARE: Final = 2
 _SEVERAL: Final = 4
+_SHARE_GROUPS: Final = 6
+_SHARE_KEY: Final = re.compile(r"\s*[^\s].*:[A-Za-z0-9_-]{22}:[0-9]{1,10}", re.DOTALL)
 
 
 def _coordinator(call: Call, key_type: int, key: str) -> dict[str, Any]:
@@ -29,7 +32,9 @@ def _coordinator(call: Call, key_type: int, key: str) -> dict[str, Any]:
         code, message = ErrorCode.invalid_request, f"key type {key_type} is not known; it is 0, 1 or 2"
     elif key_type == _GROUP and not key:
         code, message = ErrorCode.invalid_group_id, "the group id is empty"
-    elif key_type == _SHARE and key.count(":") < 2:
+    elif key_type == _SHARE and call.version < _SHARE_GROUPS:
+        code, message = ErrorCode.invalid_request, f"share groups came with version {_SHARE_GROUPS}"
+    elif key_type == _SHARE and not _SHARE_KEY.fullmatch(key):
         code, message = ErrorCode.invalid_request, "a share group's key is GROUP:TOPIC-ID:PARTITION"
     if code is not ErrorCode.none:
         return _refused(key, code.value, message)
