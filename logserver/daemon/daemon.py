@@ -54,8 +54,8 @@ _METADATA_CONFIG: Final = LogConfig(
     uses_reserved_space=True,
 )
 _WORKER_THREADS: Final = 4
-_LEAST_CLOSE_S: Final = 1.0
-"""What making everything durable gets of a stop's time, however little grace calls get."""
+_THREADS_END_S: Final = 1.0
+"""What work that a thread still does gets of a stop's time."""
 
 _log = get_logger("logserver.daemon")
 
@@ -248,8 +248,8 @@ class Daemon:
     async def stop(self) -> None:
         """Stops in order: calls end, partitions are resigned, everything is made durable. Safe after a failed start.
 
-        Takes `shutdown.grace.ms` and a little at most, whatever clients and disk do; if that was not enough, the next
-        start counts as one after an unclean end, and `is_stuck` is true.
+        Takes `shutdown.grace.ms` at most whatever clients do, and `shutdown.flush.ms` whatever disks do; if that
+        was not enough, the next start counts as one after an unclean end, and `is_stuck` is true.
         """
         grace_s = self.settings.shutdown_grace_ms / 1000
         if self._kafka is not None:
@@ -268,9 +268,9 @@ class Daemon:
             await self._broker.stop()
         disks, self._disks = self._disks, None
         if disks is not None:
-            self.is_stuck = await disks.close(max(grace_s / 2, _LEAST_CLOSE_S))
+            self.is_stuck = await disks.close(self.settings.shutdown_flush_ms / 1000)
         try:
-            async with asyncio.timeout(_LEAST_CLOSE_S):
+            async with asyncio.timeout(_THREADS_END_S):
                 if disks is not None:
                     await in_thread(disks.close_threads)
                 await in_thread(self._workers.close)

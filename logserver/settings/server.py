@@ -961,6 +961,16 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             ours=True,
         ),
     ] = 5_000
+    shutdown_flush_ms: Annotated[
+        int,
+        About(
+            "How long a stopping server waits for its disks to take everything, in milliseconds; if that is not "
+            "enough, the next start checks the logs.",
+            minimum=1_000,
+            maximum=INT32_MAX,
+            ours=True,
+        ),
+    ] = 20_000
     log_level: Annotated[LogLevel, About("Lowest level of the server's own log lines.", ours=True)] = "info"
     log_format: Annotated[LogFormat, About("Form of the server's own log lines on standard error.", ours=True)] = "text"
 

@@ -8,6 +8,7 @@ Entries are appended in memory and written to the file in blocks, at roll, at ch
 loses only entries that recovery makes again. What is in the file is searched through a mapping.
 """
 
+import contextlib
 from array import array
 from bisect import bisect_right
 from struct import Struct
@@ -17,7 +18,7 @@ from logserver_records.batch import Buffer
 
 from logserver_segments.pool import Pool, Slot
 from logserver_segments.reading import ColdData
-from logserver_segments.seams import Disk, Mapping
+from logserver_segments.seams import Disk, File, Mapping
 
 _BLOCK_ENTRIES: Final = 1024
 """Entries kept in memory at most; then they go to the file."""
@@ -91,12 +92,16 @@ class Index:
             if not self._file_entries and not self._disk.exists(self.path):
                 self._disk.open(self.path, create=True)
             return
-        try:
-            file = self._disk.open(self.path)
-        except FileNotFoundError:
-            file = self._disk.open(self.path, create=True)
+        file = self._open()
         file.write((self._packed(),), self._file_entries * self._entry.size)
         self.in_file()
+
+    def _open(self) -> File:
+        # What is most likely first: each attempt costs, and a stop does this for very many logs.
+        for create in (True, False) if not self._file_entries else (False, True):
+            with contextlib.suppress(FileNotFoundError, FileExistsError):
+                return self._disk.open(self.path, create=create)
+        return self._disk.open(self.path)
 
     def _packed(self) -> bytes:
         pack = self._entry.pack
@@ -131,7 +136,10 @@ class Index:
             return self._file_last
         size = self._entry.size
         # Not through a mapping: of most segments nothing but this is ever asked for.
-        found = self._disk.open(self.path).read(size, (self._file_entries - 1) * size)
+        file, position = self._disk.open(self.path), (self._file_entries - 1) * size
+        found = file.read_resident(size, position)
+        if found is None:
+            found = file.read(size, position)
         if len(found) < size:
             raise IndexDamaged(f"{self.path} is shorter than {self._file_entries} entries")
         key, value = self._entry.unpack(found)
@@ -207,6 +215,15 @@ class Index:
         """
         if self._file_entries:
             self._disk.open(self.path).read(self._file_entries * self._entry.size, 0)
+
+    def warm_end(self) -> None:
+        """Reads the last entry, so that `last` will find it in the page cache; for another thread.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        if self._file_entries:
+            self._disk.open(self.path).read(self._entry.size, (self._file_entries - 1) * self._entry.size)
 
     def entries(self) -> list[tuple[int, int]]:
         """Returns all entries, reading the file; those of a file that is too short are left out."""

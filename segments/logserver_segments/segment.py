@@ -4,6 +4,7 @@ The last segment of a log is *active*: it is appended to and read by `pread`. Ev
 changes again and is read through a mapping where the page cache has the data.
 """
 
+import contextlib
 import errno
 from dataclasses import dataclass, field
 from typing import Final
@@ -231,6 +232,15 @@ class Segment:
         self.checked = True
         # What is appended from here on need not be the latest.
         self.load_max_timestamp()
+
+    def warm_index_ends(self) -> None:
+        """Reads what `check_indexes` is going to look at; for another thread.
+
+        What goes wrong `check_indexes` tells.
+        """
+        for index in (self.index, self.time_index):
+            with contextlib.suppress(OSError):
+                index.warm_end()
 
     def indexes_rebuilt(self) -> None:
         """Says that the indexes were made from the segment itself, so there is nothing to check."""

@@ -64,7 +64,7 @@ async def test_nothing_new_is_made_and_what_there_is_can_be_deleted(server: Serv
     # What gives space back is done: settings, retention, records, topics.
     await server.admin.AlterTopic(admin_pb2.AlterTopicRequest(name="t", set={"retention.bytes": "2048"}))
     for directory in server.daemon.directories.online:
-        directory.apply_retention()
+        await directory.apply_retention()
     assert server.partition().log_start_offset > 0
     deleted = await server.admin.DeleteRecords(admin_pb2.DeleteRecordsRequest(topic="t", before_offset=5))
     assert deleted.log_start_offset == 5

@@ -287,7 +287,7 @@ def test_a_disk_that_hangs_does_not_keep_the_process(tmp_path: Path) -> None:
         "    real(self)\n"
         "OsFile.sync = sync\n"
         "settings = {'log.dirs': sys.argv[1], 'grpc.listeners': '127.0.0.1:0', 'listeners': 'off'}\n"
-        "settings['shutdown.grace.ms'] = '200'\n"
+        "settings['shutdown.flush.ms'] = '1000'\n"
         "serve(load_settings(command_line=settings.items()))\n"
     )
     process = subprocess.Popen(

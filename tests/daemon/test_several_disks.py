@@ -146,7 +146,7 @@ async def test_a_directory_that_fails_while_the_server_runs_takes_only_its_parti
 
 
 async def test_a_directory_that_hangs_does_not_keep_the_others_from_a_clean_stop(tmp_path: Path) -> None:
-    named = {"log.dirs": f"{tmp_path}/a,{tmp_path}/b", "shutdown.grace.ms": "400"}
+    named = {"log.dirs": f"{tmp_path}/a,{tmp_path}/b", "shutdown.flush.ms": "1000"}
     server = await Server(tmp_path, named).start()
     await server.topic("t", 2)
     for number in range(2):

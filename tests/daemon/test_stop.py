@@ -157,7 +157,7 @@ async def test_no_grace_for_calls_is_still_a_clean_stop(server: Server) -> None:
     assert await server.read_all() == [b"a"]
 
 
-@pytest.mark.parametrize("server", [{"shutdown.grace.ms": "400"}], indirect=True)
+@pytest.mark.parametrize("server", [{"shutdown.flush.ms": "1000"}], indirect=True)
 async def test_a_disk_that_hangs_does_not_keep_the_server_and_the_next_start_checks(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

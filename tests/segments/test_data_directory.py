@@ -517,13 +517,13 @@ def test_one_logs_trouble_is_not_anothers(lines: Lines) -> None:
             log.append(batch(b"x" * 30, timestamp=NOW + number), 0, NOW)
     box.clock.advance(10**12)
     box.disk.fail("rename", "*topic-0*", times=None)
-    box.directory.apply_retention()
+    run(box.directory.apply_retention())
     assert other.log_start_offset == 40
     assert [line["log"] for line in lines.of("retention failed")] == ["topic-0"]
     box.disk.faults.clear()
     box.disk.fail("remove", "*topic-0*", times=None)
-    box.directory.apply_retention()
-    box.directory.tick()
+    run(box.directory.apply_retention())
+    run(box.directory.remove_doomed())
     assert not [name for name in (entry.name for entry in box.disk.list(f"{PATH}/other-0")) if "deleted" in name]
     box.disk.faults.clear()
     box.disk.fail("write_file", "*topic-0*", errno.ENOSPC, times=None)

@@ -69,7 +69,7 @@ def test_what_was_lost_is_cut_off_and_never_counts_again() -> None:
     box.committer.finish(0)
     run(box.directory.checkpoint())
     box.directory.tick()
-    box.directory.apply_retention()
+    run(box.directory.apply_retention())
     assert box.listener.committed == [3] and box.log.offline is not None
     assert box.log.size_bytes == len(box.disk.inode(f"{box.log.directory}/{0:020d}.log").data)
 

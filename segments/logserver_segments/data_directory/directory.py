@@ -301,14 +301,18 @@ class DataDirectory:
     # Housekeeping
 
     def tick(self) -> None:
-        """Does what is due by time: `flush.ms`, files whose deletion delay is over; looks how much space is free.
-        Cheap; call it every second."""
+        """Does what is due by time: `flush.ms`; looks how much space is free. Cheap; call it every second."""
         self.room.measure()
-        housekeeping.do_what_is_due(list(self._logs.values()), self._clock.now_ms(), self._clock.monotonic_ms())
+        housekeeping.do_what_is_due(list(self._logs.values()), self._clock.monotonic_ms())
 
-    def apply_retention(self) -> None:
+    async def remove_doomed(self) -> None:
+        """Removes files of deleted segments whose deletion delay is over; to be called every second or so."""
+        await housekeeping.remove_doomed(list(self._logs.values()), self._disk, self._workers, self._clock.now_ms())
+
+    async def apply_retention(self) -> None:
         """Removes segments that the logs' retention settings allow."""
-        housekeeping.apply_retention(list(self._logs.values()), self._clock.now_ms())
+        turns = housekeeping.Turns(self._clock)
+        await housekeeping.apply_retention(list(self._logs.values()), self._clock.now_ms(), turns)
 
     def expire_producers(self) -> None:
         """Forgets producers that have not written for `producer.id.expiration.ms`."""
@@ -332,7 +336,7 @@ class DataDirectory:
         Raises:
             OSError: the disk refused; the recovery points stay as they were.
         """
-        written = self._prepare_checkpoint()
+        written = await self._prepare_checkpoint()
         try:
             await self._workers.run(self._offsets.write)
         except OSError as error:
@@ -342,10 +346,15 @@ class DataDirectory:
             if log.offline is None:
                 log.prune_snapshots()
 
-    def _prepare_checkpoint(self) -> list[Log]:
+    async def _prepare_checkpoint(self) -> list[Log]:
         """Writes out what is only in memory; returns the logs that get a new recovery point."""
         written = []
-        for key, log in self._logs.items():
+        turns = housekeeping.Turns(self._clock)
+        for key, log in list(self._logs.items()):
+            await turns.pause()
+            # Its topic may have been deleted meanwhile.
+            if self._logs.get(key) is not log:
+                continue
             if log.offline is not None or self._offsets.recovery_point(key) == log.log_end_offset:
                 continue
             try:

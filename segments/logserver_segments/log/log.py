@@ -257,6 +257,10 @@ class Log:
         """Raises the log start offset; see `PartitionLog.delete_records_before`."""
         retention.delete_records_before(self._state, offset)
 
+    async def prepare_retention(self, now_ms: int) -> None:
+        """Has read what `apply_retention` is going to look at; see `retention.prepare`."""
+        await retention.prepare(self._state, now_ms)
+
     def apply_retention(self, now_ms: int) -> int:
         """Removes segments that the settings and the log start offset allow; see `retention.apply_retention`."""
         return retention.apply_retention(self._state, now_ms)
@@ -265,8 +269,12 @@ class Log:
         """Takes a compacted segment for the adjacent sealed ones it was made from; it is in its place on disk."""
         retention.replace_segments(self._state, old, new)
 
+    def take_doomed(self, now_ms: int) -> list[str]:
+        """Returns the paths of the files to be removed for good now; see `remove.take_doomed`."""
+        return remove.take_doomed(self._state, now_ms)
+
     def remove_doomed(self, now_ms: int) -> None:
-        """Removes for good the files whose delay is over; to be called now and then."""
+        """Removes for good the files whose delay is over."""
         remove.remove_doomed(self._state, now_ms)
 
     def truncate(self, offset: int) -> None:

@@ -41,11 +41,19 @@ def remove_later(state: LogState, segment: Segment, now_ms: int) -> None:
     state.doomed.append((now_ms + state.config.file_delete_delay_ms, renamed))
 
 
-def remove_doomed(state: LogState, now_ms: int) -> None:
-    """Removes for good the files whose delay is over; to be called now and then."""
+def take_doomed(state: LogState, now_ms: int) -> list[str]:
+    """Returns the paths of the files whose delay is over, for the caller to remove them for good; what he does not the
+    next opening does."""
+    due = []
     while state.doomed and state.doomed[0][0] <= now_ms:
-        for path in state.doomed.pop(0)[1]:
-            state.resources.disk.remove(path)
+        due += state.doomed.pop(0)[1]
+    return due
+
+
+def remove_doomed(state: LogState, now_ms: int) -> None:
+    """Removes for good the files whose delay is over."""
+    for path in take_doomed(state, now_ms):
+        state.resources.disk.remove(path)
 
 
 def remove_all_doomed(state: LogState) -> None:

@@ -3,13 +3,15 @@
 from logserver_segments.committer import LogEnd
 from logserver_segments.config import UNLIMITED
 from logserver_segments.errors import DiskFull, OffsetOutOfRange
+from logserver_segments.index import IndexDamaged
 from logserver_segments.log.epochs import try_to_write_epochs
-from logserver_segments.log.indexes import max_timestamp_of
+from logserver_segments.log.indexes import max_timestamp_of, rebuild
 from logserver_segments.log.remove import remove_later
 from logserver_segments.log.roll import roll
 from logserver_segments.log.snapshots import remove_snapshots_before
 from logserver_segments.log.state import LogState
 from logserver_segments.logs import get_logger
+from logserver_segments.reading import BadBatch, find_batch
 from logserver_segments.segment import Segment
 
 _log = get_logger("logserver.segments")
@@ -31,6 +33,58 @@ def _raise_start(state: LogState, offset: int) -> None:
     state.start = offset
     if state.epochs.truncate_start(offset):
         try_to_write_epochs(state)
+
+
+async def prepare(state: LogState, now_ms: int) -> None:
+    """Reads with a worker's help what `apply_retention` and the next append look at, so that nobody waits for the disk
+    meanwhile: after a start nothing of a log has been read.
+
+    Raises:
+        CorruptRecords: a segment is damaged.
+        ReadFailed: the disk refused.
+    """
+    if state.offline is not None:
+        return
+    await _find_first_timestamp(state)
+    if not state.config.delete or state.config.retention_ms == UNLIMITED:
+        return
+    for segment in list(state.segments.items):
+        if not segment.checked and segment.size:
+            try:
+                await _check(state, segment)
+            except OSError as error:
+                raise state.read_failed(error) from error
+            # One with indexes made again may be in its place.
+            segment = state.segment_at(segment.base_offset)
+        # Others may have gone on meanwhile; then the next time has less to read.
+        if state.offline is not None or not segment.checked or not _is_expired(state, segment, now_ms):
+            return
+
+
+async def _check(state: LogState, segment: Segment) -> None:
+    await state.workers.run(segment.warm_index_ends)
+    if state.offline is not None or segment.checked or state.segment_at(segment.base_offset) is not segment:
+        return
+    try:
+        segment.check_indexes(state.offset_behind(segment))
+    except IndexDamaged as error:
+        _log.warning("index made again", log=state.name, segment=segment.path, reason=str(error))
+        await rebuild(state, segment)
+
+
+async def _find_first_timestamp(state: LogState) -> None:
+    """Finds what `segment.ms` counts from."""
+    active = state.segments.active
+    if active.first_timestamp is not None or not active.size:
+        return
+    try:
+        found = await state.workers.run(find_batch, active.blocking_fetcher(), 0, active.size, active.base_offset)
+    except BadBatch as error:
+        raise state.damaged(active, error) from None
+    except OSError as error:
+        raise state.read_failed(error) from error
+    if active.first_timestamp is None:
+        active.first_timestamp = found.header.max_timestamp if found is not None else -1
 
 
 def apply_retention(state: LogState, now_ms: int) -> int:

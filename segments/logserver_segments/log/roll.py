@@ -9,7 +9,7 @@ from logserver_segments.log.commit import hand_over
 from logserver_segments.log.indexes import check_now
 from logserver_segments.log.snapshots import take_snapshot
 from logserver_segments.log.state import DISK_FULL, LogState
-from logserver_segments.reading import BadBatch, find_batch
+from logserver_segments.reading import BadBatch, ColdData, find_batch
 from logserver_segments.segment import MAX_RELATIVE_OFFSET, Segment
 
 
@@ -42,7 +42,10 @@ def _is_aged(state: LogState, active: Segment, header: BatchHeader, now_ms: int)
     """Whether `segment.ms` is over, told from the batches' own timestamps where they have them (as Kafka)."""
     if active.first_timestamp is None:
         try:
-            found = find_batch(active.blocking_fetcher(), 0, active.size, active.base_offset)
+            found = find_batch(active.fetcher(), 0, active.size, active.base_offset)
+        except ColdData:
+            # Nobody waits for the disk here; retention finds it out, see `retention.prepare`.
+            return False
         except BadBatch as error:
             raise state.damaged(active, error) from None
         except OSError as error:
