@@ -118,28 +118,27 @@ _ONE_BY_ONE: Final = 2
 """Up to this many dirty files are synced one by one, more by one syncfs (16 logs: 1.9 ms against 0.4 ms)."""
 
 
-class FlushCommitter:
-    """Group commit: one thread that flushes in rounds whatever became dirty during the round before.
+class FlushRounds:
+    """What a group commit does in its rounds, whoever runs them: a thread (`FlushCommitter`), or a simulation.
+
+    A round is `_take`, then `_flush`, then `_report` on the owner's thread.
 
     Args:
         disk: the disk.
         directory: any path on the file system that all logs are on.
-        post: schedules a callable on the owner's thread, safe to call from another (e.g. `loop.call_soon_threadsafe`).
+        wake: called when there is something for a next round, under a lock.
     """
 
-    def __init__(self, disk: Disk, directory: str, post: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(self, disk: Disk, directory: str, wake: Callable[[], object]) -> None:
         self._disk = disk
         self._directory = directory
-        self._post = post
+        self._wake = wake
         self._lock = threading.Lock()
-        self._wake = threading.Semaphore(0)
         # Under the lock: what the next round takes.
         self._pending: dict[Committable, _Dirty] = {}
         self._closed = False
         # On the owner's thread: rounds taken and not yet reported.
         self._under_way: list[list[_Dirty]] = []
-        self._thread = threading.Thread(target=self._run, name="logserver-flusher", daemon=True)
-        self._thread.start()
 
     def dirty(self, log: Committable, end: LogEnd, file: File, new_in: str | None = None) -> None:
         with self._lock:
@@ -152,7 +151,7 @@ class FlushCommitter:
                 wake = not pending
                 pending[log] = entry
                 if wake:
-                    self._wake.release()
+                    self._wake()
             else:
                 entry.end = end
                 if file.path not in entry.files:
@@ -168,32 +167,14 @@ class FlushCommitter:
                     if entry.log is log:
                         entry.discarded = True
 
-    def close(self) -> None:
-        """Flushes what is pending and ends the thread; what it has posted until then is still to be run."""
+    def _take(self) -> tuple[list[_Dirty], bool]:
+        """Returns what the next round has to flush, and whether no more will come."""
         with self._lock:
-            self._closed = True
-        self._wake.release()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            self._wake.acquire()
-            with self._lock:
-                entries = list(self._pending.values())
-                self._pending = {}
-                if entries:
-                    self._under_way.append(entries)
-                closed = self._closed
+            entries = list(self._pending.values())
+            self._pending = {}
             if entries:
-                self._flush(entries)
-                try:
-                    self._post(lambda entries=entries: self._report(entries))  # type: ignore[misc]
-                except RuntimeError as error:
-                    # The owner's event loop is gone, and with it everybody who waits.
-                    _log.warning("the flusher ends: nobody takes its reports", error=str(error))
-                    return
-            if closed:
-                return
+                self._under_way.append(entries)
+            return entries, self._closed
 
     def _flush(self, entries: list[_Dirty]) -> None:
         files = sum(len(entry.files) for entry in entries)
@@ -230,3 +211,42 @@ class FlushCommitter:
             except Exception:
                 # One log's trouble, or that of who listens to it, is not another's.
                 _log.exception("a log could not take the report of its flush", log=repr(entry.log))
+
+
+class FlushCommitter(FlushRounds):
+    """Group commit: one thread that flushes in rounds whatever became dirty during the round before.
+
+    Args:
+        disk: the disk.
+        directory: any path on the file system that all logs are on.
+        post: schedules a callable on the owner's thread, safe to call from another (e.g. `loop.call_soon_threadsafe`).
+    """
+
+    def __init__(self, disk: Disk, directory: str, post: Callable[[Callable[[], None]], object]) -> None:
+        self._work = threading.Semaphore(0)
+        super().__init__(disk, directory, self._work.release)
+        self._post = post
+        self._thread = threading.Thread(target=self._run, name="logserver-flusher", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Flushes what is pending and ends the thread; what it has posted until then is still to be run."""
+        with self._lock:
+            self._closed = True
+        self._work.release()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self._work.acquire()
+            entries, closed = self._take()
+            if entries:
+                self._flush(entries)
+                try:
+                    self._post(lambda entries=entries: self._report(entries))  # type: ignore[misc]
+                except RuntimeError as error:
+                    # The owner's event loop is gone, and with it everybody who waits.
+                    _log.warning("the flusher ends: nobody takes its reports", error=str(error))
+                    return
+            if closed:
+                return
