@@ -10,7 +10,7 @@ from logserver_segments.data_directory import DataDirectories, random_id
 from logserver_segments.disk import OsDisk
 from logserver_segments.errors import StorageError
 from logserver_segments.logs import get_logger
-from logserver_segments.machine import SystemClock, SystemRandom, ThreadWorkers
+from logserver_segments.machine import SystemClock, SystemRandom
 from logserver_segments.seams import Clock, Disk, Random
 
 from logserver.broker import Broker
@@ -23,7 +23,7 @@ from logserver.daemon.disks import Disks, expect_directories, remember_directori
 from logserver.daemon.housekeeping import Housekeeping
 from logserver.daemon.ports import PortError, bind, kafka_port_error
 from logserver.daemon.status import server_status
-from logserver.daemon.threads import in_thread
+from logserver.daemon.threads import Threads
 from logserver.errors import LogServerError
 from logserver.faults import Faults
 from logserver.grpc_api import GrpcDoor
@@ -83,6 +83,7 @@ class Daemon:
         socket_clock: Clock | None = None,
         random: Random | None = None,
         faults: Faults | None = None,
+        threads: Threads | None = None,
     ) -> None:
         self.settings = settings
         self._disk = disk or OsDisk()
@@ -90,7 +91,8 @@ class Daemon:
         self._socket_clock = socket_clock or self._clock
         self._faults = faults
         self._random = random or SystemRandom()
-        self._workers = ThreadWorkers(_WORKER_THREADS)
+        self._threads = threads or Threads()
+        self._workers = self._threads.workers(_WORKER_THREADS)
         self._start_time_ms = 0
         self._disks: Disks | None = None
         self._housekeeping: Housekeeping | None = None
@@ -151,7 +153,15 @@ class Daemon:
         settings = self.settings
         self._start_time_ms = self._clock.now_ms()
         limits = file_limits(settings, open_files=system_open_files(), map_count=system_map_count())
-        self._disks = Disks(settings, limits, self._workers, disk=self._disk, clock=self._clock, random=self._random)
+        self._disks = Disks(
+            settings,
+            limits,
+            self._workers,
+            self._threads,
+            disk=self._disk,
+            clock=self._clock,
+            random=self._random,
+        )
         directories = self._disks.directories
         store = await self._open_metadata(directories)
         epoch = await _leader_epoch(store, settings.node_id, raise_it=not directories.was_clean)
@@ -272,8 +282,8 @@ class Daemon:
         try:
             async with asyncio.timeout(_THREADS_END_S):
                 if disks is not None:
-                    await in_thread(disks.close_threads)
-                await in_thread(self._workers.close)
+                    await self._threads.aside(disks.close_threads)
+                await self._threads.aside(self._workers.close)
         except TimeoutError:
             self.is_stuck = True
             _log.error("work on the disk goes on that does not end")

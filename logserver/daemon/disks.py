@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from logserver_segments.committer import FlushCommitter
 from logserver_segments.data_directory import DataDirectories, DataDirectory
 from logserver_segments.logs import get_logger
-from logserver_segments.machine import ThreadWorkers
 from logserver_segments.seams import Clock, Disk, Random
 
 from logserver.broker.topics import METADATA_TOPIC
-from logserver.daemon.threads import in_thread
+from logserver.daemon.threads import ClosableCommitter, ClosableWorkers, Threads
 from logserver.metadata import Compare, MetadataStore, Put
 from logserver.settings import FileLimits, ServerSettings
 
@@ -30,6 +28,7 @@ class Disks:
 
     Args:
         preparers: threads for what takes long without a disk.
+        threads: makes all others.
 
     Raises:
         StorageError, OSError: see `DataDirectories`; nothing is left open but the threads, which `close_threads` ends.
@@ -39,7 +38,8 @@ class Disks:
         self,
         settings: ServerSettings,
         limits: FileLimits,
-        preparers: ThreadWorkers,
+        preparers: ClosableWorkers,
+        threads: Threads,
         *,
         disk: Disk,
         clock: Clock,
@@ -51,8 +51,9 @@ class Disks:
         self._disk = disk
         self._clock = clock
         self._random = random
-        self._threads: list[ThreadWorkers] = []
-        self._committers: dict[str, FlushCommitter] = {}
+        self._make = threads
+        self._threads: list[ClosableWorkers] = []
+        self._committers: dict[str, ClosableCommitter] = {}
         metadata = settings.metadata_log_dir
         self.directories = DataDirectories(
             absolute(settings.data_directories),
@@ -62,13 +63,12 @@ class Disks:
             main_path=os.path.abspath(metadata) if metadata is not None else None,
         )
         for directory in self.directories.online:
-            committer = FlushCommitter(disk, directory.path, asyncio.get_running_loop().call_soon_threadsafe)
-            self._committers[directory.path] = committer
+            committer = self._committers[directory.path] = threads.committer(disk, directory.path)
             directory.start(committer)
 
     def _open(self, path: str, cluster_id: str | None) -> DataDirectory:
-        readers = ThreadWorkers(self._settings.num_read_threads_per_data_dir)
-        workers = ThreadWorkers(_OTHER_THREADS)
+        readers = self._make.workers(self._settings.num_read_threads_per_data_dir)
+        workers = self._make.workers(_OTHER_THREADS)
         self._threads += (readers, workers)
         share = len(self._settings.log_dirs)
         return DataDirectory(
@@ -99,11 +99,11 @@ class Disks:
         flushed = False
         try:
             async with asyncio.timeout(time_s):
-                await in_thread(self._committers[directory.path].close)
+                await self._make.aside(self._committers[directory.path].close)
                 # The last round's report was posted before the thread ended; it runs before what is scheduled now.
                 await asyncio.sleep(0)
                 flushed = True
-                await in_thread(directory.close)
+                await self._make.aside(directory.close)
         except (OSError, TimeoutError) as error:
             _log.error(
                 "no clean stop: the next start will check the logs",

@@ -1,9 +1,46 @@
-"""Work that may never end, on a thread that the end of the process does not wait for."""
+"""The threads of a daemon: those that work, those that flush, and those for work that may never end."""
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from typing import Protocol
+
+from logserver_segments.committer import Committer, FlushCommitter
+from logserver_segments.machine import ThreadWorkers
+from logserver_segments.seams import Disk, Workers
+
+
+class ClosableWorkers(Workers, Protocol):
+    """Workers that end."""
+
+    def close(self) -> None:
+        """Waits for the work under way and ends them."""
+        ...
+
+
+class ClosableCommitter(Committer, Protocol):
+    """A committer that ends."""
+
+    def close(self) -> None:
+        """Flushes what is pending; what it has posted until then is still to be run."""
+        ...
+
+
+class Threads:
+    """Makes a daemon's threads. A simulation makes what does the same work without any."""
+
+    def workers(self, count: int) -> ClosableWorkers:
+        """Returns workers, so many at most at a time."""
+        return ThreadWorkers(count)
+
+    def committer(self, disk: Disk, path: str) -> ClosableCommitter:
+        """Returns what flushes the logs of a data directory, for the running event loop."""
+        return FlushCommitter(disk, path, asyncio.get_running_loop().call_soon_threadsafe)
+
+    async def aside(self, function: Callable[[], None]) -> None:
+        """Runs what may never end, and waits for it as `in_thread` does."""
+        await in_thread(function)
 
 
 async def in_thread(function: Callable[[], None]) -> None:
