@@ -7,6 +7,7 @@ everybody who reads afterwards sees the change.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
+from uuid import UUID
 
 from logserver_segments.config import LogConfig
 from logserver_segments.errors import StorageError
@@ -137,6 +138,10 @@ class Broker:
     def settings(self) -> ServerSettings:
         """The server's settings in force; what can be changed at run time has its newest value."""
         return self.configs.server
+
+    def new_uuid(self) -> str:
+        """Returns a random UUID, as text, for who needs a name that nobody else has."""
+        return str(UUID(bytes=self._random.randbytes(16), version=4))
 
     # Start and stop
 

@@ -12,7 +12,6 @@ Source: KIP-848, KIP-1082; Apache Kafka: `GroupMetadataManager.consumerGroupHear
 Not done: nothing.
 """
 
-import uuid
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -29,7 +28,7 @@ async def _handle(call: Call, request: Struct) -> Response:
     _check(request)
     member_id = request.member_id
     if not member_id and call.version < _CLIENT_CHOOSES_ID and request.member_epoch == JOINING:
-        member_id = str(uuid.uuid4())
+        member_id = call.services.broker.new_uuid()
     names, pattern = request.subscribed_topic_names, request.subscribed_topic_regex
     subscription = None
     if names is not None or pattern is not None:

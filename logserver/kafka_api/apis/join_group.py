@@ -14,7 +14,6 @@ Source: Apache Kafka: `GroupMetadataManager.classicGroupJoin`, `classicGroupJoin
 Not done: nothing.
 """
 
-import uuid
 from typing import Final
 
 from logserver.coordinator.classic_requests import JoinGroup
@@ -35,7 +34,7 @@ async def _handle(call: Call, request: Struct) -> Response:
     join = JoinGroup(
         group_id=request.group_id,
         member_id=request.member_id,
-        new_member_id=f"{prefix}-{uuid.uuid4()}",
+        new_member_id=f"{prefix}-{call.services.broker.new_uuid()}",
         instance_id=request.group_instance_id,
         client_id=call.client_id,
         client_host=call.client_host,
