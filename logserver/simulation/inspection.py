@@ -1,0 +1,62 @@
+"""Looks into what a crash could leave: starts a server on it, reads everything, and judges it."""
+
+from random import Random
+
+from logserver.daemon import StartError
+from logserver.simulation.checks.groups import check_groups, check_sequences, check_topics
+from logserver.simulation.checks.records import check_records
+from logserver.simulation.checks.state import State, read_state
+from logserver.simulation.checks.transactions import check_transactions
+from logserver.simulation.disk import RecordingDisk
+from logserver.simulation.ledger import Ledger, Moment, Violation
+from logserver.simulation.loop import SimulatedLoop
+from logserver.simulation.network import Network
+from logserver.simulation.node import Node, SimulatedDaemon
+
+
+async def inspect(loop: SimulatedLoop, disk: RecordingDisk, ledger: Ledger, at: Moment, random: Random) -> None:
+    """Starts a server of its own on a disk and checks what it holds.
+
+    Args:
+        at: what was acknowledged until then has to be there.
+
+    Raises:
+        Violation: something is not as it was promised.
+    """
+    network = loop.network
+    node = Node(loop, Network(loop, random), random, {"listeners": "off"}, disk)
+    loop.network = network
+    await started(node)
+    daemon = node.daemon
+    assert daemon is not None
+    try:
+        state = await judged(daemon, ledger, at)
+        check_sequences(daemon, state, ledger, at)
+    finally:
+        node.kill()
+
+
+async def started(node: Node) -> bool:
+    """Starts a server; returns whether it came up, or else the power went.
+
+    Raises:
+        Violation: it can't start.
+    """
+    try:
+        return await node.start()
+    except StartError as error:
+        raise Violation("no start", str(error)) from error
+
+
+async def judged(daemon: SimulatedDaemon, ledger: Ledger, at: Moment) -> State:
+    """Reads all that a server holds, and checks it.
+
+    Raises:
+        Violation: something is not as it was promised.
+    """
+    state = await read_state(daemon, sorted({group for group, _ in ledger.commits}))
+    check_records(state, ledger, at)
+    check_transactions(state, ledger, at)
+    check_groups(state, ledger, at)
+    check_topics(state, ledger, at)
+    return state

@@ -1,0 +1,105 @@
+"""Clock, workers and committer of a simulated machine: everything happens on the loop, later, in an order of chance."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any, Final, ParamSpec, TypeVar
+
+from logserver_segments.committer import FlushRounds
+from logserver_segments.seams import Disk
+
+from logserver.simulation.disk import PowerCut
+from logserver.simulation.loop import SimulatedLoop
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_EPOCH_MS: Final = 1_700_000_000_000
+"""Wall-clock time when a simulation begins."""
+
+
+class SimulatedClock:
+    """The loop's time, in milliseconds."""
+
+    def __init__(self, loop: SimulatedLoop) -> None:
+        self._loop = loop
+
+    def now_ms(self) -> int:
+        """As `Clock.now_ms`."""
+        return _EPOCH_MS + int(self._loop.time() * 1000)
+
+    def monotonic_ms(self) -> float:
+        """As `Clock.monotonic_ms`."""
+        return self._loop.time() * 1000
+
+
+class SimulatedWorkers:
+    """Does work after a delay, at once as a whole: what it finds is as of then, as with a thread."""
+
+    def __init__(self, loop: SimulatedLoop, random: Random, most_delay_s: float) -> None:
+        self._loop = loop
+        self._random = random
+        self._most_delay_s = most_delay_s
+
+    def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """As `Workers.run`."""
+        done: asyncio.Future[T] = self._loop.create_future()
+
+        def work() -> None:
+            try:
+                result = function(*args, **kwargs)
+            except PowerCut:
+                raise
+            except BaseException as error:
+                if not done.cancelled():
+                    done.set_exception(error)
+            else:
+                if not done.cancelled():
+                    done.set_result(result)
+
+        self._loop.call_later(self._random.uniform(0, self._most_delay_s), work)
+        return done
+
+    def close(self) -> None:
+        """As `ThreadWorkers.close`; what is under way ends by itself."""
+
+
+class SimulatedCommitter(FlushRounds):
+    """The server's own rounds of flushing, each after a delay, and reported after another."""
+
+    def __init__(self, disk: Disk, directory: str, loop: SimulatedLoop, random: Random, most_delay_s: float) -> None:
+        super().__init__(disk, directory, self._schedule)
+        self._loop = loop
+        self._random = random
+        self._most_delay_s = most_delay_s
+        self._is_flushing = False
+
+    def _schedule(self) -> None:
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_later(self._delay_s(), self._round)
+
+    def _delay_s(self) -> float:
+        return self._random.uniform(0, self._most_delay_s)
+
+    def _round(self) -> None:
+        entries, _ = self._take()
+        # What becomes dirty while the round is under way wakes the next one.
+        if entries:
+            self._flush(entries)
+            self._loop.call_later(self._delay_s(), self._end_round, entries)
+        else:
+            self._is_flushing = False
+
+    def _end_round(self, entries: list[Any]) -> None:
+        self._report(entries)
+        self._loop.call_later(self._delay_s(), self._round)
+
+    def close(self) -> None:
+        """Flushes what is pending, and reports."""
+        with self._lock:
+            self._closed = True
+        entries, _ = self._take()
+        if entries:
+            self._flush(entries)
+            self._report(entries)

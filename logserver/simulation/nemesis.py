@@ -1,0 +1,183 @@
+"""What goes wrong in a run: crashes, kills, stops, bad disks, bad weather on the network."""
+
+import asyncio
+import errno
+from typing import Final
+
+from logserver.simulation.disk import RecordingDisk
+from logserver.simulation.inspection import inspect, started
+from logserver.simulation.ledger import Moment, Violation
+from logserver.simulation.network import Weather
+from logserver.simulation.world import World
+
+CALM: Final = Weather()
+_WEATHERS: Final = (
+    CALM,
+    CALM,
+    Weather(most_delay_s=0.1),
+    Weather(most_delay_s=0.02, reset_chance=0.02),
+    Weather(most_piece_bytes=7, most_delay_s=0.0005),
+    Weather(most_delay_s=0.01, reset_chance=0.005, stall_chance=0.01, stall_s=4),
+)
+_SYNCS: Final = ("sync", "sync_filesystem", "sync_directory", "write_file", "write")
+_MOST_OPERATIONS: Final = 60
+
+
+class Nemesis:
+    """Breaks things, one after the other, and looks at what each crash could leave.
+
+    Args:
+        states: how many states that a crash could leave are looked at for each crash.
+    """
+
+    def __init__(self, world: World, states: int) -> None:
+        self._world = world
+        self._random = world.random("nemesis")
+        self._states = states
+        self.crashes = 0
+        self.kills = 0
+        self.stops = 0
+        self.states_checked = 0
+
+    async def run(self, rounds: int) -> None:
+        """Breaks so many things, then mends everything.
+
+        Raises:
+            Violation: a server does not start, or a state is not as it was promised.
+        """
+        world, random = self._world, self._random
+        for _ in range(rounds):
+            await self._wait(random.uniform(0.5, 6))
+            if world.is_over:
+                return
+            what = random.random()
+            if what < 0.2:
+                self._change_weather()
+            elif what < 0.35:
+                await self._break_disk()
+            elif what < 0.42:
+                await self._fill_disk()
+            elif what < 0.5:
+                await self._stop()
+            elif what < 0.6:
+                self._note("the process is killed")
+                self.kills += 1
+                world.node.kill()
+            elif what < 0.8:
+                await self._cut_in_the_middle()
+            else:
+                await self._crash()
+            await self._start()
+        world.network.weather = CALM
+        world.node.disk.faults.clear()
+        self._note("everything is well again")
+        # A disk that failed took logs offline; a start brings them back.
+        world.node.kill()
+        await self._start()
+
+    def _note(self, text: str) -> None:
+        self._world.ledger.note("nemesis", text)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._world.stopping.wait()
+        except TimeoutError:
+            return
+
+    def _change_weather(self) -> None:
+        self._world.network.weather = weather = self._random.choice(_WEATHERS)
+        self._note(f"the network has {weather}")
+
+    async def _break_disk(self) -> None:
+        """Lets some operations of the disk fail; a log whose flush failed is offline until the next start."""
+        node, random = self._world.node, self._random
+        operation = random.choice(_SYNCS)
+        error = random.choice((errno.EIO, errno.ENOSPC))
+        fault = node.disk.fail(operation, "*", error, after=random.randrange(20), times=random.randint(1, 3))
+        self._note(f"the disk fails at {operation}, error {error}, after {fault.after}, {fault.times} times")
+        await self._wait(random.uniform(0.5, 3))
+        if fault in node.disk.faults:
+            node.disk.faults.remove(fault)
+        if random.random() < 0.5:
+            node.kill()
+        else:
+            await self._crash()
+
+    async def _fill_disk(self) -> None:
+        node, random = self._world.node, self._random
+        used = sum(len(inode.data) for _, inode in node.disk.files())
+        node.disk.capacity = used + random.randrange(2000)
+        self._note(f"the disk has room for {node.disk.capacity - used} bytes more")
+        await self._wait(random.uniform(0.5, 3))
+        node.disk.capacity = None
+        self._note("the disk has room")
+
+    async def _stop(self) -> None:
+        node = self._world.node
+        if not node.is_up:
+            return
+        self._note("the server is stopped")
+        self.stops += 1
+        if not await node.stop():
+            await self._crash()
+
+    async def _cut_in_the_middle(self) -> None:
+        """Cuts the power in the middle of what the server does."""
+        node = self._world.node
+        node.disk.operations_left = self._random.randrange(_MOST_OPERATIONS)
+        self._note(f"the power goes after {node.disk.operations_left} operations")
+        try:
+            async with asyncio.timeout(5):
+                await node.power_cut.wait()
+        except TimeoutError:
+            node.disk.operations_left = None
+        await self._crash()
+
+    async def _crash(self) -> None:
+        """Cuts the power, and looks at some of the states that could be left, also by earlier cuts in this life."""
+        world, random = self._world, self._random
+        disk, life = world.node.disk, world.life
+        done = len(disk.operations)
+        self.crashes += 1
+        disk.operations_left = None
+        world.node.kill()
+        for _ in range(self._states - 1):
+            after = done if random.random() < 0.5 else random.randint(0, done)
+            await self.look(disk.left_by_power_cut(random, after), Moment(life, after))
+        self._note(f"the power was cut, after {done} operations")
+        world.node.disk = disk
+        world.node.crash(random)
+        world.life += 1
+        # The one that is gone on with, looked at before anybody writes to it.
+        left = world.node.disk
+        await self.look(left.left_by_power_cut(random), Moment(life, done))
+
+    async def look(self, disk: RecordingDisk, at: Moment) -> None:
+        """Checks one state.
+
+        Raises:
+            Violation: it is not as it was promised.
+        """
+        world = self._world
+        self.states_checked += 1
+        try:
+            await inspect(world.loop, disk, world.ledger, at, world.random(f"state {self.states_checked}"))
+        except Violation:
+            text = f"state {self.states_checked}, after {at.operations} operations of life {at.life}"
+            world.ledger.note("checker", text)
+            raise
+
+    async def _start(self) -> None:
+        """Starts the server unless it runs, again where the power goes meanwhile."""
+        node = self._world.node
+        while not node.is_up or node.power_cut.is_set():
+            if node.power_cut.is_set():
+                await self._crash()
+                continue
+            if self._random.random() < 0.2:
+                node.disk.operations_left = self._random.randrange(_MOST_OPERATIONS)
+                self._note(f"the power goes after {node.disk.operations_left} operations of the start")
+            if await started(node):
+                node.disk.operations_left = None
+                self._note(f"start {node.starts}")
