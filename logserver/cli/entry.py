@@ -11,6 +11,7 @@ import click
 from logserver import __version__
 from logserver.cli.completion import completion
 from logserver.cli.consume import consume
+from logserver.cli.crash_test import crash_test
 from logserver.cli.failures import INTERRUPTED, silence_standard_output
 from logserver.cli.groups import groups
 from logserver.cli.produce import produce
@@ -72,5 +73,18 @@ def main() -> None:
     """
 
 
-for command in (serve, topics, produce, consume, replay, groups, transactions, status, settings, verify, completion):
+for command in (
+    serve,
+    topics,
+    produce,
+    consume,
+    replay,
+    groups,
+    transactions,
+    status,
+    settings,
+    verify,
+    crash_test,
+    completion,
+):
     main.add_command(command)

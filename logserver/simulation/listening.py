@@ -1,6 +1,7 @@
 """Listens to the server's log lines: one with a traceback tells of a fault in the server, whatever its clients see."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,7 +41,10 @@ def listening(world: World) -> Iterator[None]:
     logger.handlers[:], logger.propagate = [_Listener(world)], False
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            # What a killed process has not begun is never awaited.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            yield
     finally:
         logger.handlers[:], logger.propagate = before[0], before[2]
         logger.setLevel(before[1])

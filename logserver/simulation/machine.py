@@ -6,8 +6,9 @@ from random import Random
 from typing import Any, Final, ParamSpec, TypeVar
 
 from logserver_segments.committer import FlushRounds
-from logserver_segments.seams import Disk
+from logserver_segments.seams import Disk, Moved
 
+from logserver.daemon.threads import Threads
 from logserver.simulation.disk import PowerCut
 from logserver.simulation.loop import SimulatedLoop
 
@@ -23,6 +24,12 @@ class SimulatedClock:
 
     def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop
+
+    def follow(self, moved: Moved) -> None:
+        """As `Clock.follow`: nobody moves it but the loop, whose timers move with it."""
+
+    def unfollow(self, moved: Moved) -> None:
+        """As `Clock.unfollow`."""
 
     def now_ms(self) -> int:
         """As `Clock.now_ms`."""
@@ -103,3 +110,30 @@ class SimulatedCommitter(FlushRounds):
         if entries:
             self._flush(entries)
             self._report(entries)
+
+
+class SimulatedThreads(Threads):
+    """What does the work of a daemon's threads without any.
+
+    Args:
+        most_flush_s, most_work_s: how long a flush, or other work, takes at most.
+    """
+
+    def __init__(self, loop: SimulatedLoop, random: Random, most_flush_s: float, most_work_s: float) -> None:
+        self._loop = loop
+        self._random = random
+        self._most_flush_s = most_flush_s
+        self._most_work_s = most_work_s
+
+    def workers(self, count: int) -> SimulatedWorkers:
+        """As `Threads.workers`."""
+        return SimulatedWorkers(self._loop, self._random, self._most_work_s)
+
+    def committer(self, disk: Disk, path: str) -> SimulatedCommitter:
+        """As `Threads.committer`."""
+        return SimulatedCommitter(disk, path, self._loop, self._random, self._most_flush_s)
+
+    async def aside(self, function: Callable[[], None]) -> None:
+        """As `Threads.aside`."""
+        await asyncio.sleep(self._random.uniform(0, self._most_work_s))
+        function()

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 from types import MappingProxyType
 from typing import Final
@@ -14,7 +14,7 @@ from logserver.grpc_api import GrpcDoor
 from logserver.settings import Address, load_settings
 from logserver.simulation.disk import RecordingDisk
 from logserver.simulation.loop import Process, SimulatedLoop
-from logserver.simulation.machine import SimulatedClock, SimulatedCommitter, SimulatedWorkers
+from logserver.simulation.machine import SimulatedClock, SimulatedThreads
 from logserver.simulation.network import Network
 
 KAFKA_PORT: Final = 9092
@@ -55,24 +55,13 @@ class SimulatedDaemon(Daemon):
     grpc_door: GrpcDoor
 
     def __init__(self, settings: Mapping[str, str], disk: RecordingDisk, loop: SimulatedLoop, random: Random) -> None:
-        self._loop = loop
-        self._seed = random
         super().__init__(
             load_settings(command_line=settings.items()),
             disk=disk,
             clock=SimulatedClock(loop),
             random=random,
+            threads=SimulatedThreads(loop, random, _FLUSH_S, _WORK_S),
         )
-
-    def _new_workers(self) -> SimulatedWorkers:
-        return SimulatedWorkers(self._loop, self._seed, _WORK_S)
-
-    def _new_committer(self, path: str) -> SimulatedCommitter:
-        return SimulatedCommitter(self._disk, path, self._loop, self._seed, _FLUSH_S)
-
-    async def _aside(self, function: Callable[[], None]) -> None:
-        await asyncio.sleep(self._seed.uniform(0, _WORK_S))
-        function()
 
     @property
     def groups(self) -> GroupCoordinator:

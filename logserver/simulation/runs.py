@@ -1,0 +1,85 @@
+"""Many runs, in processes of their own: there the order of sets, too, follows from the seed alone."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import local
+from typing import Any, Final, cast
+
+from logserver.simulation.run import Outcome
+
+ENVIRONMENT: Final = {"PYTHONHASHSEED": "0"}
+
+
+class RunFailed(Exception):
+    """A process of the simulation ended, or the simulation itself has a fault."""
+
+
+class _Process:
+    """A process that runs one seed after the other."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "logserver.simulation"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **ENVIRONMENT},
+            text=True,
+        )
+
+    def run(self, seed: int) -> Outcome:
+        """Runs a seed.
+
+        Raises:
+            RunFailed: the process ended.
+        """
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None and stdout is not None
+        try:
+            stdin.write(f"{seed}\n")
+            stdin.flush()
+            line = stdout.readline()
+        except OSError:
+            line = ""
+        if not line:
+            raise RunFailed(f"the process of seed {seed} ended with {self.process.wait()}; what it wrote says why")
+        return Outcome(**cast(dict[str, Any], json.loads(line)))
+
+    def close(self) -> None:
+        """Ends the process, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def run_seeds(first: int, count: int, jobs: int) -> Iterator[Outcome]:
+    """Runs seeds, several at a time, and yields what came of each, in the order in which they end.
+
+    Raises:
+        RunFailed: a run did not come to its end.
+    """
+    mine = local()
+    processes: list[_Process] = []
+
+    def run(seed: int) -> Outcome:
+        process: _Process | None = getattr(mine, "process", None)
+        if process is None:
+            process = mine.process = _Process()
+            processes.append(process)
+        return process.run(seed)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for future in as_completed([pool.submit(run, seed) for seed in range(first, first + count)]):
+                yield future.result()
+        finally:
+            for process in processes:
+                process.process.kill()
+            pool.shutdown(cancel_futures=True)
+            for process in processes:
+                process.close()

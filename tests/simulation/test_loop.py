@@ -1,0 +1,57 @@
+"""The event loop of the simulation: time that costs nothing, and processes that end at once."""
+
+import asyncio
+import time
+
+import pytest
+
+from logserver.simulation.loop import Deadlock, Process, SimulatedLoop
+
+
+def test_time_passes_when_nothing_is_left_to_run() -> None:
+    loop = SimulatedLoop()
+
+    async def main() -> float:
+        begun = loop.time()
+        await asyncio.gather(asyncio.sleep(3600), asyncio.sleep(86_400))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await asyncio.Event().wait()
+        return loop.time() - begun
+
+    begun = time.monotonic()
+    assert loop.run(main()) == pytest.approx(86_405)
+    assert time.monotonic() - begun < 30
+
+
+def test_waiting_for_what_never_comes_is_told() -> None:
+    with pytest.raises(Deadlock):
+        SimulatedLoop().run(asyncio.Event().wait())
+
+
+def test_a_killed_process_does_nothing_more() -> None:
+    loop = SimulatedLoop()
+    done: list[str] = []
+
+    async def serve(name: str) -> None:
+        asyncio.get_running_loop().call_later(2, done.append, f"{name} timer")
+        try:
+            await asyncio.sleep(1)
+            done.append(f"{name} slept")
+            await asyncio.Event().wait()
+        finally:
+            # What is left of a process may run; it starts nothing any more.
+            asyncio.get_running_loop().call_soon(done.append, f"{name} end")
+
+    async def main() -> None:
+        first, second = Process(loop, "first"), Process(loop, "second")
+        first.start(serve("first"))
+        task = second.start(serve("second"))
+        await asyncio.sleep(1.5)
+        first.kill()
+        await asyncio.sleep(5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    loop.run(main())
+    assert done == ["first slept", "second slept", "second timer", "second end"]

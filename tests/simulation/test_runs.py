@@ -1,0 +1,49 @@
+"""The simulation as a whole: it passes, is the same again, and says what it found."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+SEEDS = 20
+
+
+def crash_test(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "logserver", "crash-test", *arguments], capture_output=True, text=True, timeout=600
+    )
+
+
+def document(*arguments: str) -> dict[str, Any]:
+    result = crash_test(*arguments, "--json")
+    found: dict[str, Any] = json.loads(result.stdout)
+    assert (result.returncode, result.stderr) == (1 if found["violations"] else 0, "")
+    return found
+
+
+def test_every_promise_is_kept_over_crashes() -> None:
+    found = document("--seed", "1", "--runs", str(SEEDS), "--jobs", "2")
+    broken = {run["seed"]: (run["violation"], run["history"]) for run in found["runs"] if run["violation"]}
+    assert broken == {}
+    assert [run["seed"] for run in found["runs"]] == list(range(1, SEEDS + 1))
+    # It is no proof if nothing happens.
+    assert found["acknowledged"] > 1000 * SEEDS and found["transactions"] > 20 * SEEDS
+    assert found["crashes"] > 2 * SEEDS and found["states"] > 10 * SEEDS
+    assert found["kills"] > 0 and found["stops"] > 0
+
+
+def test_a_seed_does_the_same_again() -> None:
+    alone = document("--seed", "9")["runs"]
+    among_others = document("--seed", "8", "--runs", "2", "--jobs", "1")["runs"]
+    assert alone[0]["digest"] == among_others[1]["digest"] != among_others[0]["digest"]
+    assert alone[0] | {"seconds": 0} == among_others[1] | {"seconds": 0}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_every_promise_is_kept_over_many_crashes() -> None:
+    found = document("--seed", "1000", "--runs", "1000")
+    assert {run["seed"]: run["violation"] for run in found["runs"] if run["violation"]} == {}
+    assert found["states"] > 10_000
