@@ -25,6 +25,7 @@ COMMANDS = [
     "status",
     "settings",
     "verify",
+    "crash-test",
     "completion",
 ]
 GROUPS = ["list", "describe", "reset", "delete", "delete-offsets"]
@@ -134,6 +135,7 @@ def test_every_client_command_takes_the_server_and_json(arguments):
         ["groups", "reset", "g", "--to", "earliest"],
         ["groups", "reset", "g", "--topic", "t", "--to", "1", "--shift-by", "1"],
         ["groups", "delete-offsets", "g"],
+        ["crash-test", "--runs", "0"],
         ["completion", "powershell"],
         ["settings", "--set", "no.such.setting=1"],
         ["settings", "--set", "node.id"],
