@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from logserver_records.control import ControlType, EndTransactionMarker
+from logserver_segments.reading import Slice
 
 from logserver.broker.broker import Broker
 from logserver.broker.partition import Partition
@@ -43,7 +44,7 @@ class TransactionMarker(NamedTuple):
 class Peers(Protocol):
     """Partitions by name, wherever they are led.
 
-    Every call is safe to repeat, and raises NOT_LEADER_OR_FOLLOWER where the leader is not known or has changed.
+    Every call but `append` is safe to repeat, and raises NOT_LEADER_OR_FOLLOWER where the leader is not known or has changed.
     """
 
     async def offsets(self, topic: str, partition: int) -> PartitionOffsets:
@@ -59,6 +60,33 @@ class Peers(Protocol):
 
         Raises:
             LogServerError: there is no such partition, or it can't be read.
+        """
+        ...
+
+    async def partitions(self, topic: str) -> int:
+        """Returns how many partitions a topic has.
+
+        Raises:
+            LogServerError: UNKNOWN_TOPIC_OR_PARTITION.
+        """
+        ...
+
+    async def append(self, topic: str, partition: int, batch: bytes) -> int:
+        """Appends a record batch that this server has built; returns the offset of its first record once it is durable.
+
+        Unlike the others it is not safe to repeat: after an error the records may have been stored, unless it says
+        that they were refused (`LogServerError.code` is not retriable).
+
+        Raises:
+            LogServerError: the records are refused or too large, or it is not known what became of them.
+        """
+        ...
+
+    async def read(self, topic: str, partition: int, offset: int, max_bytes: int) -> Slice:
+        """Returns committed batches from the one that holds `offset` on.
+
+        Raises:
+            LogServerError: OFFSET_OUT_OF_RANGE, or it can't be read.
         """
         ...
 
@@ -88,6 +116,34 @@ class LocalPeers:
         partition_here = self._readable(topic, partition)
         found = await partition_here.offset_for_timestamp(timestamp_ms)
         return found.offset if found is not None else partition_here.high_watermark
+
+    async def partitions(self, topic: str) -> int:
+        """As `Peers.partitions`."""
+        return len(self._broker.topic(topic).partitions)
+
+    async def append(self, topic: str, partition: int, batch: bytes) -> int:
+        """As `Peers.append`."""
+        found = self._broker.partition(topic, partition)
+        # As a client's: the topic's own limits and rules hold.
+        appended = found.append(batch)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def committed(error: LogServerError | None) -> None:
+            if done.done():
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        found.when_committed(appended.last_offset, committed)
+        await done
+        return appended.base_offset
+
+    async def read(self, topic: str, partition: int, offset: int, max_bytes: int) -> Slice:
+        """As `Peers.read`."""
+        found = self._broker.partition(topic, partition).read(offset, max_bytes)
+        return found if isinstance(found, Slice) else await found
 
     def _readable(self, topic: str, number: int) -> Partition:
         partition = self._broker.partition(topic, number)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from logserver.coordinator.delivery.engine import Engine
+from logserver.coordinator.delivery.handles import Acquisition
 from logserver.coordinator.delivery.waiters import Rotation, Waiter
 
 
@@ -11,11 +12,15 @@ class Dispatcher:
 
     Args:
         wanted: called when somebody could take records, so that `dispatch` is called soon.
+        deliver: called with what somebody has acquired.
     """
 
-    def __init__(self, engine: Engine, wanted: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, wanted: Callable[[], None], deliver: Callable[[Waiter, Acquisition], None]
+    ) -> None:
         self.engine = engine
         self._wanted = wanted
+        self._deliver = deliver
         self._rotation = Rotation()
         self._waiters: dict[Waiter, None] = {}
 
@@ -80,4 +85,4 @@ class Dispatcher:
                 waiter.leave()
             else:
                 rotation.add(waiter)
-            waiter.deliver(self, found)
+            self._deliver(waiter, found)

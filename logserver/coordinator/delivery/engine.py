@@ -483,7 +483,7 @@ class Engine:
     def _move(self, delivery: Delivery, reason: str, destination: Destination, now_ms: int) -> None:
         self.last_intent += 1
         delivery.state = State.MOVING
-        delivery.move = self.moves[self.last_intent] = Move(
+        move = Move(
             self.last_intent,
             delivery.first,
             delivery.last,
@@ -495,8 +495,9 @@ class Engine:
             delivery.last_ms,
             now_ms,
         )
+        delivery.move = self.moves[self.last_intent] = move
         self.tally.moving += delivery.records
-        self.changes.note(delivery.first, delivery.last)
+        move.sequence = self.changes.note(delivery.first, delivery.last)
         self._tell(EventKind.MOVING, delivery, now_ms, delivery.owner, reason=reason)
 
     # From one state to another

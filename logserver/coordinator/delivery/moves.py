@@ -37,8 +37,8 @@ class Move:
     last_ms: int
     at_ms: int
     """When it was decided."""
-    known_end: int = field(default=-1)
-    """Where the destination ended when it was decided: what is below has nothing of this move. -1: not known yet."""
+    sequence: int = field(default=0)
+    """Of the transition that decided it: it is carried out when that is durable."""
     perhaps_done: bool = field(default=False)
     """Whether to look for it at its destination before it is done."""
     refusal: str = field(default="")

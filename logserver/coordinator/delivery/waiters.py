@@ -9,8 +9,9 @@ from logserver.coordinator.delivery.handles import Acquisition
 
 if TYPE_CHECKING:
     from logserver.coordinator.delivery.dispatcher import Dispatcher
+    from logserver.coordinator.delivery.partition import QueuePartition
 
-Deliver = Callable[["Dispatcher", Acquisition], None]
+Deliver = Callable[["QueuePartition", Acquisition], None]
 Cancelled = Callable[[str], None]
 
 
@@ -19,7 +20,8 @@ class Waiter:
 
     Args:
         owner: who will hold them.
-        deliver: called with what was acquired, and by which dispatcher.
+        deliver: called with what was acquired, and of which partition; also once more after leaving, if that was under
+            way.
         cancelled: called once when there will be nothing any more, with a sentence that says why.
         lock_ms: how long locks last; None as long as the owner is there.
         settle: whether records are acknowledged as they are acquired.
