@@ -44,7 +44,8 @@ class TransactionMarker(NamedTuple):
 class Peers(Protocol):
     """Partitions by name, wherever they are led.
 
-    Every call but `append` is safe to repeat, and raises NOT_LEADER_OR_FOLLOWER where the leader is not known or has changed.
+    Every call but `append` is safe to repeat; all raise NOT_LEADER_OR_FOLLOWER where the leader is not known or has
+    changed.
     """
 
     async def offsets(self, topic: str, partition: int) -> PartitionOffsets:

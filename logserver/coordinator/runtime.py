@@ -17,6 +17,7 @@ from logserver_segments.partition_log import Appended
 from logserver_segments.seams import Clock
 
 from logserver.broker.partition import Committed, Partition
+from logserver.coordinator.clock_sets import ClockSets
 from logserver.coordinator.timers import Timers
 from logserver.coordinator.turns import Turns
 from logserver.errors import ErrorCode, LogServerError
@@ -28,9 +29,6 @@ DECISIONS_AT_A_TIME: Final = 50
 
 _AGAIN_S: Final = 5.0
 """When to read a machine again that a fault has ended."""
-
-_CLOCK_SET_MS: Final = 500
-"""From this difference on the clock was set, rather than looked at twice."""
 
 _READ_AGAIN_S: Final = 30.0
 """When to read a machine again that the disk did not give."""
@@ -88,8 +86,7 @@ class MachineRuntime(ABC, Generic[M]):
         self._last_offset = -1
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
-        # The time of day less the time since the machine started, which nobody sets.
-        self._set_ms = clock.now_ms() - clock.monotonic_ms()
+        self._clock_sets = ClockSets(clock)
         # Of this leadership; those of earlier ones have been cancelled.
         self._tasks: set[asyncio.Task[None]] = set()
         self._read = asyncio.Event()
@@ -312,11 +309,9 @@ class MachineRuntime(ABC, Generic[M]):
     def _now_ms(self) -> int:
         """Returns the time; sessions and the like do not end because somebody has set the clock."""
         now_ms = self._clock.now_ms()
-        set_ms = now_ms - self._clock.monotonic_ms()
-        if abs(set_ms - self._set_ms) >= _CLOCK_SET_MS:
-            if self._machine is not None:
-                self._machine.timers.shift(round(set_ms - self._set_ms))
-            self._set_ms = set_ms
+        set_by_ms = self._clock_sets.set_by_ms(now_ms)
+        if set_by_ms and self._machine is not None:
+            self._machine.timers.shift(set_by_ms)
         return now_ms
 
     def _set_timer(self) -> None:

@@ -175,6 +175,13 @@ class Engine:
             delivery.until_ms = NEVER
             self._make_ready(delivery, Position.ORIGINAL)
 
+    def close_reserve(self) -> None:
+        """Writes down exactly how far records were delivered: there will be no crash, but a stop."""
+        fresh = self._order.lowest_fresh()
+        end = self.offered_end if fresh is None else fresh
+        self.reserve = Reserve(max(end, self.redelivered_end))
+        self.changes.note_urgent()
+
     def settled_within(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Yields what is settled of a range of offsets, both ends inclusive."""
         fresh = self._order.lowest_fresh()
@@ -401,6 +408,10 @@ class Engine:
                 failed = self.policy.lapse_is_failure
                 self._give_back(delivery, EventKind.LAPSED, failed, Position.ORIGINAL, now_ms, now_ms, "")
         return records
+
+    def shift(self, by_ms: int) -> None:
+        """Moves the times of locks and delays, because the clock was set."""
+        self._deadlines.shift(by_ms)
 
     def purge(self, now_ms: int) -> int:
         """Settles everything that is ready, and nothing that is held, delayed or moving; returns how many records."""

@@ -6,7 +6,7 @@ moved record carries; so nothing is moved twice, and nothing is lost.
 
 import asyncio
 from collections.abc import Collection, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from logserver_records.batch import whole_batches
@@ -72,18 +72,7 @@ class LogMover:
             self._again = False
             all_good = True
             for place, moves in self._due().items():
-                try:
-                    await self._carry_out(place, moves)
-                except LogServerError as error:
-                    all_good = False
-                    for move in moves:
-                        move.refusal = error.message
-                    _log.warning(
-                        "records can't be moved now",
-                        queue=repr(self._place),
-                        destination=f"{place.topic}-{place.partition}",
-                        reason=error.message,
-                    )
+                all_good &= await self._try(place, moves)
             if not all_good:
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, _MOST_DELAY_S)
@@ -92,13 +81,35 @@ class LogMover:
             else:
                 delay_s = _FIRST_DELAY_S
 
+    async def _try(self, place: Destination, moves: list[Move]) -> bool:
+        """Carries out moves to one place; returns whether all of them are."""
+        try:
+            await self._carry_out(place, moves)
+        except LogServerError as error:
+            if len(moves) > 1 and not error.retriable:
+                # One record that is refused must not keep the others.
+                return all([await self._try(place, [move]) for move in moves])
+            for move in moves:
+                move.refusal = error.message
+            _log.warning(
+                "records can't be moved now",
+                queue=repr(self._place),
+                destination=f"{place.topic}-{place.partition}",
+                records=sum(move.last - move.first + 1 for move in moves),
+                reason=error.message,
+            )
+            return False
+        return True
+
     def _due(self) -> dict[Destination, list[Move]]:
         """Returns the moves that are written down, by where they go, in the order of their numbers."""
         engine = self._place.engine
         durable = engine.changes.durable
         found: dict[Destination, list[Move]] = {}
-        written = (move for move in engine.moves.values() if move.sequence <= durable)
-        for move in sorted(islice(written, _MOVES_AT_A_TIME), key=lambda move: move.intent):
+        written = [move for move in engine.moves.values() if move.sequence <= durable]
+        # What was refused comes last: it must not stand in the way of what has not been tried.
+        refused = (move for move in written if move.refusal)
+        for move in islice(chain((move for move in written if not move.refusal), refused), _MOVES_AT_A_TIME):
             found.setdefault(move.destination, []).append(move)
         return found
 

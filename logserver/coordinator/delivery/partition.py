@@ -4,12 +4,14 @@ rounds, and whoever waits gets theirs."""
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from logserver_segments.logs import get_logger
 from logserver_segments.seams import Clock
 
 from logserver.broker.partition import Partition
+from logserver.coordinator.clock_sets import ClockSets
 from logserver.coordinator.delivery.dispatcher import Dispatcher
 from logserver.coordinator.delivery.engine import Engine
 from logserver.coordinator.delivery.events import Event
@@ -70,6 +72,7 @@ class QueuePartition:
         self.dispatcher = Dispatcher(engine, self._run_soon, self._deliver)
         self.mover: Mover | None = None
         self._clock = clock
+        self._clock_sets = ClockSets(clock)
         self._wrote = wrote
         self._ended = ended
         self._end: LogServerError | None = None
@@ -82,7 +85,6 @@ class QueuePartition:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self.last_used_ms = clock.now_ms()
 
     def __repr__(self) -> str:
         return f"{self.queue} on {self.source}"
@@ -92,6 +94,7 @@ class QueuePartition:
     def start(self) -> None:
         """Follows the source from here on."""
         self.source.add_waiter(self)
+        self._clock.follow(self._clock_moved)
         self.data_available(self.source)
         self.changed()
 
@@ -101,6 +104,7 @@ class QueuePartition:
             return
         self._end = error
         self.source.remove_waiter(self)
+        self._clock.unfollow(self._clock_moved)
         if self.mover is not None:
             self.mover.stop()
         if self._timer is not None:
@@ -147,7 +151,7 @@ class QueuePartition:
         if end > engine.end:
             engine.end = end
         if partition.log_start_offset > engine.start:
-            engine.drop_below(partition.log_start_offset, self._clock.now_ms())
+            engine.drop_below(partition.log_start_offset, self._now_ms())
             self.changed()
         if self.dispatcher.is_wanted:
             self._run_soon()
@@ -164,7 +168,7 @@ class QueuePartition:
         if self._end is not None:
             return
         self._look()
-        self.dispatcher.dispatch(self._clock.now_ms())
+        self.dispatcher.dispatch(self._now_ms())
         if self.dispatcher.is_wanted and not self._looking and self._has_more():
             # Others have their turn in between.
             self._run_soon()
@@ -221,7 +225,7 @@ class QueuePartition:
             # Retention was quicker.
             start = self.source.log_start_offset
             if start > self.engine.offered_end:
-                self.engine.drop_below(start, self._clock.now_ms())
+                self.engine.drop_below(start, self._now_ms())
                 self._run_soon()
                 return
         _log.warning("a queue can't read its records now", queue=repr(self), reason=error.message)
@@ -237,7 +241,7 @@ class QueuePartition:
 
     def acknowledge(self, handle: Handle, *, check: Check = Check.STRICT, owner: str | None = None) -> bool:
         """As `Engine.acknowledge`."""
-        return self.engine.acknowledge(handle, now_ms=self._clock.now_ms(), check=check, owner=owner)
+        return self.engine.acknowledge(handle, now_ms=self._now_ms(), check=check, owner=owner)
 
     def release(
         self,
@@ -251,7 +255,7 @@ class QueuePartition:
         reason: str = "",
     ) -> bool:
         """As `Engine.release`, but with the time from now on after which the records may be delivered again."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         return self.engine.release(
             handle,
             counts_as_failure,
@@ -265,22 +269,22 @@ class QueuePartition:
 
     def reject(self, handle: Handle, reason: str, *, check: Check = Check.STRICT, owner: str | None = None) -> bool:
         """As `Engine.reject`."""
-        return self.engine.reject(handle, reason, now_ms=self._clock.now_ms(), check=check, owner=owner)
+        return self.engine.reject(handle, reason, now_ms=self._now_ms(), check=check, owner=owner)
 
     def extend(self, handle: Handle, lock_ms: int, *, check: Check = Check.STRICT, owner: str | None = None) -> bool:
         """As `Engine.extend`."""
-        return self.engine.extend(handle, lock_ms, now_ms=self._clock.now_ms(), check=check, owner=owner)
+        return self.engine.extend(handle, lock_ms, now_ms=self._now_ms(), check=check, owner=owner)
 
     def release_owner(self, owner: str, counts_as_failure: bool = False) -> int:
         """As `Engine.release_owner`."""
-        records = self.engine.release_owner(owner, counts_as_failure, now_ms=self._clock.now_ms())
+        records = self.engine.release_owner(owner, counts_as_failure, now_ms=self._now_ms())
         if records:
             self.changed()
         return records
 
     def purge(self) -> int:
         """As `Engine.purge`."""
-        records = self.engine.purge(self._clock.now_ms())
+        records = self.engine.purge(self._now_ms())
         self.changed()
         return records
 
@@ -362,11 +366,35 @@ class QueuePartition:
             changes.urgent = True
         self.changed()
 
-    def state_lost(self, error: LogServerError) -> None:
-        """Called when what was done may not be durable: everything in memory is worth nothing."""
+    async def written_out(self) -> None:
+        """Returns when everything is durable, also what could wait; what is not given out any more is said to be so.
+
+        Raises:
+            LogServerError: it can't become so.
+        """
+        self.engine.close_reserve()
+        await self.durable()
+
+    def abandon(self, error: LogServerError) -> None:
+        """Ends it here: what is not durable is worth nothing."""
         self._ended(self, error)
 
     # Time
+
+    def _now_ms(self) -> int:
+        """Returns the time; locks do not end because somebody has set the clock."""
+        now_ms = self._clock.now_ms()
+        if set_by_ms := self._clock_sets.set_by_ms(now_ms):
+            self.engine.shift(set_by_ms)
+        return now_ms
+
+    async def _clock_moved(self) -> None:
+        """Carries out what has come due meanwhile; returns when that is durable, or won't be."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._time()
+        with suppress(LogServerError):
+            await self.durable()
 
     def _set_timer(self) -> None:
         next_ms = self.engine.next_ms
@@ -375,12 +403,12 @@ class QueuePartition:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_ms = next_ms
-        delay_s = max(next_ms - self._clock.now_ms(), 0) / 1000
+        delay_s = max(next_ms - self._now_ms(), 0) / 1000
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._time)
 
     def _time(self) -> None:
         self._timer = None
-        if self._end is None and self.engine.expire(self._clock.now_ms()) and self.dispatcher.is_wanted:
+        if self._end is None and self.engine.expire(self._now_ms()) and self.dispatcher.is_wanted:
             self._run_soon()
         self.changed()
 

@@ -1,0 +1,367 @@
+"""Work queues of this node: what all doors ask of them."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from logserver_segments.logs import get_logger
+from logserver_segments.seams import Clock, Random
+
+from logserver.broker import Broker
+from logserver.broker.peers import Peers
+from logserver.coordinator.delivery.catalog import QueueCatalog, QueueRecord, QueueSource
+from logserver.coordinator.delivery.consumers import Consumers
+from logserver.coordinator.delivery.events import Event
+from logserver.coordinator.delivery.partition import QueuePartition
+from logserver.coordinator.delivery.places import Places
+from logserver.coordinator.delivery.terms import QueueNames
+from logserver.coordinator.delivery.waiters import Waiter
+from logserver.coordinator.share.limits import ShareLimits
+from logserver.coordinator.share_state import ShareState, StateKey
+from logserver.errors import ErrorCode, LogServerError
+from logserver.metadata import MetadataStore
+
+_log = get_logger("logserver.coordinator")
+
+_IDLE_S: Final = 30.0
+"""A partition of a queue that nobody uses is put away after once or twice this time."""
+
+_DEAD_LETTER_ROOM: Final = 64 << 10
+"""By so many bytes a dead letter may be larger than the message was: its headers."""
+
+
+class QueueName(NamedTuple):
+    """A queue, and what it is made of."""
+
+    name: str
+    group_id: str
+    topic: str
+    record: QueueRecord | None
+    """None if it was not declared."""
+
+
+class QueueCoordinator:
+    """All queues, declared ones and share groups on topics.
+
+    Args:
+        limits: returns the settings of share groups that are in force.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        store: MetadataStore,
+        peers: Peers,
+        state: ShareState,
+        limits: ShareLimits,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._broker = broker
+        self._state = state
+        self._clock = clock
+        self._random = random
+        self.peers = peers
+        self._catalog = QueueCatalog(store, self._declared)
+        self.names = QueueNames(self._catalog, limits, clock)
+        self.places = Places(broker, peers, state, self.names.terms, clock, random)
+        self._consumers: dict[str, Consumers] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._growing: asyncio.Task[None] | None = None
+
+    # Start and stop
+
+    def start(self) -> None:
+        """Takes up the queues that there are.
+
+        Raises:
+            LogServerError: the store holds a queue that this version can't read.
+        """
+        self._catalog.start()
+        self._broker.when_topics_change(self._topics_changed)
+        self._begin(self._resume(), "queues-resume")
+        self._begin(self._put_idle_away(), "queues-idle")
+
+    async def stop(self) -> None:
+        """Writes down everything and ends; everybody who waits is told."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        for consumers in tuple(self._consumers.values()):
+            consumers.cancel("the server is stopping")
+        await self.places.stop()
+        await self._catalog.stop()
+
+    def abandon(self) -> None:
+        """Ends at once, and answers nobody: what is left of a server that crashed."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        self._catalog.abandon()
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("queues have failed", task=task.get_name(), exc_info=error)
+
+    async def _resume(self) -> None:
+        """Opens what goes on by itself: locks that run out, delays that are over, moves."""
+        await self._state.loaded()
+        for key in tuple(self._state.unfinished()):
+            topic = self._broker.find_topic_by_id(key.topic_id)
+            if topic is None:
+                continue
+            try:
+                await self.places.get(key.group_id, topic.name, key.partition)
+            except LogServerError as error:
+                _log.warning("a queue goes on later", group=key.group_id, topic=topic.name, reason=error.message)
+
+    async def _put_idle_away(self) -> None:
+        while True:
+            await asyncio.sleep(_IDLE_S)
+            await self.places.put_idle_away()
+
+    # Queues by name
+
+    def find(self, name: str) -> QueueName:
+        """Returns a queue by its name.
+
+        Raises:
+            LogServerError: RESOURCE_NOT_FOUND, UNKNOWN_TOPIC_OR_PARTITION.
+        """
+        group_id, topic = self.names.resolve(name)
+        self._broker.topic(topic)
+        return QueueName(self.names.name(group_id, topic), group_id, topic, self.names.declared(group_id, topic))
+
+    def all(self) -> list[QueueName]:
+        """Returns all queues, declared ones first."""
+        found = [
+            QueueName(record.name, record.name, record.topic, record)
+            for record in self._catalog
+            if self._broker.find_topic(record.topic) is not None
+        ]
+        known = {(queue.group_id, queue.topic) for queue in found}
+        for key in self._state.keys():
+            topic = self._broker.find_topic_by_id(key.topic_id)
+            if topic is not None and (key.group_id, topic.name) not in known:
+                known.add((key.group_id, topic.name))
+                found.append(QueueName(self.names.name(key.group_id, topic.name), key.group_id, topic.name, None))
+        return found
+
+    def of_topic(self, topic: str) -> list[QueueName]:
+        """Returns the queues that work on a topic."""
+        return [queue for queue in self.all() if queue.topic == topic]
+
+    async def open(self, queue: QueueName) -> list[QueuePartition]:
+        """Returns all partitions of a queue.
+
+        Raises:
+            LogServerError: one can't be used here.
+        """
+        numbers = range(len(self._broker.topic(queue.topic).partitions))
+        return [await self.places.get(queue.group_id, queue.topic, number) for number in numbers]
+
+    async def partition(self, queue: QueueName, number: int) -> QueuePartition:
+        """Returns one partition of a queue.
+
+        Raises:
+            LogServerError: it can't be used here.
+        """
+        return await self.places.get(queue.group_id, queue.topic, number)
+
+    # Declaring
+
+    async def declare(
+        self, record: QueueRecord, partitions: int, settings: Mapping[str, str], *, from_latest: bool = False
+    ) -> QueueRecord:
+        """Makes a queue, its topic and the queue of its dead letters, as far as they are not there; changes the terms
+        of one that is.
+
+        Args:
+            record: its incarnation is filled in here.
+            partitions: of topics that are made; 0: one.
+            settings: of the queue's topic, if it is made.
+            from_latest: whether a topic that exists begins to be worked on at its end.
+
+        Raises:
+            LogServerError: something about it is wrong, or can't be made.
+        """
+        _check(record)
+        if record.dead_letter_topic:
+            await self._declare_dead_letters(record, partitions, settings)
+        is_new_topic = await self._make_topic(record.topic, partitions, settings)
+        known = self._catalog.find(record.name)
+        if known is not None:
+            record = record._replace(incarnation=known.incarnation)
+        else:
+            record = record._replace(incarnation=str(UUID(bytes=self._random.randbytes(16), version=4)))
+            if from_latest and not is_new_topic:
+                await self._begin_at_end(record)
+        if record != known and not await self._catalog.put(record, known):
+            raise LogServerError(
+                ErrorCode.concurrent_transactions, f"the queue {record.name!r} is being changed by others; try again"
+            )
+        return record
+
+    async def _declare_dead_letters(self, record: QueueRecord, partitions: int, settings: Mapping[str, str]) -> None:
+        name = record.dead_letter_topic
+        if self._catalog.find(name) is not None:
+            return
+        topic = self._broker.find_topic(record.topic)
+        largest = topic.settings.max_message_bytes if topic is not None else None
+        if largest is None:
+            largest = int(settings.get("max.message.bytes", self._broker.settings.message_max_bytes))
+        room = {"max.message.bytes": str(min(largest + _DEAD_LETTER_ROOM, (1 << 31) - 1))}
+        await self.declare(QueueRecord(name, "", (QueueSource(name),)), partitions, room)
+
+    async def _make_topic(self, name: str, partitions: int, settings: Mapping[str, str]) -> bool:
+        if self._broker.find_topic(name) is not None:
+            return False
+        try:
+            await self._broker.create_topic(name, partitions or 1, settings)
+        except LogServerError as error:
+            if error.code is not ErrorCode.topic_already_exists:
+                raise
+            return False
+        return True
+
+    async def _begin_at_end(self, record: QueueRecord) -> None:
+        topic = self._broker.topic(record.topic)
+        for partition in topic.partitions:
+            key = StateKey(record.name, topic.record.topic_id, partition.number)
+            await self._state.initialize(key, 0, partition.high_watermark)
+
+    async def delete(self, name: str) -> None:
+        """Forgets a declared queue and what became of its records; its topic stays.
+
+        Raises:
+            LogServerError: RESOURCE_NOT_FOUND, or it can't be written.
+        """
+        record = self._catalog.find(name)
+        if record is None:
+            raise LogServerError(ErrorCode.resource_not_found, f"no queue {name[:100]!r} was declared")
+        await self._catalog.delete(record)
+        consumers = self._consumers.pop(name, None)
+        if consumers is not None:
+            consumers.cancel(f"the queue {name!r} was deleted")
+        topic = self._broker.find_topic(record.topic)
+        if topic is not None:
+            for number in range(len(topic.partitions)):
+                await self.forget(StateKey(record.name, topic.record.topic_id, number))
+
+    async def forget(self, key: StateKey) -> None:
+        """Forgets what became of the records of a partition of a queue.
+
+        Raises:
+            LogServerError: it can't be written.
+        """
+        self.places.abandon(key, LogServerError(ErrorCode.group_id_not_found, "the queue was deleted"))
+        await self._state.delete(key)
+
+    def _declared(self, name: str) -> None:
+        """Puts changed terms of a queue into force."""
+        for key, place in self.places:
+            if key.group_id == name:
+                place.engine.policy = self.names.terms(name, place.source.topic).policy
+                place.changed()
+
+    # Consuming
+
+    def consumers(self, queue: QueueName) -> Consumers:
+        """Returns those who consume a queue."""
+        found = self._consumers.get(queue.name)
+        if found is None:
+            found = self._consumers[queue.name] = Consumers(queue.name)
+        return found
+
+    async def join(
+        self, queue: QueueName, waiter: Waiter, *, exclusive: bool = False, single_active: bool = False
+    ) -> None:
+        """Lets somebody consume all partitions of a queue, also those that are added later.
+
+        Raises:
+            LogServerError: somebody is exclusive, or a partition can't be used here.
+        """
+        places = await self.open(queue)
+        consumers = self.consumers(queue)
+        consumers.join(waiter, exclusive=exclusive, single_active=single_active)
+        for place in places:
+            if place.ended is not None:
+                consumers.leave(waiter)
+                raise place.ended
+            place.dispatcher.add(waiter)
+
+    def leave(self, queue: QueueName, waiter: Waiter, *, is_failure: bool = False) -> None:
+        """Ends that somebody consumes, and gives back what they hold."""
+        consumers = self.consumers(queue)
+        consumers.leave(waiter)
+        if not len(consumers):
+            self._consumers.pop(queue.name, None)
+        topic = self._broker.find_topic(queue.topic)
+        if topic is None:
+            return
+        for number in range(len(topic.partitions)):
+            place = self.places.find(StateKey(queue.group_id, topic.record.topic_id, number))
+            if place is not None:
+                place.release_owner(waiter.owner, is_failure)
+
+    def _topics_changed(self) -> None:
+        if self._consumers and (self._growing is None or self._growing.done()):
+            self._growing = asyncio.get_running_loop().create_task(self._attach())
+
+    async def _attach(self) -> None:
+        """Lets those who consume wait at partitions that are new."""
+        for name, consumers in tuple(self._consumers.items()):
+            try:
+                for place in await self.open(self.find(name)):
+                    consumers.attach(place)
+            except LogServerError as error:
+                consumers.cancel(error.message)
+
+    # Looking
+
+    async def story(self, queue: QueueName, number: int, offset: int) -> list[Event]:
+        """Returns what has happened to a record, as far as that is kept.
+
+        Raises:
+            LogServerError: it can't be read.
+        """
+        topic_id = self._broker.topic(queue.topic).record.topic_id
+        key = StateKey(queue.group_id, topic_id, number)
+        place = self.places.find(key)
+        if place is not None:
+            await place.durable()
+        return await self._state.story(key, offset)
+
+    def dead_letters(self, queue: QueueName) -> QueueName | None:
+        """Returns the queue of a queue's dead letters."""
+        if queue.record is None or not queue.record.dead_letter_topic:
+            return None
+        try:
+            return self.find(queue.record.dead_letter_topic)
+        except LogServerError:
+            return None
+
+
+def _check(record: QueueRecord) -> None:
+    def wrong(message: str) -> LogServerError:
+        return LogServerError(ErrorCode.invalid_request, f"queue {record.name[:100]!r}: {message}")
+
+    if record.max_deliveries is not None and record.max_deliveries < 0:
+        raise wrong("max_deliveries is a number of deliveries, or 0 for no limit")
+    if record.lock_ms <= 0:
+        raise wrong("lock_ms is a time in milliseconds, above 0")
+    if record.retry_delay_ms < 0 or record.retry_delay_max_ms < record.retry_delay_ms:
+        raise wrong("retry_delay_ms is a time in milliseconds, up to retry_delay_max_ms")
+    if not 1 <= record.retry_factor <= 1_000:
+        raise wrong("retry_factor is between 1 and 1000")
+    if not 0 <= record.retry_jitter <= 1:
+        raise wrong("retry_jitter is between 0 and 1")
+    if not 1 <= record.max_unsettled <= 1_000_000:
+        raise wrong("max_unsettled is between 1 and 1000000")
+    if record.dead_letter_topic == record.topic:
+        raise wrong("its dead letters can't go to its own topic")

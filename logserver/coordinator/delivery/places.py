@@ -1,0 +1,235 @@
+"""The partitions of queues that are open on this node."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, NamedTuple
+
+from logserver_segments.logs import get_logger
+from logserver_segments.seams import Clock, Random
+
+from logserver.broker import Broker
+from logserver.broker.partition import Partition
+from logserver.broker.peers import Peers
+from logserver.coordinator.delivery.changes import Changes
+from logserver.coordinator.delivery.events import Event, Events
+from logserver.coordinator.delivery.mover import LogMover
+from logserver.coordinator.delivery.order import OffsetOrder
+from logserver.coordinator.delivery.partition import QueuePartition
+from logserver.coordinator.delivery.policy import Policy
+from logserver.coordinator.delivery.records import RecordReader
+from logserver.coordinator.delivery.stored import Stored
+from logserver.coordinator.delivery.storing import restored
+from logserver.coordinator.share_state import ShareState, StateKey
+from logserver.errors import ErrorCode, LogServerError
+
+_log = get_logger("logserver.coordinator")
+
+_UNDECIDED: Final = -1
+
+
+class Writer:
+    """Stands for a partition of a queue while it is being opened, and after that."""
+
+    def __init__(self) -> None:
+        self.place: QueuePartition | None = None
+        self.lost: LogServerError | None = None
+
+    @property
+    def _open(self) -> QueuePartition:
+        assert self.place is not None
+        return self.place
+
+    @property
+    def sequence(self) -> int:
+        return self._open.sequence
+
+    def take_delta(self) -> Stored:
+        return self._open.take_delta()
+
+    def take_snapshot(self) -> Stored:
+        return self._open.take_snapshot()
+
+    def take_events(self) -> list[Event]:
+        return self._open.take_events()
+
+    def written(self, sequence: int) -> None:
+        self._open.written(sequence)
+
+    def state_lost(self, error: LogServerError) -> None:
+        self.lost = error
+        if self.place is not None:
+            self.place.abandon(error)
+
+
+class Terms(NamedTuple):
+    """On what terms a group works on a topic."""
+
+    queue: str
+    """What the queue is called."""
+    policy: Policy
+    reads_committed: bool
+    start: Callable[[Partition], Awaitable[int]]
+    """Returns where to begin in a partition that nobody has begun to work on."""
+    makes_state: bool
+    """Whether there may be no state yet: it is made."""
+
+
+class Places:
+    """Opens partitions of queues when somebody wants them, and closes those where nothing happens.
+
+    Args:
+        terms: returns those of a group and a topic.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        peers: Peers,
+        state: ShareState,
+        terms: Callable[[str, str], Terms],
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._broker = broker
+        self._peers = peers
+        self._state = state
+        self._terms = terms
+        self._clock = clock
+        self._random = random
+        self._open: dict[StateKey, QueuePartition] = {}
+        self._opening: dict[StateKey, asyncio.Task[QueuePartition]] = {}
+        self._idle: set[StateKey] = set()
+
+    def __iter__(self) -> Iterator[tuple[StateKey, QueuePartition]]:
+        return iter(tuple(self._open.items()))
+
+    def find(self, key: StateKey) -> QueuePartition | None:
+        """Returns one that is open."""
+        return self._open.get(key)
+
+    async def get(self, group_id: str, topic: str, number: int) -> QueuePartition:
+        """Returns a partition of a queue, opening it if it is not open.
+
+        Raises:
+            LogServerError: there is no such topic or partition, it can't be used here, or its state can't be read.
+        """
+        partition = self._broker.partition(topic, number)
+        key = StateKey(group_id, self._broker.topic(topic).record.topic_id, number)
+        place = self._open.get(key)
+        if place is not None:
+            self._idle.discard(key)
+            return place
+        opening = self._opening.get(key)
+        if opening is None:
+            opening = asyncio.get_running_loop().create_task(self._open_place(key, partition))
+            self._opening[key] = opening
+            opening.add_done_callback(lambda _: self._opening.pop(key, None))
+        # Whoever gives up waiting does not end it for the others.
+        return await asyncio.shield(opening)
+
+    async def _open_place(self, key: StateKey, partition: Partition) -> QueuePartition:
+        if partition.unavailable is not None:
+            raise partition.unavailable
+        terms = self._terms(key.group_id, partition.topic)
+        epoch = partition.leader_epoch
+        writer = Writer()
+        image = await self._state.open(key, writer, leader_epoch=epoch)
+        if image is None:
+            if terms.makes_state:
+                await self._state.initialize(key, 0, await terms.start(partition))
+                image = await self._state.open(key, writer, leader_epoch=epoch)
+            if image is None:
+                raise _unknown(key, partition)
+        start = image.start_offset if image.start_offset != _UNDECIDED else await terms.start(partition)
+        if partition.unavailable is not None or partition.leader_epoch != epoch:
+            self._state.close(key, writer, None)
+            raise partition.unavailable or _unknown(key, partition)
+        if writer.lost is not None:
+            raise writer.lost
+        place = self._new_place(key, partition, image.stored or _begun(start), terms, writer)
+        writer.place = place
+        self._open[key] = place
+        place.start()
+        return place
+
+    def _new_place(
+        self, key: StateKey, partition: Partition, stored: Stored, terms: Terms, writer: Writer
+    ) -> QueuePartition:
+        reader = RecordReader(partition, terms.reads_committed)
+        engine = restored(
+            stored,
+            partition.log_start_offset,
+            partition.log_end_offset,
+            terms.policy,
+            OffsetOrder(),
+            self._random,
+            Changes(),
+            Events(),
+            now_ms=self._clock.now_ms(),
+        )
+        place = QueuePartition(
+            terms.queue,
+            partition,
+            engine,
+            reader,
+            self._clock,
+            lambda _: self._state.dirty(key, writer),
+            lambda place, error: self._end(key, place, writer, error),
+        )
+        identity = f"{key.group_id}:{key.topic_id}:{key.partition}"
+        place.mover = LogMover(place, identity, self._peers, self._clock)
+        return place
+
+    def _end(self, key: StateKey, place: QueuePartition, writer: Writer, error: LogServerError) -> None:
+        """Forgets what is in memory: it is read anew for whoever wants it next."""
+        if self._open.get(key) is place:
+            del self._open[key]
+            self._idle.discard(key)
+            self._state.close(key, writer, None)
+        place.stop(error)
+
+    def abandon(self, key: StateKey, error: LogServerError) -> None:
+        """Ends one at once, if it is open: what is not written is lost."""
+        place = self._open.get(key)
+        if place is not None:
+            place.abandon(error)
+
+    async def put_away(self, key: StateKey, error: LogServerError) -> None:
+        """Closes one, if it is open, once everything is written."""
+        place = self._open.get(key)
+        if place is None:
+            return
+        try:
+            await place.written_out()
+        except LogServerError as lost:
+            _log.warning("a queue's state could not be written", queue=repr(place), reason=lost.message)
+        place.abandon(error)
+
+    async def put_idle_away(self) -> None:
+        """Closes those where nothing has happened since this was called last."""
+        idle = {key for key, place in self._open.items() if place.is_idle}
+        for key in idle & self._idle:
+            await self.put_away(key, _unused())
+        self._idle = {key for key in idle if key in self._open}
+
+    async def stop(self) -> None:
+        """Closes all, once everything is written."""
+        error = LogServerError(ErrorCode.not_coordinator, "the server is stopping")
+        for opening in tuple(self._opening.values()):
+            opening.cancel()
+        await asyncio.gather(*(self.put_away(key, error) for key in tuple(self._open)))
+
+
+def _begun(start: int) -> Stored:
+    return Stored(start, 0, start, 0, [], [])
+
+
+def _unknown(key: StateKey, partition: Partition) -> LogServerError:
+    return LogServerError(
+        ErrorCode.invalid_request,
+        f"the share group {key.group_id!r} has not begun to work on {partition}: one of its members has to ask for it",
+    )
+
+
+def _unused() -> LogServerError:
+    return LogServerError(ErrorCode.not_coordinator, "nobody has used the queue for a while; try again")
