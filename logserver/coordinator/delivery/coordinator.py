@@ -152,6 +152,16 @@ class QueueCoordinator:
                 found.append(QueueName(self.names.name(key.group_id, topic.name), key.group_id, topic.name, None))
         return found
 
+    def declared(self, name: str) -> QueueRecord | None:
+        """Returns what was declared under a name."""
+        return self._catalog.find(name)
+
+    def lock_ms(self, queue: QueueName) -> int:
+        """Returns how long records are locked for those who do not say."""
+        if queue.record is not None:
+            return queue.record.lock_ms
+        return self.names.limits.record_lock_duration_of(queue.group_id)
+
     def of_topic(self, topic: str) -> list[QueueName]:
         """Returns the queues that work on a topic."""
         return [queue for queue in self.all() if queue.topic == topic]
@@ -164,6 +174,14 @@ class QueueCoordinator:
         """
         numbers = range(len(self._broker.topic(queue.topic).partitions))
         return [await self.places.get(queue.group_id, queue.topic, number) for number in numbers]
+
+    def opened(self, queue: QueueName) -> list[QueuePartition]:
+        """Returns the partitions of a queue that are open now."""
+        topic = self._broker.find_topic(queue.topic)
+        if topic is None:
+            return []
+        keys = (StateKey(queue.group_id, topic.record.topic_id, number) for number in range(len(topic.partitions)))
+        return [place for key in keys if (place := self.places.find(key)) is not None]
 
     async def partition(self, queue: QueueName, number: int) -> QueuePartition:
         """Returns one partition of a queue.
@@ -301,13 +319,8 @@ class QueueCoordinator:
         consumers.leave(waiter)
         if not len(consumers):
             self._consumers.pop(queue.name, None)
-        topic = self._broker.find_topic(queue.topic)
-        if topic is None:
-            return
-        for number in range(len(topic.partitions)):
-            place = self.places.find(StateKey(queue.group_id, topic.record.topic_id, number))
-            if place is not None:
-                place.release_owner(waiter.owner, is_failure)
+        for place in self.opened(queue):
+            place.release_owner(waiter.owner, is_failure)
 
     def _topics_changed(self) -> None:
         if self._consumers and (self._growing is None or self._growing.done()):

@@ -89,6 +89,28 @@ class Engine:
             return min(start, fresh)
         return self.settled_ahead.end_of(start) if start == self.offered_end else start
 
+    def is_waiting(self, offset: int) -> bool:
+        """Whether nobody has had the record at an offset, which is not unsettled, and somebody may."""
+        if offset >= self.offered_end:
+            return offset < self.end and offset not in self.settled_ahead
+        return any(run.first <= offset <= run.last for run in self._order.fresh())
+
+    def waiting(self) -> Iterator[tuple[int, int]]:
+        """Yields the offsets, both ends inclusive, of what nobody has had; also holes of what was not looked at."""
+        for run in self._order.fresh():
+            yield run.first, run.last
+        if self.offered_end < self.end:
+            known = OffsetRanges()
+            if self.offered_end < self.known_end:
+                self._add_known(known, self.offered_end, self.known_end - 1)
+            yield from known.missing(self.offered_end, self.end - 1)
+
+    def first_ready(self) -> int | None:
+        """Returns the lowest offset that is ready."""
+        returned = next((found.first for found in self.unsettled if found.state is State.READY), None)
+        waiting = next((first for first, _ in self.waiting()), None)
+        return min((first for first in (returned, waiting) if first is not None), default=None)
+
     @property
     def next_ms(self) -> int | None:
         """When to call `expire`, or before; None if there is nothing to expire."""

@@ -156,6 +156,18 @@ class QueuePartition:
         if self.dispatcher.is_wanted:
             self._run_soon()
 
+    async def oldest_ready_ms(self) -> int | None:
+        """Returns when the first record that is ready was written, None if none is.
+
+        Raises:
+            LogServerError: it can't be read.
+        """
+        first = self.engine.first_ready()
+        if first is None:
+            return None
+        found = await self.reader.records([(first, first)])
+        return found[0].timestamp_ms if found else None
+
     # Running
 
     def _run_soon(self) -> None:

@@ -58,6 +58,7 @@ class Waiter:
         self.max_bytes = max_bytes
         self.once = once
         self.active = active
+        self.paused = False
         self.dispatchers: list[Dispatcher] = []
 
     def room(self) -> int:
@@ -70,7 +71,7 @@ class Waiter:
                     credit.blocked[self] = None
                     return 0
                 room = free
-        return room if self.active else 0
+        return room if self.active and not self.paused else 0
 
     def unblocked(self) -> None:
         """Takes part again, because a credit has changed."""
@@ -81,6 +82,16 @@ class Waiter:
         """Takes part in the rotation, or rests until it is made active again (single active consumer)."""
         self.active = active
         if active:
+            self.unblocked()
+
+    def pause(self) -> None:
+        """Takes nothing until `resume`: what came already is too much."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Takes part in the rotation again; fine if it does."""
+        if self.paused:
+            self.paused = False
             self.unblocked()
 
     def set_credits(self, credits: tuple[Credit, ...]) -> None:

@@ -1,0 +1,94 @@
+"""Receive: messages once, under locks that only time ends."""
+
+import asyncio
+from typing import Final
+
+from logserver_records.varint import unsigned_varint
+from logserverpb.v1 import queues_pb2
+
+from logserver.coordinator.delivery.coordinator import QueueCoordinator, QueueName
+from logserver.coordinator.delivery.handles import Acquisition
+from logserver.coordinator.delivery.partition import QueuePartition
+from logserver.coordinator.delivery.unsettled import NOBODY
+from logserver.coordinator.delivery.waiters import Waiter
+from logserver.errors import ErrorCode, LogServerError
+from logserver.grpc_api.queue_messages import delivered
+
+_DEFAULT_BYTES: Final = 1 << 20
+_MOST_BYTES: Final = 16 << 20
+_MOST_MESSAGES: Final = 10_000
+_DELIVERED_TAG: Final = bytes(((queues_pb2.ReceiveResponse.DELIVERED_FIELD_NUMBER << 3) | 2,))
+
+_Found = tuple[QueuePartition, Acquisition]
+
+
+async def receive(queues: QueueCoordinator, queue: QueueName, request: queues_pb2.ReceiveRequest) -> bytes:
+    """Returns the bytes of a ReceiveResponse.
+
+    Raises:
+        LogServerError: INVALID_REQUEST, or the queue can't be used here.
+    """
+    if min(request.max_messages, request.max_bytes, request.wait_ms, request.lock_ms) < 0:
+        raise LogServerError(ErrorCode.invalid_request, "max_messages, max_bytes, wait_ms and lock_ms are not below 0")
+    lock_ms = request.lock_ms or queues.lock_ms(queue)
+    got: asyncio.Future[_Found] = asyncio.get_running_loop().create_future()
+
+    def deliver(place: QueuePartition, found: Acquisition) -> None:
+        if got.done():
+            _give_back(place, found)
+        else:
+            got.set_result((place, found))
+
+    def cancelled(reason: str) -> None:
+        if not got.done():
+            got.set_exception(LogServerError(ErrorCode.not_coordinator, reason))
+
+    waiter = Waiter(
+        NOBODY,
+        deliver,
+        cancelled,
+        lock_ms=lock_ms,
+        settle=request.settle,
+        max_records=min(request.max_messages or 1, _MOST_MESSAGES),
+        max_bytes=min(request.max_bytes or _DEFAULT_BYTES, _MOST_BYTES),
+        once=True,
+    )
+    for place in await queues.open(queue):
+        if not got.done():
+            place.dispatcher.add(waiter)
+    try:
+        # Even without waiting there is one turn to look at what there is.
+        found = await asyncio.wait_for(asyncio.shield(got), max(request.wait_ms / 1000, _ONE_LOOK_S))
+    except TimeoutError:
+        waiter.leave()
+        found = got.result() if got.done() else None
+    except asyncio.CancelledError:
+        waiter.leave()
+        if got.done() and not got.cancelled() and got.exception() is None:
+            _give_back(*got.result())
+        got.cancel()
+        raise
+    got.cancel()
+    incarnation = queue.record.incarnation if queue.record is not None else ""
+    head = queues_pb2.ReceiveResponse(incarnation=incarnation, lock_ms=lock_ms).SerializeToString()
+    if found is None:
+        return head
+    place, acquisition = found
+    ranges = sorted(acquisition.ranges, key=lambda each: each.first)
+    try:
+        batches = await place.reader.read([(each.first, each.last) for each in ranges])
+    except BaseException:
+        _give_back(place, acquisition)
+        raise
+    records = delivered(place.source.number, ranges, batches)
+    return b"".join((head, _DELIVERED_TAG, unsigned_varint(len(records)), records))
+
+
+_ONE_LOOK_S: Final = 0.02
+"""Nobody waits shorter than it takes to look at what there is."""
+
+
+def _give_back(place: QueuePartition, found: Acquisition) -> None:
+    for acquired in found.ranges:
+        place.release(acquired.handle)
+    place.changed()
