@@ -52,9 +52,7 @@ def _peeked(place: QueuePartition) -> Iterator[queues_pb2.PeekedRange]:
             holder=found.owner if found.state is State.HELD else "",
         )
     for first, last in engine.waiting():
-        yield queues_pb2.PeekedRange(
-            first=first, last=last, state=queues_pb2.MESSAGE_STATE_READY, until_ms=-1
-        )
+        yield queues_pb2.PeekedRange(first=first, last=last, state=queues_pb2.MESSAGE_STATE_READY, until_ms=-1)
 
 
 async def explain(
