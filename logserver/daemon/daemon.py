@@ -18,6 +18,9 @@ from logserver.broker.broker import Node
 from logserver.broker.peers import LocalPeers
 from logserver.broker.topics import METADATA_TOPIC
 from logserver.coordinator import GroupCoordinator
+from logserver.coordinator.delivery.coordinator import QueueCoordinator
+from logserver.coordinator.delivery.group_states import GroupStates
+from logserver.coordinator.share_state.share_state import ShareState
 from logserver.coordinator.transactions.coordinator import TransactionCoordinator
 from logserver.daemon.disks import Disks, expect_directories, remember_directories
 from logserver.daemon.housekeeping import Housekeeping
@@ -98,6 +101,8 @@ class Daemon:
         self._housekeeping: Housekeeping | None = None
         self._broker: Broker | None = None
         self._groups: GroupCoordinator | None = None
+        self._share_state: ShareState | None = None
+        self._queues: QueueCoordinator | None = None
         self._transactions: TransactionCoordinator | None = None
         self._door: GrpcDoor | None = None
         self._server: grpc.aio.Server | None = None
@@ -176,7 +181,16 @@ class Daemon:
         self._housekeeping = Housekeeping(settings, directories, store, self._clock)
         self._housekeeping.start()
         peers = LocalPeers(broker)
-        self._groups = GroupCoordinator(broker, peers, self._clock, self._workers)
+        share_state = ShareState(broker, self._clock, self._workers)
+        self._share_state = share_state
+        states = GroupStates(share_state, lambda group_id, topic_id: queues.is_declared(group_id, topic_id))
+        self._groups = GroupCoordinator(broker, peers, self._clock, self._workers, states)
+        queues = QueueCoordinator(
+            broker, store, peers, share_state, self._groups.limits.share, self._clock, self._random
+        )
+        share_state.start()
+        queues.start()
+        self._queues = queues
         self._groups.start()
         self._transactions = TransactionCoordinator(broker, peers, self._clock)
         self._transactions.start()
@@ -187,6 +201,7 @@ class Daemon:
                     broker,
                     self._groups,
                     self._transactions,
+                    queues,
                     peers,
                     self._clock,
                     settings,
@@ -195,7 +210,7 @@ class Daemon:
                 )
             )
         await self._open_door(
-            GrpcDoor(broker, self._groups, self._transactions, peers, self._clock, self._status, self._faults)
+            GrpcDoor(broker, self._groups, self._transactions, queues, peers, self._clock, self._status, self._faults)
         )
         _log.info(
             "started",
@@ -255,6 +270,15 @@ class Daemon:
             [*_named("grpc", grpc_told), *_named("kafka", kafka_told)],
         )
 
+    @staticmethod
+    async def _stop_queues(queues: QueueCoordinator, most_s: float) -> None:
+        try:
+            async with asyncio.timeout(most_s):
+                await queues.stop()
+        except TimeoutError:
+            # As after a crash: what was delivered last comes again, marked so.
+            _log.error("the disk did not take what queues had to write")
+
     async def stop(self) -> None:
         """Stops in order: calls end, partitions are resigned, everything is made durable. Safe after a failed start.
 
@@ -272,6 +296,10 @@ class Daemon:
             await self._housekeeping.stop()
         if self._transactions is not None:
             self._transactions.stop()
+        if self._queues is not None:
+            await self._stop_queues(self._queues, self.settings.shutdown_flush_ms / 1000)
+        if self._share_state is not None:
+            self._share_state.stop()
         if self._groups is not None:
             self._groups.stop()
         if self._broker is not None:

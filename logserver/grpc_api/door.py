@@ -13,11 +13,12 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from logserver_segments.seams import Clock
-from logserverpb.v1 import admin_pb2, groups_pb2, log_pb2, transactions_pb2
+from logserverpb.v1 import admin_pb2, groups_pb2, log_pb2, queues_pb2, transactions_pb2
 
 from logserver.broker import Broker
 from logserver.broker.peers import Peers
 from logserver.coordinator import GroupCoordinator
+from logserver.coordinator.delivery.coordinator import QueueCoordinator
 from logserver.coordinator.transactions.coordinator import TransactionCoordinator
 from logserver.errors import ErrorCode, LogServerError
 from logserver.faults import Faults
@@ -27,6 +28,7 @@ from logserver.grpc_api.errors import Malformed
 from logserver.grpc_api.groups_service import GroupsService
 from logserver.grpc_api.log_service import LogService
 from logserver.grpc_api.produce_request import read_produce_request, read_produce_stream_request
+from logserver.grpc_api.queues_service import QueuesService
 from logserver.grpc_api.transactions_service import TransactionsService
 from logserver.grpc_api.wire import serialize
 
@@ -52,6 +54,7 @@ class GrpcDoor:
         broker: Broker,
         groups: GroupCoordinator,
         transactions: TransactionCoordinator,
+        queues: QueueCoordinator,
         peers: Peers,
         clock: Clock,
         status: Callable[[], ServerStatus],
@@ -69,6 +72,7 @@ class GrpcDoor:
                 transactions_pb2.DESCRIPTOR.services_by_name["Transactions"],
                 TransactionsService(broker, groups, transactions),
             ),
+            (queues_pb2.DESCRIPTOR.services_by_name["Queues"], QueuesService(broker, queues, clock, self._calls)),
             (admin_pb2.DESCRIPTOR.services_by_name["Admin"], AdminService(broker, status)),
         )
         self._health = health.aio.HealthServicer()
@@ -99,6 +103,7 @@ class GrpcDoor:
 def _handler(method: MethodDescriptor, servicer: object, faults: Faults | None) -> grpc.RpcMethodHandler[Any, Any]:
     make, reader = {
         (False, False): (grpc.unary_unary_rpc_method_handler, _read_unary),
+        (False, True): (grpc.unary_stream_rpc_method_handler, _read_unary),
         (True, True): (grpc.stream_stream_rpc_method_handler, _read_streamed),
     }[method.client_streaming, method.server_streaming]
     name = method.input_type.full_name

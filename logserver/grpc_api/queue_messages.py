@@ -16,7 +16,7 @@ from logserver.coordinator.delivery.policy import Counter, Policy
 from logserver.coordinator.delivery.unsettled import State
 from logserver.errors import ErrorCode, LogServerError
 
-_COUNTERS: Final[Mapping[int, Counter]] = {
+_COUNTERS: Final[Mapping[queues_pb2.QueueCounter, Counter]] = {
     queues_pb2.QUEUE_COUNTER_ACQUISITIONS: Counter.ACQUISITIONS,
     queues_pb2.QUEUE_COUNTER_FAILURES: Counter.FAILURES,
 }
@@ -75,7 +75,7 @@ def from_policy(policy: Policy, record: QueueRecord | None) -> queues_pb2.QueueP
     return queues_pb2.QueuePolicy(
         lock_ms=record.lock_ms if record is not None else None,
         max_deliveries=policy.limit.count or 0,
-        counter=queues_pb2.QueueCounter.ValueType(counter),
+        counter=counter,
         retry_delay_ms=policy.backoff.first_ms,
         retry_factor=policy.backoff.factor,
         retry_delay_max_ms=policy.backoff.cap_ms,

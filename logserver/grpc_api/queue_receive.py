@@ -58,7 +58,7 @@ async def receive(queues: QueueCoordinator, queue: QueueName, request: queues_pb
             place.dispatcher.add(waiter)
     try:
         # Even without waiting there is one turn to look at what there is.
-        found = await asyncio.wait_for(asyncio.shield(got), max(request.wait_ms / 1000, _ONE_LOOK_S))
+        found: _Found | None = await asyncio.wait_for(asyncio.shield(got), max(request.wait_ms / 1000, _ONE_LOOK_S))
     except TimeoutError:
         waiter.leave()
         found = got.result() if got.done() else None

@@ -10,6 +10,7 @@ from logserver_segments.seams import Clock
 from logserver.broker import Broker
 from logserver.broker.peers import Peers
 from logserver.coordinator import GroupCoordinator
+from logserver.coordinator.delivery.coordinator import QueueCoordinator
 from logserver.coordinator.transactions.coordinator import TransactionCoordinator
 from logserver.settings import ServerSettings
 
@@ -24,6 +25,7 @@ class Services:
     broker: Broker
     groups: GroupCoordinator
     transactions: TransactionCoordinator
+    queues: QueueCoordinator
     peers: Peers
     clock: Clock
     settings: ServerSettings

@@ -18,7 +18,8 @@ from logserver.coordinator.delivery.places import Places
 from logserver.coordinator.delivery.terms import QueueNames
 from logserver.coordinator.delivery.waiters import Waiter
 from logserver.coordinator.share.limits import ShareLimits
-from logserver.coordinator.share_state import ShareState, StateKey
+from logserver.coordinator.share_state.share_state import ShareState
+from logserver.coordinator.share_state.state_key import StateKey
 from logserver.errors import ErrorCode, LogServerError
 from logserver.metadata import MetadataStore
 
@@ -68,7 +69,8 @@ class QueueCoordinator:
         self.places = Places(broker, peers, state, self.names.terms, clock, random)
         self._consumers: dict[str, Consumers] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._growing: asyncio.Task[None] | None = None
+        self._follow: asyncio.Task[None] | None = None
+        self._changes = 0
 
     # Start and stop
 
@@ -98,10 +100,11 @@ class QueueCoordinator:
             task.cancel()
         self._catalog.abandon()
 
-    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
@@ -145,7 +148,7 @@ class QueueCoordinator:
             if self._broker.find_topic(record.topic) is not None
         ]
         known = {(queue.group_id, queue.topic) for queue in found}
-        for key in self._state.keys():
+        for key in tuple(self._state.keys()):
             topic = self._broker.find_topic_by_id(key.topic_id)
             if topic is not None and (key.group_id, topic.name) not in known:
                 known.add((key.group_id, topic.name))
@@ -155,6 +158,11 @@ class QueueCoordinator:
     def declared(self, name: str) -> QueueRecord | None:
         """Returns what was declared under a name."""
         return self._catalog.find(name)
+
+    def is_declared(self, group_id: str, topic_id: str) -> bool:
+        """Whether a group on a topic is a declared queue."""
+        topic = self._broker.find_topic_by_id(topic_id)
+        return topic is not None and self.names.declared(group_id, topic.name) is not None
 
     def lock_ms(self, queue: QueueName) -> int:
         """Returns how long records are locked for those who do not say."""
@@ -323,11 +331,22 @@ class QueueCoordinator:
             place.release_owner(waiter.owner, is_failure)
 
     def _topics_changed(self) -> None:
-        if self._consumers and (self._growing is None or self._growing.done()):
-            self._growing = asyncio.get_running_loop().create_task(self._attach())
+        self._changes += 1
+        if self._follow is None or self._follow.done():
+            self._follow = self._begin(self._follow_topics(), "queues-topics")
+
+    async def _follow_topics(self) -> None:
+        """Lets those who consume wait at partitions that are new, and forgets what was done in topics that are gone."""
+        seen = -1
+        while seen != self._changes:
+            seen = self._changes
+            await self._attach()
+            await self._state.loaded()
+            for key in tuple(self._state.keys()):
+                if self._broker.find_topic_by_id(key.topic_id) is None:
+                    await self.forget(key)
 
     async def _attach(self) -> None:
-        """Lets those who consume wait at partitions that are new."""
         for name, consumers in tuple(self._consumers.items()):
             try:
                 for place in await self.open(self.find(name)):

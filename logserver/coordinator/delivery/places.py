@@ -19,7 +19,8 @@ from logserver.coordinator.delivery.policy import Policy
 from logserver.coordinator.delivery.records import RecordReader
 from logserver.coordinator.delivery.stored import Stored
 from logserver.coordinator.delivery.storing import restored
-from logserver.coordinator.share_state import ShareState, StateKey
+from logserver.coordinator.share_state.share_state import ShareState
+from logserver.coordinator.share_state.state_key import Image, StateKey
 from logserver.errors import ErrorCode, LogServerError
 
 _log = get_logger("logserver.coordinator")
@@ -135,18 +136,18 @@ class Places:
         writer = Writer()
         image = await self._state.open(key, writer, leader_epoch=epoch)
         if image is None:
-            if terms.makes_state:
-                await self._state.initialize(key, 0, await terms.start(partition))
-                image = await self._state.open(key, writer, leader_epoch=epoch)
-            if image is None:
+            if not terms.makes_state:
+                self._state.close(key, writer, None)
                 raise _unknown(key, partition)
+            # Its state is made with the first that is written.
+            image = Image(None, 0, epoch, _UNDECIDED)
         start = image.start_offset if image.start_offset != _UNDECIDED else await terms.start(partition)
         if partition.unavailable is not None or partition.leader_epoch != epoch:
             self._state.close(key, writer, None)
             raise partition.unavailable or _unknown(key, partition)
         if writer.lost is not None:
             raise writer.lost
-        place = self._new_place(key, partition, image.stored or _begun(start), terms, writer)
+        place = self._new_place(key, partition, image.stored or _begun(start, image), terms, writer)
         writer.place = place
         self._open[key] = place
         place.start()
@@ -185,7 +186,7 @@ class Places:
         if self._open.get(key) is place:
             del self._open[key]
             self._idle.discard(key)
-            self._state.close(key, writer, None)
+            self._state.close(key, writer, place.take_snapshot())
         place.stop(error)
 
     def abandon(self, key: StateKey, error: LogServerError) -> None:
@@ -220,8 +221,8 @@ class Places:
         await asyncio.gather(*(self.put_away(key, error) for key in tuple(self._open)))
 
 
-def _begun(start: int) -> Stored:
-    return Stored(start, 0, start, 0, [], [])
+def _begun(start: int, image: Image) -> Stored:
+    return Stored(start, image.epoch, start, image.last_intent, [], [])
 
 
 def _unknown(key: StateKey, partition: Partition) -> LogServerError:

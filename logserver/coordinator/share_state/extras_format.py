@@ -134,7 +134,6 @@ def _put_move(out: bytearray, move: Move) -> None:
     put_signed(out, move.first_ms)
     put_signed(out, move.last_ms)
     put_signed(out, move.at_ms)
-    put_signed(out, move.known_end)
     put_text(out, move.refusal)
 
 
@@ -166,7 +165,6 @@ def _read_move(cursor: Cursor) -> Move:
         Destination(topic, None if partition == NEVER else partition),
         cursor.number(),
         cursor.number(),
-        cursor.signed(),
         cursor.signed(),
         cursor.signed(),
         cursor.signed(),

@@ -77,6 +77,13 @@ class KeyState:
         """Settled offsets from the start offset on, -1 where that is not decided (KIP-1226)."""
         return UNKNOWN_COUNT if self.start == NOT_DECIDED else self.complete
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether there are locks, delays or moves, and no writer has them."""
+        return any(
+            found.extras.held or found.extras.until_ms >= 0 or found.extras.intent >= 0 for found in self.ranges or ()
+        )
+
     def summary(self) -> StateSummary:
         """Returns the state in a few numbers."""
         return StateSummary(self.state_epoch, self.leader_epoch, self.start, self.delivery_complete_count)

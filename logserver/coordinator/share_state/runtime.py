@@ -301,6 +301,10 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
         """Returns the keys of which something is known; none while that is being read."""
         return () if self._machine is None else tuple(self._machine.states)
 
+    def unfinished(self) -> tuple[StateKey, ...]:
+        """Returns the keys in which something goes on though nobody has them; none while they are being read."""
+        return () if self._machine is None else tuple(k for k, state in self._machine.states.items() if state.goes_on)
+
     async def summary(self, key: StateKey) -> StateSummary | None:
         """See `ShareState.summary`."""
 

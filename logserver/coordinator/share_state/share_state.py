@@ -185,3 +185,8 @@ class ShareState:
         """Yields the keys of which something is known, of the partitions that have been read."""
         for runtime in self._shards:
             yield from runtime.keys()
+
+    def unfinished(self) -> Iterator[StateKey]:
+        """Yields the keys that nobody has open and in which something goes on: locks that run out, delays, moves."""
+        for runtime in self._shards:
+            yield from runtime.unfinished()
