@@ -83,6 +83,7 @@ async def test_services_are_listed_by_reflection(server: Server) -> None:
         "logserver.v1.Admin",
         "logserver.v1.Groups",
         "logserver.v1.Log",
+        "logserver.v1.Queues",
         "logserver.v1.Transactions",
     ]
 
@@ -109,12 +110,14 @@ async def test_a_generic_client_creates_a_topic_produces_and_fetches_knowing_onl
     records = [{"key": "VUE=", "value": "aGVsbG8="}, {"value": ""}]
     produced = await call(
         "logserver.v1.Log",
+        "logserver.v1.Queues",
         "Produce",
         {"partitions": [{"topic": "flights", "partition": 1, "records": {"records": records}}]},
     )
     assert produced["results"][0]["lastOffset"] == "1"  # type: ignore[index]
     fetched = await call(
         "logserver.v1.Log",
+        "logserver.v1.Queues",
         "Fetch",
         {"partitions": [{"topic": "flights", "partition": 1}], "format": "RECORD_FORMAT_RECORDS"},
     )
