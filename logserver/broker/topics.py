@@ -22,6 +22,17 @@ NOT_COMPACTED: Final = frozenset(("__share_group_state", "__queue_history"))
 EXPIRING: Final = frozenset(("__queue_history",))
 """Internal topics whose records may go with age."""
 METADATA_TOPIC: Final = "__logserver_metadata"
+METADATA_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAQ"
+"""Kafka's fixed id of its metadata topic."""
+
+METADATA_CONFIG: Final = LogConfig(
+    segment_bytes=16 << 20,
+    compact=True,
+    delete=False,
+    min_cleanable_dirty_ratio=0.5,
+    # Topics are deleted, and kept for a shorter time, to get space back.
+    uses_reserved_space=True,
+)
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]+")
 _MAX_NAME: Final = 249

@@ -23,9 +23,9 @@ from logserver_segments.verification.repair import repair
 from logserver_segments.verification.task import Task, Walk, check
 
 from logserver.broker.configs import CONFIGS_PREFIX
-from logserver.broker.topics import METADATA_TOPIC, TopicRecord
+from logserver.broker.topics import METADATA_TOPIC, METADATA_TOPIC_ID, TopicRecord
 from logserver.cli.failures import CommandFailed, sentence
-from logserver.cli.internal_logs import METADATA_TOPIC_ID, directories_of, read_image, record_check, topics_of
+from logserver.cli.internal_logs import directories_of, read_image, record_check, topics_of
 from logserver.cli.progress import progress_bar
 from logserver.cli.spreading import SMALL_BYTES, default_jobs, spread
 

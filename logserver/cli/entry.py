@@ -14,6 +14,7 @@ from logserver.cli.consume import consume
 from logserver.cli.crash_test import crash_test
 from logserver.cli.failures import INTERRUPTED, silence_standard_output
 from logserver.cli.groups import groups
+from logserver.cli.import_kafka import import_kafka
 from logserver.cli.produce import produce
 from logserver.cli.replay import replay
 from logserver.cli.serve import serve
@@ -84,6 +85,7 @@ for command in (
     status,
     settings,
     verify,
+    import_kafka,
     crash_test,
     completion,
 ):

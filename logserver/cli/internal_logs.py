@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from logserver_segments.verification.task import RecordCheck
 
 TRANSACTION_STATE: Final = "__transaction_state"
-METADATA_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAQ"
 _DIRECTORIES: Final = re.compile(rb"/nodes/\d+/directories")
 
 

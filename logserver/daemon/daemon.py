@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Final
 
 import grpc
-from logserver_segments.config import LogConfig
 from logserver_segments.data_directory import DataDirectories, random_id
 from logserver_segments.disk import OsDisk
 from logserver_segments.errors import StorageError
@@ -16,7 +15,7 @@ from logserver_segments.seams import Clock, Disk, Random
 from logserver.broker import Broker
 from logserver.broker.broker import Node
 from logserver.broker.peers import LocalPeers
-from logserver.broker.topics import METADATA_TOPIC
+from logserver.broker.topics import METADATA_CONFIG, METADATA_TOPIC, METADATA_TOPIC_ID
 from logserver.coordinator import GroupCoordinator
 from logserver.coordinator.delivery.coordinator import QueueCoordinator
 from logserver.coordinator.delivery.group_states import GroupStates
@@ -45,17 +44,6 @@ from logserver.settings import (
     system_open_files,
 )
 
-_METADATA_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAQ"
-"""Kafka's fixed id of its metadata topic."""
-
-_METADATA_CONFIG: Final = LogConfig(
-    segment_bytes=16 << 20,
-    compact=True,
-    delete=False,
-    min_cleanable_dirty_ratio=0.5,
-    # Topics are deleted, and kept for a shorter time, to get space back.
-    uses_reserved_space=True,
-)
 _WORKER_THREADS: Final = 4
 _THREADS_END_S: Final = 1.0
 """What work that a thread still does gets of a stop's time."""
@@ -222,7 +210,7 @@ class Daemon:
         )
 
     async def _open_metadata(self, directories: DataDirectories) -> LogMetadataStore:
-        log = directories.open(METADATA_TOPIC, 0, _METADATA_TOPIC_ID, _METADATA_CONFIG)
+        log = directories.open(METADATA_TOPIC, 0, METADATA_TOPIC_ID, METADATA_CONFIG)
         # The store's own log is the one log whose leader epoch can't come from the store.
         last = log.epochs.latest if log.epochs.latest is not None else -1
         store = LogMetadataStore(log, max(last + (not directories.was_clean), 0), self._clock)

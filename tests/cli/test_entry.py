@@ -25,6 +25,7 @@ COMMANDS = [
     "status",
     "settings",
     "verify",
+    "import-kafka",
     "crash-test",
     "completion",
 ]

@@ -11,6 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
 from .maven import CannotHaveKafka
 
 CLUSTER_ID: Final = "MkU3OEVBNTcwNTJENDM2Qg"
@@ -64,12 +67,21 @@ class KafkaProcess:
         folder: for its settings, data and log; made, and removed when it has stopped.
         settings: beside those that a single node needs.
         options: of the JVM.
+        keeps_data: whether its data is still there when it has stopped.
     """
 
     def __init__(
-        self, jars: Path, folder: Path, settings: Mapping[str, str], options: Sequence[str] = QUICK_START
+        self,
+        jars: Path,
+        folder: Path,
+        settings: Mapping[str, str],
+        options: Sequence[str] = QUICK_START,
+        *,
+        keeps_data: bool = False,
     ) -> None:
+        self._keeps_data = keeps_data
         self._java = ("java", *options, "-cp", f"{jars}/*")
+        self._has_log = any(jars.glob("log4j-slf4j-impl-*"))
         self._folder = folder
         self._settings = dict(settings)
         self._process: subprocess.Popen[bytes] | None = None
@@ -105,7 +117,7 @@ class KafkaProcess:
         self._folder.mkdir(parents=True)
         port, controller = _free_port(), _free_port()
         self.address = f"127.0.0.1:{port}"
-        settings = {**single_node(port, controller, self._folder / "data"), **self._settings}
+        settings = {**single_node(port, controller, self.data), **self._settings}
         file = self._folder / "server.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         (self._folder / "log4j2.xml").write_text(LOG_SETTINGS)
@@ -122,10 +134,16 @@ class KafkaProcess:
     def _wait(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + _START_SECONDS
-        while not STARTED.search(self.log()):
+        while not (STARTED.search(self.log()) if self._has_log else self._answers()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise CannotHaveKafka(f"Apache Kafka did not start; it last said: {self.log()[-1000:]}")
             time.sleep(0.2)
+
+    def _answers(self) -> bool:
+        """Asks for its topics, which it answers when it has started; for where it prints no log."""
+        with contextlib.suppress(KafkaException):
+            return bool(AdminClient({"bootstrap.servers": self.address, "log_level": 0}).list_topics(timeout=1).brokers)
+        return False
 
     def _stop(self) -> None:
         if self._process is not None:
@@ -136,4 +154,16 @@ class KafkaProcess:
                 self._process.kill()
                 self._process.wait()
             self._process = None
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if not self._keeps_data:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def data(self) -> Path:
+        """Its data directory."""
+        return self._folder / "data"
+
+    def kill(self) -> None:
+        """Ends it at once, as a power cut would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()

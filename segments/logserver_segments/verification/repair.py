@@ -127,11 +127,11 @@ def _edit(path: str, changes: Sequence[Replace | DropRecords], disk: Disk) -> li
     new = disk.open(temporary, create=True)
     written = position = 0
     for change in changes:
-        written = _copy(old, position, change.start, new, written)
+        written = copy_range(old, position, change.start, new, written)
         for batch in _replacement(old, change):
             written += new.write((batch,), written)
         position = change.end
-    _copy(old, position, size, new, written)
+    copy_range(old, position, size, new, written)
     new.sync()
     # Without them the server makes them again; with those of the old file it would read in the wrong places.
     stem = path.removesuffix(LOG_SUFFIX)
@@ -150,12 +150,12 @@ def _save(old: File, path: str, change: Replace | DropRecords, disk: Disk) -> st
         number += 1
         target = f"{side_file(path, change.start)}.{number}"
     file = disk.open(target, create=True)
-    _copy(old, change.start, change.end, file, 0)
+    copy_range(old, change.start, change.end, file, 0)
     file.sync()
     return target
 
 
-def _copy(source: File, start: int, end: int, target: File, position: int) -> int:
+def copy_range(source: File, start: int, end: int, target: File, position: int) -> int:
     """Copies a range; returns the position behind it in the target."""
     while start < end:
         piece = source.read(min(_PIECE, end - start), start)

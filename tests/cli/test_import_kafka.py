@@ -1,0 +1,194 @@
+"""`logserver import-kafka` on what a real Apache Kafka 4.3.1 has left: everything is there, as it was."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from logserver.cli import main
+
+from ..daemon.processes import ServerProcess
+from ..differential.kafka_process import CLUSTER_ID, KafkaProcess
+from ..other_clients.missing import JARS, KAFKA_TOOLS
+from . import kafka_data
+
+RECORDS = 5_000
+KAFKA_SETTINGS = {
+    "log.cleaner.backoff.ms": "300",
+    "log.initial.task.delay.ms": "300",
+    "offsets.topic.num.partitions": "5",
+    "transaction.state.log.num.partitions": "3",
+    "group.initial.rebalance.delay.ms": "0",
+}
+HOLDER = """
+import fcntl, sys
+file = open(sys.argv[1], "r+b")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("ok", flush=True)
+input()
+"""
+
+
+class Left:
+    """A stopped Kafka's directory, and what it held."""
+
+    def __init__(self, path: Path, held: kafka_data.Held) -> None:
+        self.path = path
+        self.held = held
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """What a Kafka that was stopped has left; not to be changed."""
+    KAFKA_TOOLS.need()
+    folder = tmp_path_factory.mktemp("kafka") / "kafka"
+    with KafkaProcess(JARS, folder, KAFKA_SETTINGS, keeps_data=True) as kafka:
+        kafka_data.fill(kafka.address, RECORDS)
+        held = kafka_data.held(kafka.address)
+        data = kafka.data
+    return Left(data, held)
+
+
+def bring_in(source: Path, target: Path, *options: str) -> dict[str, Any]:
+    """Runs the command; returns what it says."""
+    result = CliRunner().invoke(main, ["import-kafka", str(source), str(target), "--json", *options])
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+def verified(path: Path) -> bool:
+    result = CliRunner().invoke(main, ["verify", str(path)])
+    assert result.exit_code == 0, result.output
+    return True
+
+
+@pytest.mark.timeout(300)
+def test_every_record_offset_and_position_is_there(left: Left, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in left.path.rglob("*") if path.is_file()}
+    document = bring_in(left.path, tmp_path / "data")
+    # It was only read.
+    assert {path: path.read_bytes() for path in left.path.rglob("*") if path.is_file()} == before
+    assert verified(tmp_path / "data")
+    # Counted: what Kafka gave its readers is what was copied, beside the topics of Kafka itself.
+    counts = {topic["name"]: topic["records"] for topic in document["topics"]}
+    held = left.held
+    for name in kafka_data.TOPICS:
+        assert counts[name] == sum(topic == name for topic, _, _ in held.records), name
+    assert document["committed_offsets"] == len(held.positions)
+    assert document["groups"] >= len({group for group, _, _ in held.positions})
+    assert (document["cluster_id"], document["transactional_ids"]) == (CLUSTER_ID, 1)
+
+    with ServerProcess(tmp_path / "data") as server:
+        assert any('after="clean stop"' in line for line in server.errors)
+        found = kafka_data.held(server.kafka)
+        assert len(found.records) == len(held.records)
+        assert found == held
+        # It goes on where Kafka ended: new transactions, new positions.
+        kafka_data.go_on(server.kafka)
+        assert server.stop() == 0
+    assert verified(tmp_path / "data")
+
+
+def test_settings_that_the_server_does_not_have_are_told(left: Left, tmp_path: Path) -> None:
+    document = bring_in(left.path, tmp_path / "data")
+    assert any("log.cleaner.threads=2 is left out" in warning for warning in document["warnings"]), document["warnings"]
+    assert not any("message.max.bytes" in warning for warning in document["warnings"])
+    settings = {topic["name"]: topic["settings"] for topic in document["topics"]}
+    assert settings["compacted"] == kafka_data.TOPICS["compacted"][1]
+    assert settings["empty"] == {**kafka_data.TOPICS["empty"][1], "segment.ms": "7654321"}
+    assert "deleted" not in settings
+
+
+@pytest.mark.timeout(300)
+def test_without_metadata_topics_have_defaults_and_a_warning(left: Left, tmp_path: Path) -> None:
+    source = tmp_path / "kafka"
+    shutil.copytree(left.path, source)
+    shutil.rmtree(source / "__cluster_metadata-0")
+    document = bring_in(source, tmp_path / "data")
+    assert any(
+        "metadata can't be read" in warning and "default settings" in warning for warning in document["warnings"]
+    )
+    topics = {topic["name"]: topic for topic in document["topics"]}
+    assert {name: topics[name]["topic_id"] for name in kafka_data.TOPICS} == left.held.topic_ids
+    assert topics["plain"]["settings"] == {}
+    assert topics["__consumer_offsets"]["settings"] == {"cleanup.policy": "compact"}
+    with ServerProcess(tmp_path / "data") as server:
+        found = kafka_data.held(server.kafka)
+        assert (found.records, found.committed, found.positions) == (
+            left.held.records,
+            left.held.committed,
+            left.held.positions,
+        )
+
+
+def test_damaged_metadata_is_as_none(left: Left, tmp_path: Path) -> None:
+    source = tmp_path / "kafka"
+    shutil.copytree(left.path, source)
+    for path in (source / "__cluster_metadata-0").glob("*.log"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    document = bring_in(source, tmp_path / "data")
+    assert any("metadata can't be read" in warning and "position" in warning for warning in document["warnings"])
+
+
+def test_a_damaged_batch_costs_its_own_records_only(left: Left, tmp_path: Path) -> None:
+    source = tmp_path / "kafka"
+    shutil.copytree(left.path, source)
+    path = sorted((source / "plain-1").glob("*.log"))[0]
+    content = bytearray(path.read_bytes())
+    content[70] ^= 1
+    path.write_bytes(content)
+    document = bring_in(source, tmp_path / "data")
+    (warning,) = [one for one in document["warnings"] if str(path) in one]
+    assert "position 0: record batch with a wrong CRC" in warning and "offsets from 0 on are lost" in warning
+    assert verified(tmp_path / "data")
+    with ServerProcess(tmp_path / "data") as server:
+        found = kafka_data.held(server.kafka)
+    missing = {key: record for key, record in left.held.records.items() if key not in found.records}
+    assert missing and all(key[:2] == ("plain", 1) for key in missing)
+    assert {**found.records, **missing} == left.held.records
+
+
+def refused(*arguments: object) -> str:
+    result = CliRunner().invoke(main, ["import-kafka", *map(str, arguments)])
+    assert result.exit_code == 1, result.output
+    return result.stderr
+
+
+def test_a_directory_that_is_in_use_is_refused(left: Left, tmp_path: Path) -> None:
+    source = tmp_path / "kafka"
+    shutil.copytree(left.path, source)
+    (source / ".lock").touch()
+    command = [sys.executable, "-c", HOLDER, str(source / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ok\n"
+        assert "in use: stop the Kafka broker first" in refused(source, tmp_path / "data")
+        process.communicate(b"\n")
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_can_not_be_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    kafka, full = tmp_path / "kafka", tmp_path / "full"
+    assert "There is no directory" in refused(kafka, tmp_path / "data")
+    kafka.mkdir()
+    assert "has no meta.properties" in refused(kafka, tmp_path / "data")
+    full.mkdir()
+    (full / "letter").write_text("Dear Ada")
+    assert "is not empty (it holds 'letter')" in refused(kafka, full)
+    (kafka / "meta.properties").write_text("logserver.format=1\n")
+    assert "is a data directory of this server already" in refused(kafka, tmp_path / "data")
+
+
+def test_serve_on_a_kafka_directory_names_the_command(tmp_path: Path) -> None:
+    (tmp_path / "meta.properties").write_text("version=1\ncluster.id=x\nnode.id=1\n")
+    server = ServerProcess(tmp_path).spawn()
+    assert server.ended() == 1
+    assert f"`logserver import-kafka {tmp_path} NEW_DIRECTORY`" in "".join(server.errors)
