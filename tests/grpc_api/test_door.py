@@ -110,14 +110,12 @@ async def test_a_generic_client_creates_a_topic_produces_and_fetches_knowing_onl
     records = [{"key": "VUE=", "value": "aGVsbG8="}, {"value": ""}]
     produced = await call(
         "logserver.v1.Log",
-        "logserver.v1.Queues",
         "Produce",
         {"partitions": [{"topic": "flights", "partition": 1, "records": {"records": records}}]},
     )
     assert produced["results"][0]["lastOffset"] == "1"  # type: ignore[index]
     fetched = await call(
         "logserver.v1.Log",
-        "logserver.v1.Queues",
         "Fetch",
         {"partitions": [{"topic": "flights", "partition": 1}], "format": "RECORD_FORMAT_RECORDS"},
     )
