@@ -12,6 +12,7 @@ from benchmarks.support.output import progress
 BENCHMARKS: Final = (
     "produce",
     "consume",
+    "steady",
     "streams",
     "flush",
     "startup",

@@ -13,12 +13,13 @@ from typing import Any, Final
 from benchmarks.clients.admin import Admin
 from benchmarks.peers import field
 from benchmarks.peers.field import KAFKA, KAFKA_FSYNC, OURS, OURS_RELAXED, TANSU, Contestant
-from benchmarks.support.contest import CannotDo, Rounds, in_turn
+from benchmarks.support.contest import Rounds, in_turn
 from benchmarks.support.numbers import spread
 from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Plot, Report
 from benchmarks.support.processes import Worker
 from benchmarks.support.rates import GIB, MB, RAW, fill, rate, server_cpu_s, size
+from benchmarks.support.worker import CannotDo
 
 CLAIM: Final = (
     "with fsync on, this server takes records faster than Apache Kafka without, from the same client, and for less "

@@ -2,86 +2,155 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final
 
+from benchmarks.clients.admin import Admin
+from benchmarks.peers import field
+from benchmarks.peers.field import KAFKA, KAFKA_FSYNC, OURS, OURS_RELAXED, TANSU, Contestant
+from benchmarks.support.contest import Rounds, in_turn
 from benchmarks.support.numbers import spread
 from benchmarks.support.options import parser, scratch, whole_numbers
-from benchmarks.support.output import Report, progress
-from benchmarks.support.processes import Server, Worker, log_server
-from benchmarks.support.topics import Topics
+from benchmarks.support.output import Plot, Report
+from benchmarks.support.processes import Worker
 
-CLAIM: Final = (
-    "clients that do not batch: requests with one record each, many of them; Apache Kafka 4.1 took 37,000 a second "
-    "over 32 connections on another machine"
-)
+CLAIM: Final = "clients that do not batch: requests with one record each, 1.8 times as many as Apache Kafka takes"
 
-_RELAXED: Final = {"flush.messages": "1000000000"}
-_FSYNC: Final = "fsync"
-_NOT_FLUSHED: Final = "relaxed"
+TARGET: Final = 1.8
+TARGET_CONNECTIONS: Final = 32
+
 _TIMEOUT_S: Final = 300
-_FETCHED: Final = "fetched"
+_PRODUCE_1: Final = "produce acks=1"
+_PRODUCE_ALL: Final = "produce acks=all"
+_FETCH: Final = "fetch"
 
 _NOTES: Final = (
     "each request has, or is answered with, one record batch of one record; a connection sends its next request when "
     "one is answered",
     "us: processor time of the server's process, all threads, by the number of requests; client us: that of the load "
     "generator, which sends the same bytes again and again and only counts what comes",
-    "fsync: flush.messages=1, the default; relaxed: flush.messages=1000000000, as Kafka's default",
     "fetch: the last record of a partition, without a fetch session",
-    "Median (least to most) of the rounds",
 )
 
-
-def jobs() -> dict[str, dict[str, Any]]:
-    """Returns what is asked, by what it is called."""
-    return {
-        "produce acks=1, relaxed": {"kind": "produce", "topic": _NOT_FLUSHED, "acks": 1},
-        "produce acks=1, fsync": {"kind": "produce", "topic": _FSYNC, "acks": 1},
-        "produce acks=all, fsync": {"kind": "produce", "topic": _FSYNC, "acks": -1},
-        "fetch": {"kind": "fetch", "topic": _FETCHED, "offset": 1},
-    }
+_WHO: Final = {
+    _PRODUCE_1: (OURS, OURS_RELAXED, KAFKA, TANSU),
+    _PRODUCE_ALL: (OURS, KAFKA_FSYNC),
+    _FETCH: (OURS, KAFKA, TANSU),
+}
+"""Whom each is asked: of topics that are read, how they were written makes no difference."""
 
 
-def measure(report: Report, options: argparse.Namespace, server: Server, worker: Worker, topics: Topics) -> None:
-    """Measures each with each number of connections, in turn, and fills the report."""
-    common = {"address": server.kafka, "server_pid": server.pid, "seconds": options.seconds}
-    # Two records, of which all fetches are about the last.
-    first = {"connections": 1, "in_flight": 1, "acks": -1, "value_bytes": options.value_bytes}
-    worker.ask({"kind": "produce", "topic": _FETCHED, **common, **first, "seconds": 0}, _TIMEOUT_S)
-    found: dict[tuple[str, int, int], list[Any]] = {}
-    answered: dict[str, int] = {}
-    for number in range(options.rounds):
-        for name, job in jobs().items():
-            if options.only and options.only not in name:
-                continue
-            for connections, in_flight in options.load:
-                progress(f"{name}, {connections} connections, {in_flight} in flight: round {number + 1}")
-                whole = {**job, **common, "connections": connections, "in_flight": in_flight}
-                if job["kind"] == "produce":
-                    whole["value_bytes"] = options.value_bytes
-                run = worker.ask(whole, _TIMEOUT_S)
-                if job["kind"] == "produce":
-                    answered[job["topic"]] = answered.get(job["topic"], 0) + run["requests"] + run["connections"]
-                    # Only after acks=all may all be read that was answered, also what acks=1 before it had answered.
-                    if job["acks"] == -1:
-                        stored = topics.records(job["topic"])
-                        assert stored == answered[job["topic"]], (stored, answered, run)
-                found.setdefault((name, connections, in_flight), []).append(run)
-                report.runs.append({"what": name, "in_flight": in_flight, "round": number + 1, **run})
-    table = report.table(f"Requests of one record of {options.value_bytes} bytes")
-    for (name, connections, in_flight), runs in found.items():
-        table.rows.append(
-            {
-                "what": name,
-                "connections": connections,
-                "in flight each": in_flight,
-                "requests/s": spread([run["requests"] / run["seconds"] for run in runs]),
-                "us": spread([_us(run, "server") for run in runs]),
-                "of these in the kernel": spread([run["server"]["system_s"] / run["requests"] * 1e6 for run in runs]),
-                "client us": spread([_us(run, "client") for run in runs]),
-            }
-        )
+class Requests:
+    """Asks the servers of a field."""
+
+    def __init__(self, contestants: Mapping[str, Contestant], worker: Worker, seconds: float, value_bytes: int) -> None:
+        self.contestants = contestants
+        self._worker = worker
+        self._seconds = seconds
+        self._value_bytes = value_bytes
+        self._admins = {name: Admin(it.address) for name, it in contestants.items()}
+        self._answered: dict[str, int] = {}
+        for name, it in contestants.items():
+            for topic in (_topic(name, _PRODUCE_1), _topic(name, _FETCH)):
+                self._admins[name].create(topic, 1, it.topic_settings)
+        self._filled: set[str] = set()
+
+    def entrants(self, what: str, connections: int, in_flight: int) -> dict[str, Callable[[], Any]]:
+        """Returns whom something is asked."""
+        return {
+            name: partial(self._ask, what, connections, in_flight, self.contestants[name])
+            for name in _WHO[what]
+            if name in self.contestants
+        }
+
+    def _ask(self, what: str, connections: int, in_flight: int, it: Contestant) -> Any:
+        common = {"address": it.address, "server_pid": it.pid, "connections": connections, "in_flight": in_flight}
+        if what == _FETCH:
+            self._fill(it)
+            job = {"kind": "fetch", "topic": _topic(it.name, _FETCH), "offset": 1, "seconds": self._seconds}
+            return self._worker.ask({**common, **job}, _TIMEOUT_S)
+        acks = -1 if what == _PRODUCE_ALL else 1
+        topic = _topic(it.name, what)
+        job = {"kind": "produce", "topic": topic, "acks": acks, "value_bytes": self._value_bytes}
+        run = self._worker.ask({**common, **job, "seconds": self._seconds}, _TIMEOUT_S)
+        self._answered[topic] = self._answered.get(topic, 0) + run["requests"] + run["connections"]
+        # Only after acks=all may all be read that was answered, also what acks=1 before it had answered.
+        if acks == -1:
+            stored = self._admins[it.name].records(topic, 1)
+            assert stored == self._answered[topic], (stored, self._answered, run)
+        return run
+
+    def _fill(self, it: Contestant) -> None:
+        """Puts two records there, of which all fetches are about the last."""
+        if it.name not in self._filled:
+            job = {"kind": "produce", "address": it.address, "server_pid": it.pid, "topic": _topic(it.name, _FETCH)}
+            more = {"connections": 1, "in_flight": 1, "acks": -1, "value_bytes": self._value_bytes, "seconds": 0}
+            self._worker.ask({**job, **more}, _TIMEOUT_S)
+            self._filled.add(it.name)
+
+
+def _topic(contestant: str, what: str) -> str:
+    """Returns the topic of a contestant; what is produced goes to the same one whatever its acks."""
+    name = "fetched" if what == _FETCH else "produced"
+    return f"{name}-{''.join(letter for letter in contestant if letter.isalnum())}"
+
+
+def requests_per_s(run: Any) -> float:
+    """Returns the rate of a run."""
+    return float(run["requests"] / run["seconds"])
+
+
+def measure(
+    report: Report, asked: Requests, loads: Sequence[tuple[int, int]], rounds: int, only: str | None = None
+) -> None:
+    """Measures each with each number of connections, and fills the report.
+
+    Args:
+        loads: connections, and requests in flight on each.
+        only: what has this in its name.
+    """
+    for what in _WHO:
+        if only and only not in what:
+            continue
+        table = report.table(f"{what[0].upper()}{what[1:]}, requests of one record")
+        plot = Plot(f"requests-{what.replace(' ', '-').replace('=', '-')}", what, "connections", "requests/s")
+        for connections, in_flight in loads:
+            case = f"{what}, {connections} connections, {in_flight} in flight"
+            found = in_turn(case, asked.entrants(what, connections, in_flight), rounds, must=(OURS, OURS_RELAXED))
+            reference = KAFKA_FSYNC if what == _PRODUCE_ALL else KAFKA
+            for name, runs in found.runs.items():
+                rates = spread(found.values(name, requests_per_s))
+                table.rows.append(
+                    {
+                        "server": name,
+                        "connections": connections,
+                        "in flight each": in_flight,
+                        "requests/s": rates,
+                        "ratio to Kafka": None if name == reference else found.ratio(name, reference, requests_per_s),
+                        "us": spread([_us(run, "server") for run in runs]),
+                        "of these in the kernel": spread(
+                            [run["server"]["system_s"] / run["requests"] * 1e6 for run in runs]
+                        ),
+                        "client us": spread([_us(run, "client") for run in runs]),
+                    }
+                )
+                report.runs += [{"what": what, "server": name, "in_flight": in_flight, **run} for run in runs]
+                if in_flight == 1:
+                    plot.lines.setdefault(name, []).append((connections, rates.median))
+            table.notes += [f"without {name} in {case}: {why}" for name, why in found.failed.items()]
+            _judge(report, what, connections, in_flight, found)
+        report.plot(plot)
+
+
+def _judge(report: Report, what: str, connections: int, in_flight: int, found: Rounds) -> None:
+    ours = OURS if what != _PRODUCE_1 else OURS_RELAXED
+    case = f"{what}, {connections} connections, {in_flight} in flight"
+    report.figure(f"{case}: {ours}, requests/s", found.values(ours, requests_per_s))
+    ratios = found.ratios(OURS_RELAXED, KAFKA, requests_per_s)
+    if ratios and (what, connections, in_flight) == (_PRODUCE_1, TARGET_CONNECTIONS, 1):
+        report.target(f"unbatched requests, {case}: {OURS_RELAXED} to {KAFKA}", ratios, TARGET)
 
 
 def _us(run: Any, who: str) -> float:
@@ -109,6 +178,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
         help="connections and requests in flight on each (1x1,1x16,32x1,32x16,512x1)",
     )
     made.add_argument("--only", help="what has this in its name")
+    made.add_argument("--peers", nargs="*", choices=field.PEERS, default=field.PEERS, help="beside this server (all)")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (1 if found.quick else 3)
     found.seconds = found.seconds or (0.5 if found.quick else 3)
@@ -121,12 +191,11 @@ def main() -> None:
     report.notes += _NOTES
     with scratch(chosen.directory) as directory, ExitStack() as stack:
         worker = stack.enter_context(Worker("benchmarks.clients.hammer", directory / "worker.log"))
-        server = stack.enter_context(log_server(directory / "data", directory / "server.log", with_kafka=True))
-        topics = stack.enter_context(Topics(server.address))
-        topics.create(_FSYNC, 1)
-        topics.create(_FETCHED, 1)
-        topics.create(_NOT_FLUSHED, 1, _RELAXED)
-        measure(report, chosen, server, worker, topics)
+        contestants = stack.enter_context(field.started(directory, report, chosen.peers))
+        asked = Requests(contestants, worker, chosen.seconds, chosen.value_bytes)
+        for what in _WHO:
+            in_turn(f"warming up, {what}", asked.entrants(what, 32, 1), 1, must=(OURS, OURS_RELAXED))
+        measure(report, asked, chosen.load, chosen.rounds, chosen.only)
     report.emit(as_json=chosen.json)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
-from benchmarks.support.contest import CannotDo
+from benchmarks.support.worker import CannotDo
 
 _WAIT_S: Final = 120
 _LOOK_S: Final = 0.02

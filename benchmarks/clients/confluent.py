@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.support.usage import Meter
 from benchmarks.support.values import endless, values
-from benchmarks.support.worker import work
+from benchmarks.support.worker import CannotDo, work
 
 _WAIT_S: Final = 120
 _AT_ONCE: Final = 10_000
@@ -62,7 +62,7 @@ def produce(
 def _flush(producer: Producer) -> None:
     left = producer.flush(_WAIT_S)
     if left:
-        raise TimeoutError(f"{left} records are not acknowledged after {_WAIT_S} s")
+        raise CannotDo(f"{left} records are not acknowledged after {_WAIT_S} s")
 
 
 def consume(
@@ -98,7 +98,7 @@ def consume(
             for message in messages:
                 seen[number] += len(message.value() or b"")
                 if message.error() is not None:
-                    raise RuntimeError(str(message.error()))
+                    raise CannotDo(str(message.error()))
 
     with Meter(server_pid) as meter:
         if consumers == 1:
@@ -117,7 +117,7 @@ def consume(
 def _taken(consumer: Consumer, count: int) -> list[Any]:
     messages: list[Any] = consumer.consume(count, _WAIT_S)
     if not messages:
-        raise TimeoutError(f"no record has come for {_WAIT_S} s")
+        raise CannotDo(f"no record has come for {_WAIT_S} s")
     return messages
 
 

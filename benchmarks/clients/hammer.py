@@ -13,7 +13,7 @@ from logserver_records import build_batch
 
 from benchmarks.clients.frames import FETCH, PRODUCE, SIZE, VERSION, fetch, produce
 from benchmarks.support.usage import Meter
-from benchmarks.support.worker import work
+from benchmarks.support.worker import CannotDo, work
 from logserver.kafka_api.codec import Struct, read_response, response_header_is_flexible
 
 _READ_BYTES: Final = 1 << 18
@@ -63,7 +63,7 @@ def hammer(
     for one in sockets:
         one.close()
     if left:
-        raise TimeoutError(f"{left} requests have not been answered")
+        raise CannotDo(f"{left} requests have not been answered")
     return {
         "requests": answered + connections * in_flight,
         "connections": connections,
@@ -103,7 +103,7 @@ def first_answer(connection: socket.socket, request: bytes, api_key: int) -> int
     while len(data) < SIZE.size or len(data) < SIZE.size + SIZE.unpack_from(data)[0]:
         more = connection.recv(_READ_BYTES)
         if not more:
-            raise ConnectionError("the server closed the connection")
+            raise CannotDo("the server closed the connection")
         data += more
     behind_header = SIZE.size + 4 + response_header_is_flexible(api_key, VERSION)
     for topic in read_response(api_key, VERSION, memoryview(data)[behind_header:]).responses:
@@ -114,7 +114,7 @@ def first_answer(connection: socket.socket, request: bytes, api_key: int) -> int
 
 def _check(partition: Struct) -> None:
     if partition.error_code:
-        raise RuntimeError(f"the request is answered with error {partition.error_code}")
+        raise CannotDo(f"the request is answered with error {partition.error_code}")
 
 
 def main() -> None:

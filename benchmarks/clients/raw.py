@@ -10,10 +10,9 @@ from logserver_records import build_batch
 
 from benchmarks.clients.frames import PRODUCE, produce
 from benchmarks.clients.hammer import first_answer
-from benchmarks.support.contest import CannotDo
 from benchmarks.support.usage import Meter
 from benchmarks.support.values import values
-from benchmarks.support.worker import work
+from benchmarks.support.worker import CannotDo, work
 
 _BATCH_BYTES: Final = 900_000
 _IN_FLIGHT: Final = 5

@@ -7,12 +7,9 @@ from typing import Any, TypeVar
 from benchmarks.support.numbers import Spread, spread
 from benchmarks.support.output import progress
 from benchmarks.support.processes import ProcessFailed
+from benchmarks.support.worker import CannotDo
 
 Found = TypeVar("Found")
-
-
-class CannotDo(Exception):
-    """A peer has not what a measurement takes, or fails in it; the message says what, in a sentence."""
 
 
 @dataclass(slots=True)

@@ -37,6 +37,7 @@ class Plot:
     lines: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     x_is_log: bool = True
     y_is_log: bool = False
+    x_is_reversed: bool = False
 
 
 class Report:

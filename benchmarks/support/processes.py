@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import IO, Any, Final
 
 from benchmarks.support.machine import child_environment
+from benchmarks.support.worker import CANNOT, CannotDo
 
 START_TIMEOUT_S: Final = 120
 STOP_TIMEOUT_S: Final = 60
@@ -143,6 +144,7 @@ class Worker(_Process):
 
         Raises:
             ProcessFailed: the worker ended, or took longer.
+            CannotDo: it says that it can't be done.
         """
         self.begin(job)
         return self.answer(timeout_s)
@@ -155,4 +157,7 @@ class Worker(_Process):
 
     def answer(self, timeout_s: float) -> Any:
         """Returns the answer of the job under way, or what else it has to say on the way there."""
-        return json.loads(self.read_line(timeout_s))
+        answer = json.loads(self.read_line(timeout_s))
+        if isinstance(answer, dict) and answer.keys() == {CANNOT}:
+            raise CannotDo(answer[CANNOT])
+        return answer

@@ -16,6 +16,7 @@ SMALLEST = {
     "produce": ["--peers", "--rounds=1", "--megabytes=0.1", "--only=1 KiB, acks=all, 1 partition"],
     "consume": ["--peers", "--rounds=1", "--megabytes=0.1", "--only=1 partition"],
     "streams": ["--rounds=1", "--megabytes=0.1", "--record-bytes=1024", "--partitions=1,3"],
+    "steady": ["--peers", "--rounds=1", "--seconds=0.2", "--peak=2000", "--rates=100"],
     "flush": ["--rounds=1", "--seconds=0.02", "--partitions=1,3", "--payload-bytes=1024", "--in-flight=1,2"],
     "startup": ["--rounds=1", "--partitions=3", "--fill-bytes=1024", "--megabytes=0.1"],
     "latency": ["--rounds=1", "--records=5"],
@@ -23,7 +24,7 @@ SMALLEST = {
     "groups": ["--rounds=1", "--seconds=0.05", "--groups=2", "--members=2", "--partitions=4", "--offsets=100"],
     "connections": ["--connections=20", "--value-bytes=1024", "--idle-ms=200"],
     "transactions": ["--no-kafka", "--rounds=1", "--seconds=0.05", "--producers=2"],
-    "requests": ["--rounds=1", "--seconds=0.05", "--load=1x1,2x4"],
+    "requests": ["--peers", "--rounds=1", "--seconds=0.05", "--load=1x1,2x4"],
 }
 
 
