@@ -12,6 +12,7 @@ from logserver import __version__
 from logserver.cli.completion import completion
 from logserver.cli.consume import consume
 from logserver.cli.crash_test import crash_test
+from logserver.cli.dump import dump
 from logserver.cli.failures import INTERRUPTED, silence_standard_output
 from logserver.cli.groups import groups
 from logserver.cli.import_kafka import import_kafka
@@ -85,6 +86,7 @@ for command in (
     status,
     settings,
     verify,
+    dump,
     import_kafka,
     crash_test,
     completion,

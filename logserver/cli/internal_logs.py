@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from logserver.broker.configs import CONFIGS_PREFIX
 from logserver.broker.producer_ids import NEXT_BLOCK
@@ -140,3 +141,52 @@ RECORD_CHECKS: Final[Mapping[str, Callable[[int, int, Record], str | None]]] = {
 """By topic: a function of partition, number of partitions and record that returns what is wrong, None if nothing is.
 
 It must be a function of a module, so that other processes find it."""
+
+
+def _metadata_meaning(record: Record) -> Any:
+    return json.loads(record.value) if record.value is not None else None
+
+
+def _group_meaning(record: Record) -> Any:
+    key, value = decode_group_record(record.key, record.value)
+    return {type(key).__name__: key._asdict(), "value": _plain(value)}
+
+
+def _transaction_meaning(record: Record) -> Any:
+    transactional_id, value = decode_transaction(record.key, record.value)
+    return {"transactional_id": transactional_id, "value": _plain(value)}
+
+
+def _plain(value: Any) -> Any:
+    """Returns a decoded value in JSON's types."""
+    if isinstance(value, IntEnum):
+        return value.name
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: _plain(item) for name, item in value._asdict().items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, bytes):
+        return value.hex()
+    return value
+
+
+def _or_why_not(decode: Callable[[Record], Any]) -> Callable[[Record], Any]:
+    """Returns what decodes a record, or says why that can't be done."""
+
+    def meaning(record: Record) -> Any:
+        try:
+            return decode(record)
+        except (ValueError, TypeError) as error:
+            return f"unreadable: {error}"
+
+    return meaning
+
+
+RECORD_DECODERS: Final[Mapping[str, Callable[[Record], Any]]] = {
+    METADATA_TOPIC: _or_why_not(_metadata_meaning),
+    CONSUMER_OFFSETS: _or_why_not(_group_meaning),
+    TRANSACTION_STATE: _or_why_not(_transaction_meaning),
+}
+"""By topic: a function that returns what a record means, in JSON's types."""

@@ -38,18 +38,19 @@ def record_document(record: BytesRecord) -> dict[str, Any]:
         "offset": record.offset,
         "timestamp": record.timestamp_ms,
     }
-    _put(document, "key", record.key)
-    _put(document, "value", record.value)
+    put_bytes(document, "key", record.key)
+    put_bytes(document, "value", record.value)
     headers = []
     for name, value in record.headers:
         header: dict[str, Any] = {"key": name}
-        _put(header, "value", value)
+        put_bytes(header, "value", value)
         headers.append(header)
     document["headers"] = headers
     return document
 
 
-def _put(document: dict[str, Any], name: str, data: bytes | None) -> None:
+def put_bytes(document: dict[str, Any], name: str, data: bytes | None) -> None:
+    """Puts bytes into a document: as text where they are UTF-8, otherwise as base64 and marked as such."""
     if data is None:
         document[name] = None
         return

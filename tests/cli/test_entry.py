@@ -25,6 +25,7 @@ COMMANDS = [
     "status",
     "settings",
     "verify",
+    "dump",
     "import-kafka",
     "crash-test",
     "completion",
