@@ -70,6 +70,7 @@ class Partition:
 
     __slots__ = (
         "_clock",
+        "_holds",
         "_open_log",
         "_produces",
         "_unavailable",
@@ -95,6 +96,7 @@ class Partition:
         self._produces: deque[tuple[int, Committed]] = deque()
         self._waiters: dict[DataWaiter, None] = {}
         self.marker_follower: MarkerFollower | None = None
+        self._holds: dict[str, Callable[[], int]] = {}
 
     def __repr__(self) -> str:
         return f"{self.topic}-{self.number}"
@@ -122,6 +124,7 @@ class Partition:
             )
             return
         log.set_listener(self)
+        log.set_hold(self._held_from)
         self.log = log
         self._unavailable = None
         self._wake()
@@ -199,6 +202,24 @@ class Partition:
             raise self._unavailable
         assert self.log is not None
         return self.log
+
+    # Retention
+
+    def hold(self, name: str, start: Callable[[], int]) -> None:
+        """Keeps retention from records, until `release` is called with the same name.
+
+        Args:
+            start: returns the offset from which on they are needed; asked whenever some are about to go. What is
+                deleted on purpose goes in spite of that.
+        """
+        self._holds[name] = start
+
+    def release(self, name: str) -> None:
+        """Ends a hold; fine if there is none."""
+        self._holds.pop(name, None)
+
+    def _held_from(self) -> int | None:
+        return min((start() for start in self._holds.values()), default=None)
 
     # Produce
 

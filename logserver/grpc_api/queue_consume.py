@@ -81,7 +81,7 @@ class ConsumeStream:
         await context.write(queues_pb2.ConsumeResponse(started=started))
         try:
             for place in await self._queues.open(self._queue):
-                self._places[place.source.number] = place
+                self._places[place.number] = place
             await self._queues.join(
                 self._queue,
                 self._waiter,
@@ -159,7 +159,7 @@ class ConsumeStream:
     def _find(self, number: int) -> QueuePartition | None:
         """Returns a partition that was added since the call began."""
         for place in self._queues.opened(self._queue):
-            self._places[place.source.number] = place
+            self._places[place.number] = place
         return self._places.get(number)
 
     def _durable(self, settling: _Settling, error: LogServerError | None) -> None:
@@ -203,7 +203,7 @@ class ConsumeStream:
     async def _delivered(place: QueuePartition, ranges: Iterable[Acquired]) -> bytes:
         ranges = sorted(ranges, key=lambda found: found.first)
         batches = await place.reader.read([(found.first, found.last) for found in ranges])
-        return delivered(place.source.number, ranges, batches)
+        return delivered(place.number, ranges, batches)
 
     def _settled(self) -> queues_pb2.ConsumeSettled | None:
         """Returns the answer to all that is durable, in the order in which it came."""

@@ -34,7 +34,7 @@ async def peek(queues: QueueCoordinator, queue: QueueName, request: queues_pb2.P
             ranges.append(found)
         if ranges:
             batches = await place.reader.read([(found.first, found.last) for found in ranges])
-            response.peeked.add(partition=place.source.number, batches=b"".join(batches), ranges=ranges)
+            response.peeked.add(partition=place.number, batches=b"".join(batches), ranges=ranges)
     return response
 
 
@@ -67,7 +67,7 @@ async def explain(
     wanted = [queues.find(request.queue)] if request.queue else queues.of_topic(request.topic)
     response = queues_pb2.ExplainResponse()
     for queue in wanted:
-        place = await queues.partition(queue, request.partition)
+        place = await queues.place(queue, request.topic, request.partition)
         story = response.stories.add(queue=queue.name, until_ms=-1)
         found = place.engine.unsettled.find(request.offset)
         if request.offset < partition.log_start_offset or request.offset >= partition.log_end_offset:
@@ -79,7 +79,7 @@ async def explain(
             story.next = "It is delivered when its turn comes."
         else:
             story.state, story.next = "settled", "Nothing more will happen to it here."
-        for event in await queues.story(queue, request.partition, request.offset):
+        for event in await queues.story(queue, request.topic, request.partition, request.offset):
             story.events.add(
                 kind=event.kind.value,
                 at_ms=event.at_ms,

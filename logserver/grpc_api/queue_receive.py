@@ -80,7 +80,7 @@ async def receive(queues: QueueCoordinator, queue: QueueName, request: queues_pb
     except BaseException:
         _give_back(place, acquisition)
         raise
-    records = delivered(place.source.number, ranges, batches)
+    records = delivered(place.number, ranges, batches)
     return b"".join((head, _DELIVERED_TAG, unsigned_varint(len(records)), records))
 
 

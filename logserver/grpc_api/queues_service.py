@@ -89,7 +89,7 @@ class QueuesService:
         oldest: list[int] = []
         first_deliveries: list[int] = []
         deliveries: Counter[int] = Counter()
-        for number in range(len(self._broker.topic(queue.topic).partitions)):
+        for index, number in enumerate(self._queues.numbers(queue)):
             try:
                 place = await self._queues.partition(queue, number)
             except LogServerError as error:
@@ -111,7 +111,7 @@ class QueuesService:
                 deliveries[delivery.acquisitions] += delivery.records
                 if delivery.first_ms >= 0:
                     first_deliveries.append(delivery.first_ms)
-            if number % _PARTITIONS_AT_A_TIME == _PARTITIONS_AT_A_TIME - 1:
+            if index % _PARTITIONS_AT_A_TIME == _PARTITIONS_AT_A_TIME - 1:
                 await asyncio.sleep(0)
         message.counts.CopyFrom(from_counts(total))
         message.oldest_ready_ms = min(oldest, default=-1)

@@ -1,6 +1,6 @@
 """What the broker knows of a partition's storage."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from logserver_records.batch import NO_SEQUENCE, Buffer
@@ -260,3 +260,8 @@ class PartitionLog(Protocol):
         ...
 
     def set_listener(self, listener: LogListener | None) -> None: ...
+
+    def set_hold(self, held_from: Callable[[], int | None]) -> None:
+        """Sets what to ask before retention deletes anything: the offset from which on records stay, None if all may
+        go. `delete_records_before` does not ask."""
+        ...

@@ -1,7 +1,7 @@
 """Work queues of this node: what all doors ask of them."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -13,8 +13,9 @@ from logserver.broker.peers import Peers
 from logserver.coordinator.delivery.catalog import QueueCatalog, QueueRecord, QueueSource
 from logserver.coordinator.delivery.consumers import Consumers
 from logserver.coordinator.delivery.events import Event
+from logserver.coordinator.delivery.holds import Holds
 from logserver.coordinator.delivery.partition import QueuePartition
-from logserver.coordinator.delivery.places import Places
+from logserver.coordinator.delivery.places import PLACES, Places, place_number
 from logserver.coordinator.delivery.terms import QueueNames
 from logserver.coordinator.delivery.waiters import Waiter
 from logserver.coordinator.share.limits import ShareLimits
@@ -40,6 +41,11 @@ class QueueName(NamedTuple):
     topic: str
     record: QueueRecord | None
     """None if it was not declared."""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics of its sources, its own first."""
+        return (self.topic,) if self.record is None else tuple(source.topic for source in self.record.sources)
 
 
 class QueueCoordinator:
@@ -67,6 +73,7 @@ class QueueCoordinator:
         self._catalog = QueueCatalog(store, self._declared)
         self.names = QueueNames(self._catalog, limits, clock)
         self.places = Places(broker, peers, state, self.names.terms, clock, random)
+        self._holds = Holds(broker, self.places, state, lambda: self._catalog)
         self._consumers: dict[str, Consumers] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._follow: asyncio.Task[None] | None = None
@@ -82,6 +89,7 @@ class QueueCoordinator:
         """
         self._catalog.start()
         self._broker.when_topics_change(self._topics_changed)
+        self._holds.update()
         self._begin(self._resume(), "queues-resume")
         self._begin(self._put_idle_away(), "queues-idle")
 
@@ -147,7 +155,7 @@ class QueueCoordinator:
             for record in self._catalog
             if self._broker.find_topic(record.topic) is not None
         ]
-        known = {(queue.group_id, queue.topic) for queue in found}
+        known = {(queue.group_id, topic) for queue in found for topic in queue.topics}
         for key in tuple(self._state.keys()):
             topic = self._broker.find_topic_by_id(key.topic_id)
             if topic is not None and (key.group_id, topic.name) not in known:
@@ -172,32 +180,54 @@ class QueueCoordinator:
 
     def of_topic(self, topic: str) -> list[QueueName]:
         """Returns the queues that work on a topic."""
-        return [queue for queue in self.all() if queue.topic == topic]
+        return [queue for queue in self.all() if topic in queue.topics]
 
     async def open(self, queue: QueueName) -> list[QueuePartition]:
-        """Returns all partitions of a queue.
+        """Returns all partitions of all sources of a queue.
 
         Raises:
             LogServerError: one can't be used here.
         """
-        numbers = range(len(self._broker.topic(queue.topic).partitions))
-        return [await self.places.get(queue.group_id, queue.topic, number) for number in numbers]
+        return [await self.places.get(queue.group_id, *place) for place in self._places_of(queue)]
+
+    def _places_of(self, queue: QueueName) -> Iterator[tuple[str, int]]:
+        """Yields topics and partitions; a source whose topic is gone has none."""
+        for name in queue.topics:
+            topic = self._broker.find_topic(name)
+            yield from ((name, number) for number in range(len(topic.partitions) if topic is not None else 0))
+
+    def numbers(self, queue: QueueName) -> list[int]:
+        """Returns the numbers of a queue's partitions, as `QueuePartition.number`."""
+        return [place_number(queue.topics.index(topic), number) for topic, number in self._places_of(queue)]
 
     def opened(self, queue: QueueName) -> list[QueuePartition]:
         """Returns the partitions of a queue that are open now."""
-        topic = self._broker.find_topic(queue.topic)
-        if topic is None:
-            return []
-        keys = (StateKey(queue.group_id, topic.record.topic_id, number) for number in range(len(topic.partitions)))
-        return [place for key in keys if (place := self.places.find(key)) is not None]
+        return [place for key in self._keys(queue) if (place := self.places.find(key)) is not None]
 
-    async def partition(self, queue: QueueName, number: int) -> QueuePartition:
-        """Returns one partition of a queue.
+    def _keys(self, queue: QueueName) -> Iterator[StateKey]:
+        for topic, number in self._places_of(queue):
+            yield StateKey(queue.group_id, self._broker.topic(topic).record.topic_id, number)
+
+    async def place(self, queue: QueueName, topic: str, number: int) -> QueuePartition:
+        """Returns one partition of a queue, by topic and number there.
 
         Raises:
             LogServerError: it can't be used here.
         """
-        return await self.places.get(queue.group_id, queue.topic, number)
+        return await self.places.get(queue.group_id, topic, number)
+
+    async def partition(self, queue: QueueName, number: int) -> QueuePartition:
+        """Returns one partition of a queue, by `QueuePartition.number`.
+
+        Raises:
+            LogServerError: it can't be used here.
+        """
+        index, partition = divmod(number, PLACES)
+        if not 0 <= index < len(queue.topics):
+            raise LogServerError(
+                ErrorCode.unknown_topic_or_partition, f"the queue {queue.name!r} has no partition {number}"
+            )
+        return await self.places.get(queue.group_id, queue.topics[index], partition)
 
     # Declaring
 
@@ -274,10 +304,8 @@ class QueueCoordinator:
         consumers = self._consumers.pop(name, None)
         if consumers is not None:
             consumers.cancel(f"the queue {name!r} was deleted")
-        topic = self._broker.find_topic(record.topic)
-        if topic is not None:
-            for number in range(len(topic.partitions)):
-                await self.forget(StateKey(record.name, topic.record.topic_id, number))
+        for key in tuple(self._keys(QueueName(name, name, record.topic, record))):
+            await self.forget(key)
 
     async def forget(self, key: StateKey) -> None:
         """Forgets what became of the records of a partition of a queue.
@@ -294,6 +322,7 @@ class QueueCoordinator:
             if key.group_id == name:
                 place.engine.policy = self.names.terms(name, place.source.topic).policy
                 place.changed()
+        self._holds.update()
 
     # Consuming
 
@@ -332,6 +361,7 @@ class QueueCoordinator:
 
     def _topics_changed(self) -> None:
         self._changes += 1
+        self._holds.update()
         if self._follow is None or self._follow.done():
             self._follow = self._begin(self._follow_topics(), "queues-topics")
 
@@ -356,17 +386,13 @@ class QueueCoordinator:
 
     # Looking
 
-    async def story(self, queue: QueueName, number: int, offset: int) -> list[Event]:
+    async def story(self, queue: QueueName, topic: str, number: int, offset: int) -> list[Event]:
         """Returns what has happened to a record, as far as that is kept.
 
         Raises:
             LogServerError: it can't be read.
         """
-        topic_id = self._broker.topic(queue.topic).record.topic_id
-        key = StateKey(queue.group_id, topic_id, number)
-        place = self.places.find(key)
-        if place is not None:
-            await place.durable()
+        key = StateKey(queue.group_id, self._broker.topic(topic).record.topic_id, number)
         return await self._state.story(key, offset)
 
     def dead_letters(self, queue: QueueName) -> QueueName | None:

@@ -50,7 +50,9 @@ class QueuePartition:
 
     Args:
         queue: its name, for messages and stories.
+        number: what the queue's consumers call it.
         source: the records.
+        until: offset behind the last record that is for the queue, None if there is no last.
         wrote: called when there is something to write, any number of times; None if nothing is ever written.
         ended: called when the partition can't be used any more here.
     """
@@ -58,7 +60,9 @@ class QueuePartition:
     def __init__(
         self,
         queue: str,
+        number: int,
         source: Partition,
+        until: int | None,
         engine: Engine,
         reader: RecordReader,
         clock: Clock,
@@ -66,7 +70,9 @@ class QueuePartition:
         ended: Callable[["QueuePartition", LogServerError], None],
     ) -> None:
         self.queue = queue
+        self.number = number
         self.source = source
+        self._until = until
         self.engine = engine
         self.reader = reader
         self.dispatcher = Dispatcher(engine, self._run_soon, self._deliver)
@@ -148,6 +154,8 @@ class QueuePartition:
             return
         engine = self.engine
         end = partition.last_stable_offset if self.reader.committed_only else partition.high_watermark
+        if self._until is not None:
+            end = min(end, self._until)
         if end > engine.end:
             engine.end = end
         if partition.log_start_offset > engine.start:

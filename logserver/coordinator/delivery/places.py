@@ -62,6 +62,16 @@ class Writer:
             self.place.abandon(error)
 
 
+PLACES: Final = 1 << 20
+"""A topic has fewer partitions than that."""
+
+
+def place_number(source: int, partition: int) -> int:
+    """Returns what a partition of a queue is called by its consumers: for the first source, its own topic, simply the
+    partition's number."""
+    return source * PLACES + partition
+
+
 class Terms(NamedTuple):
     """On what terms a group works on a topic."""
 
@@ -71,6 +81,10 @@ class Terms(NamedTuple):
     reads_committed: bool
     start: Callable[[Partition], Awaitable[int]]
     """Returns where to begin in a partition that nobody has begun to work on."""
+    until: int | None
+    """Offset behind the last record that is for the queue, None if there is no last."""
+    source: int
+    """Which of the queue's sources the topic is."""
     makes_state: bool
     """Whether there may be no state yet: it is made."""
 
@@ -170,7 +184,9 @@ class Places:
         )
         place = QueuePartition(
             terms.queue,
+            place_number(terms.source, partition.number),
             partition,
+            terms.until,
             engine,
             reader,
             self._clock,

@@ -52,14 +52,16 @@ class QueueNames:
     def declared(self, group_id: str, topic: str) -> QueueRecord | None:
         """Returns the declared queue that a group on a topic is, None if it is none."""
         record = self._catalog.find(group_id)
-        return record if record is not None and record.topic == topic else None
+        return record if record is not None and any(source.topic == topic for source in record.sources) else None
 
     def terms(self, group_id: str, topic: str) -> Terms:
         """Returns the terms of a group on a topic."""
         name = self.name(group_id, topic)
         record = self.declared(group_id, topic)
         if record is not None:
-            return Terms(name, record.policy, True, _from_offset(record.sources[0].from_offset), True)
+            index, source = next((at, found) for at, found in enumerate(record.sources) if found.topic == topic)
+            start = _from_offset(source.from_offset)
+            return Terms(name, record.policy, True, start, source.until_offset, index, True)
         limits = self.limits
         policy = Policy(
             Limit(limits.delivery_count_limit_of(group_id)),
@@ -67,7 +69,7 @@ class QueueNames:
             max_unsettled=limits.partition_max_record_locks_of(group_id),
         )
         reset = _from_reset(limits.reset_of(group_id), self._clock)
-        return Terms(name, policy, limits.reads_committed_of(group_id), reset, False)
+        return Terms(name, policy, limits.reads_committed_of(group_id), reset, None, 0, False)
 
 
 def _from_offset(offset: int | None) -> Callable[[Partition], Awaitable[int]]:

@@ -301,6 +301,11 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
         """Returns the keys of which something is known; none while that is being read."""
         return () if self._machine is None else tuple(self._machine.states)
 
+    def start_of(self, key: StateKey) -> int | None:
+        """See `ShareState.start_of`."""
+        state = self._machine.states.get(key) if self._machine is not None else None
+        return None if state is None or state.start < 0 else state.start
+
     def unfinished(self) -> tuple[StateKey, ...]:
         """Returns the keys in which something goes on though nobody has them; none while they are being read."""
         return () if self._machine is None else tuple(k for k, state in self._machine.states.items() if state.goes_on)

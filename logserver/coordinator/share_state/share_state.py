@@ -186,6 +186,11 @@ class ShareState:
         for runtime in self._shards:
             yield from runtime.keys()
 
+    def start_of(self, key: StateKey) -> int | None:
+        """Returns the start offset that was written last; None if it is not known, or not yet."""
+        runtime = self._shards.find(key.name)
+        return None if runtime is None else runtime.start_of(key)
+
     def unfinished(self) -> Iterator[StateKey]:
         """Yields the keys that nobody has open and in which something goes on: locks that run out, delays, moves."""
         for runtime in self._shards:

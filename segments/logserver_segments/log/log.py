@@ -199,6 +199,10 @@ class Log:
         """Seals the active segment and begins a new one; see `roll.roll`."""
         roll.roll(self._state)
 
+    def set_hold(self, held_from: Callable[[], int | None]) -> None:
+        """See `PartitionLog.set_hold`."""
+        self._state.held_from = held_from
+
     def set_listener(self, listener: LogListener | None) -> None:
         """Names who is told when offsets become durable, or that the log is lost."""
         self._state.listener = listener

@@ -113,6 +113,7 @@ def _count_to_drop(state: LogState, now_ms: int) -> int:
     """Returns how many of the first segments may go."""
     config, segments = state.config, state.segments
     count = 0
+    held = state.held_from() if state.held_from is not None else None
     excess = segments.size_bytes - config.retention_bytes if config.retention_bytes != UNLIMITED else -1
     for number, segment in enumerate(segments.items):
         last = segment is segments.active
@@ -123,6 +124,8 @@ def _count_to_drop(state: LogState, now_ms: int) -> int:
         expired = config.delete and config.retention_ms != UNLIMITED and _is_expired(state, segment, now_ms)
         too_much = config.delete and not last and 0 <= segment.size <= excess
         if not (below_start or expired or too_much):
+            break
+        if not below_start and held is not None and behind > held:
             break
         excess -= segment.size
         count += 1

@@ -47,6 +47,8 @@ class LogState:
     # Why it can't be used.
     offline: str | None = None
     listener: LogListener | None = None
+    # See `PartitionLog.set_hold`.
+    held_from: Callable[[], int | None] | None = None
     # Records that `flush.messages` lets wait, and since when.
     unflushed: int = 0
     unflushed_since_ms: float | None = None
