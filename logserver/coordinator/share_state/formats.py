@@ -35,6 +35,9 @@ UNKNOWN_COUNT: Final = -1
 MAX_COUNT: Final = 0x7FFF
 """The most that a delivery count can say."""
 
+MAX_COMPLETE: Final = 0x7FFF_FFFF
+"""The most that a count of what is settled can say."""
+
 _SNAPSHOT_HEAD: Final = Struct(">hiiiqqq")
 """Version, snapshot epoch, state epoch, leader epoch, start offset, time of making, time of writing."""
 _UPDATE_HEAD: Final = Struct(">hiiq")

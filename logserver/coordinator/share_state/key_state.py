@@ -8,6 +8,7 @@ from logserver.coordinator.delivery.stored import Stored, StoredRange, StoredSta
 from logserver.coordinator.delivery.unsettled import NEVER
 from logserver.coordinator.share_state.extras_format import ExtrasValue
 from logserver.coordinator.share_state.formats import (
+    MAX_COMPLETE,
     MAX_COUNT,
     NOT_DECIDED,
     UNKNOWN_COUNT,
@@ -74,8 +75,9 @@ class KeyState:
 
     @property
     def delivery_complete_count(self) -> int:
-        """Settled offsets from the start offset on, -1 where that is not decided (KIP-1226)."""
-        return UNKNOWN_COUNT if self.start == NOT_DECIDED else self.complete
+        """Settled offsets from the start offset on; -1 where that is not decided, or they are more than Kafka's record can
+        say (KIP-1226)."""
+        return UNKNOWN_COUNT if self.start == NOT_DECIDED or self.complete > MAX_COMPLETE else self.complete
 
     @property
     def goes_on(self) -> bool:
