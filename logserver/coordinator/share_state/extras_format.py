@@ -6,11 +6,11 @@ offsets less one, a number of flags, and the fields that the flags name: each as
 its kind.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from logserver.coordinator.delivery.moves import Destination, Move
-from logserver.coordinator.delivery.stored import NO_EXTRAS, Extras, Stored, StoredRange
+from logserver.coordinator.delivery.stored import NO_EXTRAS, Extras, StoredRange
 from logserver.coordinator.delivery.unsettled import NEVER
 from logserver.coordinator.formats.errors import UnknownRecordVersion
 from logserver.coordinator.formats.primitives import INT16, Reader
@@ -33,7 +33,7 @@ _INTENT: Final = 256
 _MORE: Final = 512
 _ALL: Final = 1023
 
-_MOVE_BYTES: Final = 14
+_MOVE_BYTES: Final = 12
 """The least that a move takes."""
 
 
@@ -53,26 +53,23 @@ class ExtrasValue(NamedTuple):
     epoch: int
     reserve_end: int
     last_intent: int
-    moves: list[Move]
-    ranges: list[ExtrasRange]
+    moves: Sequence[Move] = ()
+    ranges: Sequence[ExtrasRange] = ()
+    """In the order of their offsets."""
 
 
-def extras_of(ranges: Iterable[StoredRange]) -> list[ExtrasRange]:
-    """Returns what ranges have beyond Kafka's state."""
-    return [
-        ExtrasRange(found.first, found.last, max(found.acquisitions - MAX_COUNT, 0), found.extras)
-        for found in ranges
-        if found.extras != NO_EXTRAS or found.acquisitions > MAX_COUNT
-    ]
+def has_extras(ranges: Iterable[StoredRange]) -> bool:
+    """Whether one of them has something that Kafka does not keep."""
+    return any(found.extras != NO_EXTRAS or found.acquisitions > MAX_COUNT for found in ranges)
 
 
-def value_of(stored: Stored) -> ExtrasValue:
-    """Returns what a state has beyond Kafka's."""
-    return ExtrasValue(stored.epoch, stored.reserve_end, stored.last_intent, stored.moves, extras_of(stored.ranges))
+def encode_extras(value: ExtrasValue, ranges: Iterable[StoredRange] = ()) -> bytes:
+    """Returns the value of a record.
 
-
-def encode_extras(value: ExtrasValue) -> bytes:
-    """Returns the value of a record."""
+    Args:
+        value: without its ranges.
+        ranges: instead of those.
+    """
     out = bytearray(_VERSION)
     put(out, value.epoch)
     put_signed(out, value.reserve_end)
@@ -80,46 +77,57 @@ def encode_extras(value: ExtrasValue) -> bytes:
     put(out, len(value.moves))
     for move in value.moves:
         _put_move(out, move)
-    put(out, len(value.ranges))
-    at = number = intent = first_ms = last_ms = until_ms = 0
-    for first, last, more, extras in value.ranges:
+    body = bytearray()
+    put(out, _put_ranges(body, ranges))
+    return bytes(out + body)
+
+
+def _put_ranges(out: bytearray, ranges: Iterable[StoredRange]) -> int:
+    """Appends those that have something; returns how many those are."""
+    count = at = before_number = before_intent = before_first_ms = before_last_ms = before_until_ms = 0
+    for first, last, _, acquisitions, extras in ranges:
+        more = max(acquisitions - MAX_COUNT, 0)
+        if not more and (extras is NO_EXTRAS or extras == NO_EXTRAS):
+            continue
+        count += 1
         put(out, first - at)
         put(out, last - first)
         at = last + 1
+        failures, first_ms, last_ms, number, held, outlives, redelivered, until_ms, intent = extras
         # Written out, for there may be a hundred thousand of them.
         put(
             out,
-            extras.held * _HELD
-            | extras.redelivered * _REDELIVERED
-            | (extras.first_ms != NEVER) * _FIRST_MS
-            | (extras.last_ms != NEVER) * _LAST_MS
-            | (extras.number != NEVER) * _NUMBER
-            | (extras.until_ms != NEVER) * _UNTIL_MS
-            | (extras.failures != 0) * _FAILURES
-            | extras.outlives * _OUTLIVES
-            | (extras.intent != NEVER) * _INTENT
+            held * _HELD
+            | redelivered * _REDELIVERED
+            | (first_ms != NEVER) * _FIRST_MS
+            | (last_ms != NEVER) * _LAST_MS
+            | (number != NEVER) * _NUMBER
+            | (until_ms != NEVER) * _UNTIL_MS
+            | (failures != 0) * _FAILURES
+            | outlives * _OUTLIVES
+            | (intent != NEVER) * _INTENT
             | (more != 0) * _MORE,
         )
-        if extras.first_ms != NEVER:
-            put_signed(out, extras.first_ms - first_ms)
-            first_ms = extras.first_ms
-        if extras.last_ms != NEVER:
-            put_signed(out, extras.last_ms - last_ms)
-            last_ms = extras.last_ms
-        if extras.number != NEVER:
-            put_signed(out, extras.number - number)
-            number = extras.number
-        if extras.until_ms != NEVER:
-            put_signed(out, extras.until_ms - until_ms)
-            until_ms = extras.until_ms
-        if extras.failures:
-            put(out, extras.failures)
-        if extras.intent != NEVER:
-            put_signed(out, extras.intent - intent)
-            intent = extras.intent
+        if first_ms != NEVER:
+            put_signed(out, first_ms - before_first_ms)
+            before_first_ms = first_ms
+        if last_ms != NEVER:
+            put_signed(out, last_ms - before_last_ms)
+            before_last_ms = last_ms
+        if number != NEVER:
+            put_signed(out, number - before_number)
+            before_number = number
+        if until_ms != NEVER:
+            put_signed(out, until_ms - before_until_ms)
+            before_until_ms = until_ms
+        if failures:
+            put(out, failures)
+        if intent != NEVER:
+            put_signed(out, intent - before_intent)
+            before_intent = intent
         if more:
             put(out, more)
-    return bytes(out)
+    return count
 
 
 def _put_move(out: bytearray, move: Move) -> None:

@@ -1,6 +1,7 @@
 """The state of one key, as the records of its log have made it."""
 
 from itertools import pairwise
+from typing import Final
 
 from logserver.coordinator.delivery.moves import Move
 from logserver.coordinator.delivery.offset_ranges import OffsetRanges
@@ -16,10 +17,14 @@ from logserver.coordinator.share_state.formats import (
     StateBatch,
     UpdateValue,
 )
-from logserver.coordinator.share_state.ranges import overlaid, pieces
+from logserver.coordinator.share_state.ranges import overlaid, with_extras
 from logserver.coordinator.share_state.state_key import Image, StateSummary
 
 _STATES = {int(state): state for state in StoredState}
+
+
+_WORTH: Final = 2
+"""A snapshot is worth so many times its size in updates."""
 
 
 class KeyState:
@@ -75,8 +80,8 @@ class KeyState:
 
     @property
     def delivery_complete_count(self) -> int:
-        """Settled offsets from the start offset on; -1 where that is not decided, or they are more than Kafka's record can
-        say (KIP-1226)."""
+        """Settled offsets from the start offset on; -1 where that is not decided, or they are more than Kafka's record
+        can say (KIP-1226)."""
         return UNKNOWN_COUNT if self.start == NOT_DECIDED or self.complete > MAX_COMPLETE else self.complete
 
     @property
@@ -130,9 +135,9 @@ class KeyState:
         self.moves = {move.intent: move for move in stored.moves}
 
     def wants_snapshot(self, updates: int) -> bool:
-        """Whether a snapshot is due after so many updates: later where they have less bytes than the snapshot before,
-        lest snapshots become most of what is written."""
-        return self.updates >= updates and self.update_bytes >= self.snapshot_bytes
+        """Whether a snapshot is due after so many updates: later where the snapshot before is large beside them, lest
+        snapshots become most of what is written."""
+        return self.updates >= updates and self.update_bytes >= _WORTH * self.snapshot_bytes
 
     # Replay
 
@@ -181,13 +186,7 @@ class KeyState:
             return
         for move in value.moves:
             self.moves[move.intent] = move
-        newer = [
-            found._replace(acquisitions=found.acquisitions + more, extras=extras)
-            for first, last, more, extras in value.ranges
-            for found in pieces(self.ranges, first, last)
-            if found.state is StoredState.AVAILABLE
-        ]
-        self.ranges = overlaid(self.ranges, newer, self.start)
+        self.ranges = with_extras(self.ranges, value.ranges)
 
     def _take_batches(self, batches: tuple[StateBatch, ...]) -> None:
         if all(one.last < other.first for one, other in pairwise(batches)):

@@ -4,7 +4,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from operator import attrgetter
 
-from logserver.coordinator.delivery.stored import StoredRange
+from logserver.coordinator.delivery.stored import StoredRange, StoredState
+from logserver.coordinator.share_state.extras_format import ExtrasRange
 
 _first = attrgetter("first")
 _last = attrgetter("last")
@@ -58,9 +59,32 @@ def _extend(out: list[StoredRange], ranges: list[StoredRange], begin: int, end: 
         out += ranges[begin + 1 : end]
 
 
-def pieces(ranges: list[StoredRange], first: int, last: int) -> Iterable[StoredRange]:
-    """Yields what ranges have of some offsets, both ends inclusive."""
-    for found in ranges[bisect_left(ranges, first, key=_last) : bisect_right(ranges, last, key=_first)]:
-        if found.first < first or found.last > last:
-            found = found._replace(first=max(found.first, first), last=min(found.last, last))
-        yield found
+def with_extras(ranges: list[StoredRange], extras: Iterable[ExtrasRange]) -> list[StoredRange]:
+    """Returns ranges with what their offsets have beyond Kafka's state; those that are settled have nothing.
+
+    Args:
+        ranges: in order, and disjoint; not to be used any more.
+        extras: as well.
+    """
+    out: list[StoredRange] = []
+    at, size = 0, len(ranges)
+    for first, last, more, had in extras:
+        if at < size and ranges[at][1] < first:
+            begin = bisect_left(ranges, first, lo=at, key=_last)
+            _extend(out, ranges, at, begin)
+            at = begin
+        while at < size and ranges[at][0] <= last:
+            found_first, found_last, state, acquisitions, known = ranges[at]
+            if found_first < first:
+                add(out, StoredRange(found_first, first - 1, state, acquisitions, known))
+                found_first = first
+            if state is StoredState.AVAILABLE:
+                add(out, StoredRange(found_first, min(found_last, last), state, acquisitions + more, had))
+            else:
+                add(out, StoredRange(found_first, min(found_last, last), state, acquisitions, known))
+            if found_last > last:
+                ranges[at] = StoredRange(last + 1, found_last, state, acquisitions, known)
+                break
+            at += 1
+    _extend(out, ranges, at, size)
+    return out

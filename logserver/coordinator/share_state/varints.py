@@ -20,7 +20,10 @@ def put(out: bytearray, number: int) -> None:
 
 def put_signed(out: bytearray, number: int) -> None:
     """Appends a number that may be negative."""
-    put(out, number << 1 if number >= 0 else (-number << 1) - 1)
+    if 0 <= number < 0x40:
+        out.append(number << 1)
+    else:
+        put(out, number << 1 if number >= 0 else (-number << 1) - 1)
 
 
 def put_text(out: bytearray, text: str) -> None:

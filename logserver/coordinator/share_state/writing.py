@@ -5,7 +5,7 @@ from typing import Final
 from logserver_records.codec import NewRecord, build_batch
 
 from logserver.coordinator.delivery.stored import Stored
-from logserver.coordinator.share_state.extras_format import ExtrasValue, encode_extras, value_of
+from logserver.coordinator.share_state.extras_format import ExtrasValue, encode_extras, has_extras
 from logserver.coordinator.share_state.formats import (
     EXTRAS,
     SNAPSHOT,
@@ -63,15 +63,15 @@ class Batch:
             state.reserve_end,
             state.last_intent,
         )
-        extras = value_of(changes)
         batches = state.batches(changes.ranges)
         value = UpdateValue(state.snapshot_epoch, state.leader_epoch, changes.start, batches)
         state.take_update(value, len(self._records), 0, self._now_ms)
         value = value._replace(delivery_complete_count=state.delivery_complete_count)
         state.update_bytes += self._add(UPDATE, key, encode_update(value))
-        if has_more or extras.ranges:
+        if has_more or has_extras(changes.ranges):
+            extras = ExtrasValue(changes.epoch, changes.reserve_end, changes.last_intent, changes.moves)
             state.take_extras(extras)
-            state.update_bytes += self._add(EXTRAS, key, encode_extras(extras))
+            state.update_bytes += self._add(EXTRAS, key, encode_extras(extras, changes.ranges))
 
     def lead(self, key: StateKey, state: KeyState, leader_epoch: int) -> None:
         """Adds that somebody under a newer leader epoch has the state (Kafka: ReadShareGroupState)."""
@@ -86,28 +86,26 @@ class Batch:
             stored: None if there is nothing but the numbers in `state`.
             cold: whether it is only so that what is before can go.
         """
-        start, ranges = (state.start, []) if stored is None else (stored.start, stored.ranges)
         if stored is None:
-            extras = ExtrasValue(state.epoch, state.reserve_end, state.last_intent, [], [])
-        else:
-            extras = value_of(stored)
+            stored = Stored(state.start, state.epoch, state.reserve_end, state.last_intent, [], [])
         value = SnapshotValue(
             state.snapshot_epoch + 1,
             state.state_epoch,
             state.leader_epoch,
-            start,
+            stored.start,
             state.create_ms if cold else self._now_ms,
             self._now_ms,
-            state.batches(ranges),
+            state.batches(stored.ranges),
         )
         index = len(self._records)
         state.take_snapshot(value, index, 0)
         value = value._replace(delivery_complete_count=state.delivery_complete_count)
         state.snapshot_bytes = self._add(SNAPSHOT, key, encode_snapshot(value))
         self._snapshots.append((state, index))
-        if extras.epoch or extras.ranges:
+        if stored.epoch or has_extras(stored.ranges):
+            extras = ExtrasValue(stored.epoch, stored.reserve_end, stored.last_intent, stored.moves)
             state.take_extras(extras)
-            state.snapshot_bytes += self._add(EXTRAS, key, encode_extras(extras))
+            state.snapshot_bytes += self._add(EXTRAS, key, encode_extras(extras, stored.ranges))
 
     def initialize(self, key: StateKey, state: KeyState, state_epoch: int, start_offset: int) -> None:
         """Adds that a state begins anew at an offset; what was given out once, numbers of acquisitions and moves, is

@@ -8,7 +8,7 @@ from logserver.coordinator.delivery.stored import Stored, StoredRange, StoredSta
 from logserver.coordinator.share_state.share_state import ShareState
 from logserver.coordinator.share_state.state_key import Image, StateKey
 from logserver.errors import LogServerError
-from tests.broker.harness import until
+from tests.broker.harness import InlineWorkers, until
 from tests.broker.nodes import BrokerNode
 
 TOPIC_ID = "5NGUByt-SaWyIUc9_HKpuQ"

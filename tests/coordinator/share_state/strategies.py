@@ -28,7 +28,7 @@ extras = st.builds(
 )
 
 moves = st.builds(
-    lambda reason, topic, partition, acquisitions, failures, first_ms, last_ms, at_ms, known_end, refusal: Move(
+    lambda reason, topic, partition, acquisitions, failures, first_ms, last_ms, at_ms, refusal: Move(
         0,
         0,
         0,
@@ -39,9 +39,7 @@ moves = st.builds(
         first_ms,
         last_ms,
         at_ms,
-        known_end,
-        False,
-        refusal,
+        refusal=refusal,
     ),
     texts,
     texts,
@@ -51,7 +49,6 @@ moves = st.builds(
     times,
     times,
     times,
-    st.one_of(st.just(-1), offsets),
     texts,
 )
 

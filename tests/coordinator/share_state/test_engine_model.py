@@ -68,7 +68,7 @@ def contents(engine: Engine, end: int) -> dict[str, Any]:
         for offset in range(found.first, found.last + 1)
     }
     moves = {
-        intent: tuple(getattr(move, name) for name in move.__slots__ if name not in ("first", "last"))
+        intent: tuple(getattr(move, name) for name in move.__slots__ if name not in ("first", "last", "sequence"))
         for intent, move in engine.moves.items()
     }
     return {

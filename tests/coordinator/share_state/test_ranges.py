@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logserver.coordinator.delivery.stored import StoredRange, StoredState
-from logserver.coordinator.share_state.ranges import add, overlaid, pieces
+from logserver.coordinator.delivery.stored import Extras, StoredRange, StoredState
+from logserver.coordinator.share_state.extras_format import ExtrasRange
+from logserver.coordinator.share_state.ranges import add, overlaid, with_extras
 
 _MOST = 40
 
@@ -26,8 +27,19 @@ def test_newer_ranges_take_the_place_of_older_ones(older: Offsets, newer: Offset
     assert overlaid(ranges_of(older), ranges_of(newer), start) == ranges_of(wanted)
 
 
-@given(offsets, st.integers(0, _MOST), st.integers(0, _MOST))
-def test_pieces_are_what_ranges_have_of_some_offsets(found: Offsets, first: int, records: int) -> None:
-    last = first + records
-    wanted = {offset: story for offset, story in found.items() if first <= offset <= last}
-    assert list(pieces(ranges_of(found), first, last)) == ranges_of(wanted)
+extras = st.dictionaries(st.integers(0, _MOST), st.integers(1, 3))
+
+
+@given(offsets, extras)
+def test_extras_are_of_what_is_not_settled(found: Offsets, numbers: dict[int, int]) -> None:
+    wanted: list[StoredRange] = []
+    for kept in ranges_of(found):
+        for offset in range(kept.first, kept.last + 1):
+            each = kept._replace(first=offset, last=offset)
+            if offset in numbers and each.state is StoredState.AVAILABLE:
+                each = each._replace(acquisitions=each.acquisitions + 1, extras=Extras(failures=numbers[offset]))
+            add(wanted, each)
+    given_extras = [
+        ExtrasRange(offset, offset, 1, Extras(failures=number)) for offset, number in sorted(numbers.items())
+    ]
+    assert with_extras(ranges_of(found), given_extras) == wanted
