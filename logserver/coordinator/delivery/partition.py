@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 from logserver_segments.logs import get_logger
 from logserver_segments.seams import Clock
 
-from logserver.broker.partition import Partition
 from logserver.coordinator.clock_sets import ClockSets
 from logserver.coordinator.delivery.dispatcher import Dispatcher
 from logserver.coordinator.delivery.engine import Engine
@@ -18,6 +17,7 @@ from logserver.coordinator.delivery.events import Event
 from logserver.coordinator.delivery.handles import Acquisition, Check, Handle
 from logserver.coordinator.delivery.order import Position
 from logserver.coordinator.delivery.records import Offered, RecordReader
+from logserver.coordinator.delivery.source import Source
 from logserver.coordinator.delivery.stored import Stored
 from logserver.coordinator.delivery.storing import take_delta, take_snapshot
 from logserver.coordinator.delivery.waiters import Waiter
@@ -55,19 +55,21 @@ class QueuePartition:
         until: offset behind the last record that is for the queue, None if there is no last.
         wrote: called when there is something to write, any number of times; None if nothing is ever written.
         ended: called when the partition can't be used any more here.
+        settled: called when some records may have been settled.
     """
 
     def __init__(
         self,
         queue: str,
         number: int,
-        source: Partition,
+        source: Source,
         until: int | None,
         engine: Engine,
         reader: RecordReader,
         clock: Clock,
         wrote: Callable[["QueuePartition"], None] | None,
         ended: Callable[["QueuePartition", LogServerError], None],
+        settled: Callable[["QueuePartition"], None] | None = None,
     ) -> None:
         self.queue = queue
         self.number = number
@@ -81,6 +83,7 @@ class QueuePartition:
         self._clock_sets = ClockSets(clock)
         self._wrote = wrote
         self._ended = ended
+        self._settled = settled
         self._end: LogServerError | None = None
         self._running = False
         self._looking = False
@@ -147,19 +150,19 @@ class QueuePartition:
 
     # The source
 
-    def data_available(self, partition: Partition) -> None:
-        """Called when the high watermark has risen, and when the partition is lost or resigned."""
-        if partition.unavailable is not None:
-            self._ended(self, partition.unavailable)
+    def data_available(self, source: Source) -> None:
+        """Called when the high watermark has risen, and when the source is lost or resigned."""
+        if source.unavailable is not None:
+            self._ended(self, source.unavailable)
             return
         engine = self.engine
-        end = partition.last_stable_offset if self.reader.committed_only else partition.high_watermark
+        end = source.last_stable_offset if self.reader.committed_only else source.high_watermark
         if self._until is not None:
             end = min(end, self._until)
         if end > engine.end:
             engine.end = end
-        if partition.log_start_offset > engine.start:
-            engine.drop_below(partition.log_start_offset, self._now_ms())
+        if source.log_start_offset > engine.start:
+            engine.drop_below(source.log_start_offset, self._now_ms())
             self.changed()
         if self.dispatcher.is_wanted:
             self._run_soon()
@@ -317,6 +320,8 @@ class QueuePartition:
         if self.dispatcher.is_wanted and not self._running and self.engine.has_ready():
             self._run_soon()
         self._set_timer()
+        if self._settled is not None:
+            self._settled(self)
         if self._wrote is None and self.engine.moves and self.mover is not None:
             self.mover.kick()
 
