@@ -1,6 +1,7 @@
 """Data directories that a real server has left, for commands that read them while it is stopped."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,15 @@ def create(server: ServerProcess, name: str, partitions: int) -> None:
     """Makes a topic."""
     admin = AdminClient({"bootstrap.servers": server.kafka, "log_level": 0})
     admin.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
+
+
+def send(server: ServerProcess, topic: str, values: Iterable[str]) -> None:
+    """Stores records, in batches of a few hundred bytes."""
+    producer = Producer({"bootstrap.servers": server.kafka, "linger.ms": 1, "batch.size": 500, "log_level": 0})
+    for value in values:
+        producer.produce(topic, value)
+        producer.poll(0)
+    assert producer.flush(60) == 0
 
 
 def fill(server: ServerProcess) -> None:
