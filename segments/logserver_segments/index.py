@@ -123,10 +123,14 @@ class Index:
 
     # Looking up
 
-    def last(self) -> tuple[int, int] | None:
+    def last(self, *, wait: bool = True) -> tuple[int, int] | None:
         """Returns the last entry, if there is one; may read that entry from the disk.
 
+        Args:
+            wait: whether the disk may be waited for.
+
         Raises:
+            ColdData: it would be, and may not.
             IndexDamaged: the file is shorter than its entries.
             OSError: the disk refused.
         """
@@ -139,6 +143,8 @@ class Index:
         file, position = self._disk.open(self.path), (self._file_entries - 1) * size
         found = file.read_resident(size, position)
         if found is None:
+            if not wait:
+                raise ColdData
             found = file.read(size, position)
         if len(found) < size:
             raise IndexDamaged(f"{self.path} is shorter than {self._file_entries} entries")
@@ -146,11 +152,12 @@ class Index:
         self._file_last = key, value
         return self._file_last
 
-    def floor(self, key: int, *, wait: bool = False) -> tuple[int, int] | None:
+    def floor(self, key: int, *, wait: bool = False, content: Buffer | None = None) -> tuple[int, int] | None:
         """Returns the last entry whose key is at most `key`, or None if all are larger.
 
         Args:
             wait: whether the disk may be waited for.
+            content: what `warm` gave: then nothing is read. Entries that have come since may be missed.
 
         Raises:
             ColdData: it would be, and may not.
@@ -161,7 +168,7 @@ class Index:
         if keys and keys[0] <= key:
             found = bisect_right(keys, key) - 1
             return keys[found], self._values[found]
-        return self._file_floor(0, key, wait)
+        return self._file_floor(0, key, wait, content)
 
     def floor_by_value(self, value: int, *, wait: bool = False) -> tuple[int, int] | None:
         """Returns the last entry whose value is at most `value`, or None if all are larger; otherwise as `floor`."""
@@ -171,11 +178,15 @@ class Index:
             return self._keys[found], values[found]
         return self._file_floor(1, value, wait)
 
-    def _file_floor(self, column: int, wanted: int, wait: bool) -> tuple[int, int] | None:
+    def _file_floor(
+        self, column: int, wanted: int, wait: bool, content: Buffer | None = None
+    ) -> tuple[int, int] | None:
         if not self._file_entries:
             return None
-        view, size, unpack = self._view(wait), self._entry.size, self._entry.unpack_from
-        found = bisect_right(range(self._file_entries), wanted, key=lambda n: unpack(view, n * size)[column])
+        size, unpack = self._entry.size, self._entry.unpack_from
+        view = content if content is not None else self._view(wait)
+        entries = range(min(self._file_entries, len(view) // size))
+        found = bisect_right(entries, wanted, key=lambda n: unpack(view, n * size)[column])
         if not found:
             return None
         key, value = unpack(view, (found - 1) * size)
@@ -194,27 +205,30 @@ class Index:
                 raise IndexDamaged(f"{self.path} is missing") from None
             except OSError:
                 # Too short, or no room for a mapping: reading tells which.
-                return self._read(size)
+                return self._read(size, wait)
         if mapping.is_resident(0, size):
             return mapping.view
         if not wait:
             raise ColdData
-        return self._read(size)
+        return self._read(size, wait)
 
-    def _read(self, size: int) -> bytes:
-        content = self._disk.open(self.path).read(size, 0)
+    def _read(self, size: int, wait: bool) -> Buffer:
+        file = self._disk.open(self.path)
+        content: Buffer | None = file.read(size, 0) if wait else file.read_resident(size, 0)
+        if content is None:
+            raise ColdData
         if len(content) < size:
             raise IndexDamaged(f"{self.path} is shorter than {self._file_entries} entries")
         return content
 
-    def warm(self) -> None:
-        """Reads the file, so that looking something up will find it in the page cache; for another thread.
+    def warm(self) -> Buffer:
+        """Reads the file, for `floor` to look something up in it; for another thread.
 
         Raises:
+            IndexDamaged: the file is not what it was.
             OSError: the disk refused.
         """
-        if self._file_entries:
-            self._disk.open(self.path).read(self._file_entries * self._entry.size, 0)
+        return self._read(self._file_entries * self._entry.size, True) if self._file_entries else b""
 
     def warm_end(self) -> None:
         """Reads the last entry, so that `last` will find it in the page cache; for another thread.
@@ -236,10 +250,11 @@ class Index:
 
     # Checking and cutting
 
-    def check(self, *, key_range: range, value_range: range) -> None:
+    def check(self, *, key_range: range, value_range: range, wait: bool = True) -> None:
         """Checks what can be checked without reading the segment: size, and the last entry against its bounds.
 
         Raises:
+            ColdData: as `last`.
             IndexDamaged: file size and entries disagree, or the last entry can't be.
             OSError: the disk refused.
         """
@@ -249,7 +264,7 @@ class Index:
             raise IndexDamaged(f"{self.path} is missing") from None
         if size % self._entry.size or size // self._entry.size < self._file_entries:
             raise IndexDamaged(f"{self.path} has {size} bytes, which is no whole number of the entries it should have")
-        last = self.last()
+        last = self.last(wait=wait)
         if last is not None and (last[0] not in key_range or last[1] not in value_range):
             raise IndexDamaged(f"the last entry of {self.path}, {last}, is outside of its segment")
 

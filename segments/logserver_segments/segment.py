@@ -215,18 +215,22 @@ class Segment:
                 self.max_timestamp_offset = self.base_offset + last[1]
         return self.max_timestamp
 
-    def check_indexes(self, next_offset: int) -> None:
+    def check_indexes(self, next_offset: int, *, wait: bool = True) -> None:
         """Checks the index files the first time; `next_offset` is the one behind the segment's last record.
 
+        Args:
+            wait: whether the disk may be waited for.
+
         Raises:
+            ColdData: it would be, and may not; `warm_index_ends` helps.
             IndexDamaged: they have to be made again.
             OSError: the disk refused.
         """
         if self.checked:
             return
         offsets = range(next_offset - self.base_offset)
-        self.index.check(key_range=offsets, value_range=range(self.size))
-        self.time_index.check(key_range=range(1 << 63), value_range=offsets)
+        self.index.check(key_range=offsets, value_range=range(self.size), wait=wait)
+        self.time_index.check(key_range=range(1 << 63), value_range=offsets, wait=wait)
         if self.sealed and len(self.time_index) == 0:
             raise IndexDamaged(f"{self.time_index.path} is empty although the segment is not")
         self.checked = True
@@ -267,17 +271,18 @@ class Segment:
         self.max_timestamp_offset = self.base_offset
         self.first_timestamp = None
 
-    def position_at_or_before(self, offset: int, *, wait: bool = False) -> int:
+    def position_at_or_before(self, offset: int, *, wait: bool = False, content: Buffer | None = None) -> int:
         """Returns the position of a batch from which walking on meets the one holding `offset`.
 
         Args:
             wait: whether the disk may be waited for.
+            content: what `Index.warm` gave: then nothing is read.
 
         Raises:
             ColdData, IndexDamaged, OSError: as `Index.floor`.
         """
         # An entry's key is its batch's last offset: the batch of the largest key <= offset starts at or before it.
-        entry = self.index.floor(offset - self.base_offset, wait=wait)
+        entry = self.index.floor(offset - self.base_offset, wait=wait, content=content)
         return entry[1] if entry is not None else 0
 
     def boundary_at_or_before(self, position: int) -> int:
@@ -314,6 +319,18 @@ class Segment:
         """Returns a fetch that waits for the disk; safe to call on another thread."""
         file = self.file
         return lambda position, size: file.read(size, position)
+
+    def resident_fetcher(self) -> Fetch:
+        """Returns a fetch that raises `ColdData` rather than wait for the disk; safe to call on another thread."""
+        file = self.file
+
+        def fetch(position: int, size: int) -> Buffer:
+            data = file.read_resident(size, position)
+            if data is None:
+                raise ColdData
+            return data
+
+        return fetch
 
     def truncate(self, size: int) -> None:
         """Cuts the file at a position that is the end of a batch; the segment becomes active.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple, Protocol
 
-from logserver_records.batch import BatchHeader
+from logserver_records.batch import BatchHeader, Buffer
 from logserver_records.codec import Record, decode_batch
 from logserver_records.errors import RecordError
 
@@ -43,11 +43,18 @@ class SearchedLog(Protocol):
     async def rebuild_indexes(self, segment: Segment) -> None: ...
 
 
+class Hands(NamedTuple):
+    """Who does the work: of reading from the disk, and of all else."""
+
+    readers: Workers
+    preparers: Workers
+
+
 class _Gone(Exception):
     """The segment left the log while the disk was waited for; another may hold its offsets now."""
 
 
-async def find_by_timestamp(log: SearchedLog, workers: Workers, timestamp_ms: int) -> TimestampOffset | None:
+async def find_by_timestamp(log: SearchedLog, hands: Hands, timestamp_ms: int) -> TimestampOffset | None:
     """Returns the first committed record with at least a timestamp, None if there is none.
 
     Raises:
@@ -58,7 +65,7 @@ async def find_by_timestamp(log: SearchedLog, workers: Workers, timestamp_ms: in
     log.check_online()
     offset = log.log_start_offset
     while offset < log.committed_offset:
-        search = _Search(log, workers, offset)
+        search = _Search(log, hands, offset)
         try:
             if await search.max_timestamp() >= timestamp_ms:
                 found = await search.first(timestamp_ms)
@@ -72,7 +79,7 @@ async def find_by_timestamp(log: SearchedLog, workers: Workers, timestamp_ms: in
     return None
 
 
-async def find_largest_timestamp(log: SearchedLog, workers: Workers) -> TimestampOffset | None:
+async def find_largest_timestamp(log: SearchedLog, hands: Hands) -> TimestampOffset | None:
     """Returns the first of the committed records with the largest timestamp, None if there are no records.
 
     Raises:
@@ -82,7 +89,7 @@ async def find_largest_timestamp(log: SearchedLog, workers: Workers) -> Timestam
     largest = -1
     offset = log.log_start_offset
     while offset < log.committed_offset:
-        search = _Search(log, workers, offset)
+        search = _Search(log, hands, offset)
         try:
             if search.is_whole:
                 largest = max(largest, await search.max_timestamp())
@@ -95,26 +102,26 @@ async def find_largest_timestamp(log: SearchedLog, workers: Workers) -> Timestam
         else:
             offset = search.behind
         offset = max(offset, log.log_start_offset)
-    found = await find_by_timestamp(log, workers, largest) if largest >= 0 else None
+    found = await find_by_timestamp(log, hands, largest) if largest >= 0 else None
     # The largest may be that of a control batch, of a batch that compaction emptied, or gone by now.
-    return found if found is not None else await _largest_of_all(log, workers)
+    return found if found is not None else await _largest_of_all(log, hands)
 
 
-async def _largest_of_all(log: SearchedLog, workers: Workers) -> TimestampOffset | None:
+async def _largest_of_all(log: SearchedLog, hands: Hands) -> TimestampOffset | None:
     """Finds the largest timestamp by walking over batches, first where the indexes promise most: behind transactions
     the largest is always that of a marker."""
     while True:
         try:
-            return await _largest_by_walking(log, workers)
+            return await _largest_by_walking(log, hands)
         except _Gone:
             log.check_online()
 
 
-async def _largest_by_walking(log: SearchedLog, workers: Workers) -> TimestampOffset | None:
+async def _largest_by_walking(log: SearchedLog, hands: Hands) -> TimestampOffset | None:
     promised: list[tuple[float, int]] = []
     offset = log.log_start_offset
     while offset < log.committed_offset:
-        search = _Search(log, workers, offset)
+        search = _Search(log, hands, offset)
         # Of a part no index tells the largest.
         promised.append((-await search.max_timestamp() if search.is_whole else -inf, offset))
         offset = max(search.behind, log.log_start_offset)
@@ -124,7 +131,7 @@ async def _largest_by_walking(log: SearchedLog, workers: Workers) -> TimestampOf
             break
         if offset < log.log_start_offset:
             raise _Gone
-        found = await _Search(log, workers, offset).largest()
+        found = await _Search(log, hands, offset).largest()
         if found is not None and (
             best is None or (-found.timestamp_ms, found.offset) < (-best.timestamp_ms, best.offset)
         ):
@@ -148,9 +155,9 @@ class _Search:
     Whatever waits for the disk raises `_Gone` if the segment has left the log meanwhile.
     """
 
-    def __init__(self, log: SearchedLog, workers: Workers, from_offset: int) -> None:
+    def __init__(self, log: SearchedLog, hands: Hands, from_offset: int) -> None:
         self._log = log
-        self._workers = workers
+        self._hands = hands
         self._segment = log.segment_at(from_offset)
         self._from_offset = from_offset
         self.behind = log.offset_behind(self._segment)
@@ -168,6 +175,9 @@ class _Search:
     async def max_timestamp(self) -> int:
         """Returns the segment's largest timestamp, whether it counts or not; -1 if it has none."""
         segment, log = self._segment, self._log
+        if not segment.checked:
+            await self._hands.readers.run(segment.warm_index_ends)
+            self._check_there()
         try:
             segment.check_indexes(self.behind)
         except IndexDamaged as error:
@@ -189,32 +199,27 @@ class _Search:
     async def first(self, timestamp_ms: int) -> TimestampOffset | None:
         """Returns the segment's first committed record from the offset on with at least a timestamp."""
         try:
-            start = self._start(timestamp_ms, wait=False)
-        except ColdData:
-            await self._warm()
+            try:
+                start = self._start(timestamp_ms)
+            except ColdData:
+                segment = self._segment
+                times = await self._hands.readers.run(segment.time_index.warm)
+                positions = await self._hands.readers.run(segment.index.warm)
+                self._check_there()
+                start = self._start(timestamp_ms, times, positions)
+        except IndexDamaged:
             self._check_there()
-            start = self._start(timestamp_ms, wait=True)
+            start = 0
+        except OSError as error:
+            raise self._failed(error) from error
         return await self._run(start, timestamp_ms)
 
-    async def _warm(self) -> None:
+    def _start(self, timestamp_ms: int, times: Buffer | None = None, positions: Buffer | None = None) -> int:
         segment = self._segment
-        try:
-            await self._workers.run(segment.time_index.warm)
-            await self._workers.run(segment.index.warm)
-        except OSError as error:
-            raise self._failed(error) from error
-
-    def _start(self, timestamp_ms: int, *, wait: bool) -> int:
-        segment = self._segment
-        try:
-            entry = segment.time_index.floor(timestamp_ms, wait=wait)
-            # Up to an entry's offset nothing is later than its timestamp.
-            known = segment.base_offset + entry[1] if entry is not None else segment.base_offset
-            return segment.position_at_or_before(max(known, self._from_offset), wait=wait)
-        except IndexDamaged:
-            return 0
-        except OSError as error:
-            raise self._failed(error) from error
+        entry = segment.time_index.floor(timestamp_ms, content=times)
+        # Up to an entry's offset nothing is later than its timestamp.
+        known = segment.base_offset + entry[1] if entry is not None else segment.base_offset
+        return segment.position_at_or_before(max(known, self._from_offset), content=positions)
 
     async def largest(self) -> TimestampOffset | None:
         """Returns the segment's first committed record from the offset on with the largest timestamp."""
@@ -224,20 +229,27 @@ class _Search:
         log, segment = self._log, self._segment
         try:
             part = _Part(
-                segment.blocking_fetcher(),
+                segment.resident_fetcher(),
                 start,
                 log.readable_end(segment),
                 self._from_offset,
                 log.config.max_decompressed_bytes,
             )
-            if timestamp_ms is None:
-                return await self._workers.run(_largest, part)
-            return await self._workers.run(_first, part, timestamp_ms)
+            slow = part._replace(fetch=segment.blocking_fetcher())
+            try:
+                # Not behind those who wait for the disk, where that is not needed.
+                return await self._hands.preparers.run(_found, part, timestamp_ms)
+            except ColdData:
+                return await self._hands.readers.run(_found, slow, timestamp_ms)
         except BadBatch as error:
             self._check_there()
             raise CorruptRecords(f"{segment.path} is damaged: {error}; run a check of the data directory") from None
         except OSError as error:
             raise self._failed(error) from error
+
+
+def _found(part: _Part, timestamp_ms: int | None) -> TimestampOffset | None:
+    return _largest(part) if timestamp_ms is None else _first(part, timestamp_ms)
 
 
 def _first(part: _Part, timestamp_ms: int) -> TimestampOffset | None:

@@ -46,11 +46,16 @@ class FaultyFile:
     def read(self, size: int, position: int) -> bytes:
         self._disk.meet("read", self.path)
         self._disk.read_from.append(self.path)
+        if self._disk.is_cold(self.path):
+            self._disk.hanging_reads += 1
+            self._disk.reads_held.wait()
         return self._file.read(size, position)
 
     def read_resident(self, size: int, position: int) -> Buffer | None:
         self._disk.meet("read", self.path)
         self._disk.read_from.append(self.path)
+        if self._disk.is_cold(self.path):
+            return None
         return self._file.read_resident(size, position)
 
     def size(self) -> int:
@@ -67,13 +72,28 @@ class FaultyFile:
 
     def map(self, size: int) -> Mapping:
         self._disk.meet("map", self.path)
+        if self._disk.is_cold(self.path):
+            # Read instead, then.
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), self.path)
         return self._file.map(size)
 
 
 class FaultyDisk(OsDisk):
     """`fail` lets operations fail from then on. Names of operations are those of `Disk` and `File`."""
 
-    __slots__ = ("faults", "free_bytes", "held", "held_paths", "opened", "read_from", "synced", "written")
+    __slots__ = (
+        "cold_paths",
+        "faults",
+        "free_bytes",
+        "hanging_reads",
+        "held",
+        "held_paths",
+        "opened",
+        "read_from",
+        "reads_held",
+        "synced",
+        "written",
+    )
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
@@ -81,6 +101,10 @@ class FaultyDisk(OsDisk):
         self.held = threading.Event()
         self.held.set()
         self.held_paths = "*"
+        # What matches is never in memory, and reading it waits while `reads_held` is clear.
+        self.cold_paths = ""
+        self.reads_held = threading.Event()
+        self.hanging_reads = 0
         # What it says to be free, if not what is.
         self.free_bytes: int | None = None
         # What was done: paths of files opened, read, synced, and written as a whole.
@@ -99,6 +123,15 @@ class FaultyDisk(OsDisk):
         """Lets whatever syncs there wait until `held` is set."""
         self.held_paths = path
         self.held.clear()
+
+    def hold_reads(self, path: str) -> None:
+        """Lets whatever reads there wait until `reads_held` is set."""
+        self.cold_paths = path
+        self.reads_held.clear()
+
+    def is_cold(self, path: str) -> bool:
+        """Whether a file is not in memory."""
+        return fnmatch(path, self.cold_paths)
 
     def fill(self) -> None:
         """No space is left from now on, for anything that needs some."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from logserver_segments.config import LogConfig
 from logserver_segments.data_directory.housekeeping import Turns
+from logserver_segments.reading import Slice
 
 from .conftest import Lines
 from .support import NOW, SMALL, TOPIC_ID, Box, FakeClock, HeldWorkers, batch, read_all, run
@@ -123,6 +124,18 @@ async def test_a_damaged_index_is_made_again_on_a_worker() -> None:
     box.clock.advance(2000)
     await box.directory.apply_retention()
     assert box.log.log_start_offset == 40
+
+
+async def test_readers_and_searches_of_cold_segments_read_on_workers_only() -> None:
+    box = ColdBox()
+    offset = 0
+    while offset < box.log.committed_offset:
+        found = box.log.read(offset, 100)
+        offset = (found if isinstance(found, Slice) else await found).next_offset
+    box = ColdBox()
+    assert await box.log.offset_for_timestamp(NOW) == (0, NOW)
+    box = ColdBox()
+    assert await box.log.offset_of_max_timestamp() == (0, NOW)
 
 
 def test_rolling_by_age_does_not_wait_for_the_disk() -> None:

@@ -37,7 +37,7 @@ from logserver_segments.producer_state import ProducerStates
 from logserver_segments.reading import Slice
 from logserver_segments.seams import Workers
 from logserver_segments.segment import Resources, Segment
-from logserver_segments.time_lookup import find_by_timestamp, find_largest_timestamp
+from logserver_segments.time_lookup import Hands, find_by_timestamp, find_largest_timestamp
 
 
 class Log:
@@ -155,8 +155,7 @@ class Log:
 
     def prepare(self, payload: bytes, now_ms: int) -> Awaitable[Prepared]:
         """Does what takes long of appending on another thread; see `PartitionLog.prepare`."""
-        workers = self._state.resources.preparers or self._state.workers
-        return workers.run(prepare, payload, self._state.config, now_ms)
+        return self._hands().preparers.run(prepare, payload, self._state.config, now_ms)
 
     def append(
         self, payload: Buffer | Prepared, leader_epoch: int, now_ms: int, verification: Verification | None = None
@@ -233,11 +232,15 @@ class Log:
 
     async def offset_for_timestamp(self, timestamp_ms: int) -> TimestampOffset | None:
         """Finds the first record with at least that timestamp; see `PartitionLog.offset_for_timestamp`."""
-        return await find_by_timestamp(self, self._state.workers, timestamp_ms)
+        return await find_by_timestamp(self, self._hands(), timestamp_ms)
 
     async def offset_of_max_timestamp(self) -> TimestampOffset | None:
         """Finds the record with the largest timestamp; see `PartitionLog.offset_of_max_timestamp`."""
-        return await find_largest_timestamp(self, self._state.workers)
+        return await find_largest_timestamp(self, self._hands())
+
+    def _hands(self) -> Hands:
+        readers = self._state.workers
+        return Hands(readers, self._state.resources.preparers or readers)
 
     def max_timestamp_of(self, segment: Segment) -> int:
         """Returns the largest timestamp in a segment, -1 if it has none; see `indexes.max_timestamp_of`."""

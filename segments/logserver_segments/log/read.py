@@ -28,7 +28,7 @@ def read(state: LogState, offset: int, max_bytes: int, committed_only: bool) -> 
         segment = segments.items[number]
         try:
             if not segment.checked:
-                segment.check_indexes(state.next_base(number))
+                segment.check_indexes(state.next_base(number), wait=False)
             start = segment.position_at_or_before(offset)
             end = stable_end(state, segment) if committed_only else state.readable_end(segment)
             found = read_slice(segment.fetcher(), start, end, offset, max_bytes, segment.boundary_at_or_before)
@@ -117,13 +117,18 @@ def _has_changed(state: LogState, segment: Segment, offset: int) -> bool:
 
 async def _position_cold(state: LogState, segment: Segment, offset: int) -> int | None:
     """Returns where to begin to walk; None if the log has gone on without the segment meanwhile."""
+    if not segment.checked:
+        await state.workers.run(segment.warm_index_ends)
+        if _has_changed(state, segment, offset):
+            return None
+        segment.check_indexes(state.offset_behind(segment))
     try:
         return segment.position_at_or_before(offset)
     except ColdData:
-        await state.workers.run(segment.index.warm)
-    if state.segment_at(offset) is not segment:
+        content = await state.workers.run(segment.index.warm)
+    if _has_changed(state, segment, offset):
         return None
-    return segment.position_at_or_before(offset, wait=True)
+    return segment.position_at_or_before(offset, content=content)
 
 
 async def _again(state: LogState, offset: int, max_bytes: int, committed_only: bool) -> Slice:
