@@ -108,6 +108,11 @@ class BatchHeader(NamedTuple):
     def is_control(self) -> bool:
         return bool(self.attributes & CONTROL_MASK)
 
+    @property
+    def delete_horizon_ms(self) -> int | None:
+        """From when on compaction may drop the batch's tombstones or marker; None if that is not set (KIP-534)."""
+        return self.base_timestamp if self.attributes & DELETE_HORIZON_MASK else None
+
 
 def read_header(buffer: Buffer, position: int = 0) -> BatchHeader:
     """Returns the header that starts at a position.

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from logserver_records.batch import (
     COMPRESSION_MASK,
     CONTROL_MASK,
+    DELETE_HORIZON_MASK,
     HEADER_SIZE,
     LENGTH_OVERHEAD,
     MAGIC,
@@ -80,6 +81,9 @@ class Record(NamedTuple):
     value: bytes | None
     headers: Headers
 
+
+KeyOfRecord = tuple[int, bytes | None, bool]
+"""Of a record: offset, key, and whether it has no value (is a tombstone)."""
 
 NewRecord = tuple[int, bytes | None, bytes | None, Headers]
 """A record to be built into a batch: timestamp in milliseconds, key, value, headers."""
@@ -368,15 +372,18 @@ def build_batch(
     )
 
 
-def rebuild_batch(header: BatchHeader, records: Iterable[Record]) -> bytes:
+def rebuild_batch(header: BatchHeader, records: Iterable[Record], delete_horizon_ms: int | None = None) -> bytes:
     """Returns a batch with only these of its records, as log compaction leaves it (Kafka: `MemoryRecords.filterTo`).
 
-    Base and last offset, producer fields, attributes and base timestamp stay. The max timestamp is that of the records
-    kept, which with LogAppendTime is what it was. With no records at all it is a header alone, without compression.
+    Base and last offset, producer fields and attributes stay, and so do the records' timestamps. The max timestamp is
+    that of the records kept, which with LogAppendTime is what it was. With no records at all it is a header alone,
+    without compression, delete horizon and base timestamp.
 
     Args:
         header: the header of the batch that the records were decoded from.
         records: some of these records, in order.
+        delete_horizon_ms: from when on its tombstones may go; it takes the place of the base timestamp (KIP-534).
+            None leaves both as they are.
     """
     encoder, buffer = _new_encoder(_MAX_INT64)
     # The encoder counts timestamps from those of its first record: one at 0, cut off below, lets us choose.
@@ -384,25 +391,27 @@ def rebuild_batch(header: BatchHeader, records: Iterable[Record]) -> bytes:
     start = len(buffer)
     count = 0
     max_timestamp_ms = NO_TIMESTAMP
+    base_timestamp_ms = header.base_timestamp if delete_horizon_ms is None else delete_horizon_ms
     for record in records:
         encoder.append(
             record.offset - header.base_offset,
-            _wrapped(record.timestamp_ms - header.base_timestamp),
+            _wrapped(record.timestamp_ms - base_timestamp_ms),
             record.key,
             record.value,
             list(record.headers),
         )
         max_timestamp_ms = max(max_timestamp_ms, record.timestamp_ms)
         count += 1
+    attributes = header.attributes
+    if delete_horizon_ms is not None:
+        attributes |= DELETE_HORIZON_MASK
     if not count:
-        max_timestamp_ms = header.max_timestamp
-    compression = Compression.of(header.compression) if count else Compression.NONE
+        attributes &= ~(COMPRESSION_MASK | DELETE_HORIZON_MASK)
+        base_timestamp_ms, max_timestamp_ms = NO_TIMESTAMP, header.max_timestamp
     kept = header._replace(
-        attributes=header.attributes & ~COMPRESSION_MASK | compression,
-        max_timestamp=max_timestamp_ms,
-        record_count=count,
+        attributes=attributes, base_timestamp=base_timestamp_ms, max_timestamp=max_timestamp_ms, record_count=count
     )
-    return _finish(kept, buffer, start, compression, None)
+    return _finish(kept, buffer, start, Compression.of(kept.compression), None)
 
 
 def _wrapped(delta: int) -> int:
@@ -437,6 +446,21 @@ def decode_batch(
         DecompressionLimitExceeded: more would come out; the message names the limit.
     """
     return _records(*_plain(buffer, position, max_decompressed_bytes, verify_crc))
+
+
+def decode_keys(buffer: Buffer, position: int = 0, *, max_decompressed_bytes: int) -> list[KeyOfRecord]:
+    """Returns what compaction has to know of the records that `decode_batch` returns, at a third of the cost.
+
+    Raises:
+        CorruptBatch, UnsupportedBatch, DecompressionLimitExceeded: as `decode_batch`.
+    """
+    header, plain = _plain(buffer, position, max_decompressed_bytes, False)
+    try:
+        found = [(record.offset, record.key, record.value is None) for record in _iterate(plain)]
+    except _UNREADABLE as error:
+        found = [(record.offset, record.key, record.value is None) for record in _read_again(header, plain, error)]
+    _check_offsets(header, [offset for offset, _, _ in found])
+    return found
 
 
 def decode_rows(

@@ -1,7 +1,7 @@
 """Walking through a segment file batch by batch, with or without checking CRCs."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from crc32c import crc32c
 from logserver_records.batch import CRC_START, HEADER_SIZE, BatchHeader, check_crc, next_batch, read_header
@@ -21,6 +21,15 @@ class ScanStopped(Exception):
         super().__init__(f"position {position}: {reason}")
         self.position = position
         self.reason = reason
+
+
+class Found(NamedTuple):
+    """A batch met on a walk: its position in the file, its header, and the bytes that it stands in at `at`."""
+
+    position: int
+    header: BatchHeader
+    chunk: bytes
+    at: int
 
 
 def scan(
@@ -45,6 +54,18 @@ def scan(
     Raises:
         ScanStopped: a batch is cut short, corrupt, or out of order. Every batch yielded before it is fine.
     """
+    for found in _walk(file, start, end, next_offset, end_offset, check_from_offset):
+        yield found.position, found.header
+
+
+def scan_whole(file: File, start: int, end: int, *, next_offset: int) -> Iterator[Found]:
+    """Yields the batches of a file with all their bytes, CRCs checked; otherwise as `scan`."""
+    return _walk(file, start, end, next_offset, None, next_offset)
+
+
+def _walk(
+    file: File, start: int, end: int, next_offset: int, end_offset: int | None, check_from_offset: int | None
+) -> Iterator[Found]:
     position = start
     chunk = b""
     chunk_start = start
@@ -78,7 +99,7 @@ def scan(
         # The CRC does not cover the base offset.
         if end_offset is not None and header.next_offset > end_offset:
             raise ScanStopped(position, f"last offset {header.last_offset} where {end_offset - 1} is the end")
-        yield position, header
+        yield Found(position, header, chunk, at)
         next_offset = header.next_offset
         position += header.size
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from logserver_records import codec
-from logserver_records.batch import HEADER_SIZE, next_batch, write_header
-from logserver_records.codec import BatchBuilder, Record, build_batch, decode_batch, rebuild_batch
+from logserver_records.batch import DELETE_HORIZON_MASK, HEADER_SIZE, next_batch, write_header
+from logserver_records.codec import BatchBuilder, Record, build_batch, decode_batch, decode_keys, rebuild_batch
 from logserver_records.compression import Compression
 
 from .reference import LOG_APPEND_TIME, RefRecord, decode, encode
@@ -250,17 +250,24 @@ def test_a_rebuilt_batch_holds_the_records_kept_and_nothing_else_changes(batch, 
     before = decode(encode(batch))
     records = decode_batch(encode(batch), max_decompressed_bytes=ALL)
     kept = [record for record in records if data.draw(st.booleans())]
-    after = decode(rebuild_batch(next_batch(encode(batch)), kept))
+    horizon = data.draw(st.none() | st.integers(0, MAX_TIMESTAMP))
+    after = decode(rebuild_batch(next_batch(encode(batch)), kept, horizon))
     assert [tuple(vars(record).values())[:5] for record in after.records] == [
         (*record[:4], tuple(record.headers)) for record in kept
     ]
-    for name in ("base_offset", "leader_epoch", "last_offset_delta", "base_timestamp", "producer_id", "base_sequence"):
+    for name in ("base_offset", "leader_epoch", "last_offset_delta", "producer_id", "base_sequence"):
         assert getattr(after, name) == getattr(before, name)
     if batch.attributes & LOG_APPEND_TIME or not kept:
         assert after.max_timestamp == before.max_timestamp
     else:
         assert after.max_timestamp == max(record.timestamp_ms for record in kept)
-    assert after.attributes == (before.attributes if kept else before.attributes & ~7)
+    if not kept:
+        assert (after.attributes, after.base_timestamp) == (before.attributes & ~7 & ~DELETE_HORIZON_MASK, -1)
+    elif horizon is None:
+        assert (after.attributes, after.base_timestamp) == (before.attributes, before.base_timestamp)
+    else:
+        # What a reader makes of the records' times does not change with it.
+        assert (after.attributes, after.base_timestamp) == (before.attributes | DELETE_HORIZON_MASK, horizon)
 
 
 def test_a_rebuilt_batch_keeps_timestamps_that_wrapped_around():
@@ -336,3 +343,11 @@ def test_a_header_can_be_written_over_a_batch():
     again = BatchBuilder(ALL)
     again.append(5, None, b"x")
     assert batch == again.build(producer_id=7, producer_epoch=8, base_sequence=9)
+
+
+@given(batches())
+def test_keys_are_those_of_the_records(batch):
+    encoded = encode(batch)
+    records = decode_batch(encoded, max_decompressed_bytes=ALL)
+    expected = [(record.offset, record.key, record.value is None) for record in records]
+    assert decode_keys(encoded, max_decompressed_bytes=ALL) == expected
