@@ -1,4 +1,6 @@
-"""The server's data directories with what works for each of them: threads and a flusher of its own."""
+"""The server's data directories with what works for each of them: threads, a process for compaction and a flusher of
+its own.
+"""
 
 import asyncio
 import json
@@ -7,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from logserver_segments.compaction.config import CleanerConfig, IoLimit
 from logserver_segments.data_directory import DataDirectories, DataDirectory
 from logserver_segments.logs import get_logger
+from logserver_segments.machine import SystemClock
 from logserver_segments.seams import Clock, Disk, Random
 
 from logserver.broker.topics import METADATA_TOPIC
@@ -69,7 +73,9 @@ class Disks:
     def _open(self, path: str, cluster_id: str | None) -> DataDirectory:
         readers = self._make.workers(self._settings.num_read_threads_per_data_dir)
         workers = self._make.workers(_OTHER_THREADS)
-        self._threads += (readers, workers)
+        cleaners = self._make.process()
+        # That of compaction first: it is not waited for, and the others may be waiting for it.
+        self._threads += (cleaners, readers, workers)
         share = len(self._settings.log_dirs)
         return DataDirectory(
             path,
@@ -80,6 +86,8 @@ class Disks:
             workers=workers,
             readers=readers,
             preparers=self._preparers,
+            cleaners=cleaners,
+            cleaner_limits=_cleaner_limits(self._settings, share),
             open_files=max(self._limits.open_files // share, _LEAST_FILES),
             mapped_files=max(self._limits.mapped_files // share, _LEAST_FILES),
             least_free_bytes=self._settings.log_dir_min_free_bytes,
@@ -125,6 +133,16 @@ class Disks:
         """Waits for the work under way and ends the threads."""
         for threads in self._threads:
             threads.close()
+
+
+def _cleaner_limits(settings: ServerSettings, share: int) -> CleanerConfig:
+    """Returns what the compaction of one of so many directories may use."""
+    limit = settings.log_cleaner_io_max_bytes_per_second
+    return CleanerConfig(
+        settings.log_cleaner_dedupe_buffer_size // share,
+        settings.log_cleaner_io_buffer_load_factor,
+        IoLimit(limit / share, SystemClock()) if limit is not None else None,
+    )
 
 
 def absolute(paths: Sequence[Path]) -> list[str]:

@@ -77,9 +77,12 @@ def _jobs_of(directory: DataDirectory, settings: ServerSettings) -> Iterator[_Jo
     async def producers() -> None:
         directory.expire_producers()
 
+    async def compaction() -> None:
+        await directory.compact()
+
     yield _Job("tick", _TICK_MS, tick)
     yield _Job("removal", _TICK_MS, directory.remove_doomed)
     yield _Job("retention", settings.log_retention_check_interval_ms, directory.apply_retention)
     yield _Job("producers", settings.producer_id_expiration_check_interval_ms, producers)
-    yield _Job("compaction", settings.log_cleaner_backoff_ms, directory.compact)
+    yield _Job("compaction", settings.log_cleaner_backoff_ms, compaction)
     yield _Job("checkpoint", settings.log_flush_offset_checkpoint_interval_ms, directory.checkpoint)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from logserver_segments.committer import Committer, FlushCommitter
 from logserver_segments.machine import ThreadWorkers
+from logserver_segments.processes import ProcessWorkers
 from logserver_segments.seams import Disk, Workers
 
 
@@ -33,6 +34,10 @@ class Threads:
     def workers(self, count: int) -> ClosableWorkers:
         """Returns workers, so many at most at a time."""
         return ThreadWorkers(count)
+
+    def process(self) -> ClosableWorkers:
+        """Returns a worker process, for one piece of work at a time."""
+        return ProcessWorkers()
 
     def committer(self, disk: Disk, path: str) -> ClosableCommitter:
         """Returns what flushes the logs of a data directory, for the running event loop."""

@@ -337,6 +337,40 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_cleaner_min_compaction_lag_ms: Annotated[
         int, About("Age in milliseconds below which a record is not compacted away.", minimum=0, example="60000")
     ] = 0
+    log_cleaner_max_compaction_lag_ms: Annotated[
+        int,
+        About(
+            "Age in milliseconds at which records are compacted even if little of the log is new.",
+            minimum=1,
+            example="86400000",
+        ),
+    ] = INT64_MAX
+    log_cleaner_dedupe_buffer_size: Annotated[
+        int,
+        About(
+            "Bytes of the table of keys that compaction fills, 24 a key; where there are more keys a log is compacted "
+            "in several turns.",
+            minimum=1024,
+            maximum=1 << 40,
+        ),
+    ] = 134_217_728
+    log_cleaner_io_buffer_load_factor: Annotated[
+        float,
+        About(
+            "Share of log.cleaner.dedupe.buffer.size that is filled at most; fuller is slower.",
+            minimum=0.01,
+            maximum=1,
+        ),
+    ] = 0.9
+    log_cleaner_io_max_bytes_per_second: Annotated[
+        float | None,
+        About(
+            "Most bytes that compaction reads and writes in a second, together.",
+            minimum=1024,
+            example="50000000",
+            unset="there is no limit",
+        ),
+    ] = None
 
     # Durability.
     log_flush_interval_messages: Annotated[

@@ -253,8 +253,9 @@ class TopicSettings(msgspec.Struct, frozen=True, kw_only=True):
             "min.compaction.lag.ms. Only sealed segments are compacted: it limits segment.ms, too.",
             minimum=1,
             example="86400000",
+            inherited=_server("log_cleaner_max_compaction_lag_ms"),
         ),
-    ] = INT64_MAX
+    ]
 
     @staticmethod
     def resolve(server: ServerSettings, overrides: Mapping[str, str]) -> TopicSettings:

@@ -1,8 +1,9 @@
 """The small text files that remember offsets and epochs, in Kafka's formats.
 
-Offset checkpoints (`recovery-point-offset-checkpoint`, `log-start-offset-checkpoint`): a line `0` (version), a line
-with the count, then lines `topic partition offset`. Leader epochs (`leader-epoch-checkpoint` in a partition's
-directory): the same with lines `epoch startOffset` (Kafka: `CheckpointFile`).
+Offset checkpoints (`recovery-point-offset-checkpoint`, `log-start-offset-checkpoint`, `cleaner-offset-checkpoint`): a
+line `0` (version), a line with the count, then lines `topic partition offset`. Leader epochs
+(`leader-epoch-checkpoint` in a partition's directory): the same with lines `epoch startOffset` (Kafka:
+`CheckpointFile`).
 """
 
 from bisect import bisect_right
@@ -11,6 +12,7 @@ from typing import Final
 
 RECOVERY_POINTS: Final = "recovery-point-offset-checkpoint"
 LOG_STARTS: Final = "log-start-offset-checkpoint"
+CLEANED: Final = "cleaner-offset-checkpoint"
 LEADER_EPOCHS: Final = "leader-epoch-checkpoint"
 
 _VERSION: Final = "0"

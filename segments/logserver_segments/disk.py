@@ -212,6 +212,10 @@ class OsDisk:
         disk._file_systems = _FileSystems()
         return disk
 
+    def __reduce__(self) -> "tuple[type[OsDisk], tuple[()]]":
+        # In a worker process it is that process's own.
+        return type(self), ()
+
     def open(self, path: str, *, create: bool = False) -> OsFile:
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0)
         return OsFile(path, os.open(path, flags, 0o644))

@@ -1,9 +1,9 @@
-"""The real clock, randomness and worker threads behind their seams."""
+"""The real clock, randomness and worker threads behind their seams; worker processes are in `processes`."""
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -30,6 +30,9 @@ class SystemClock:
     def unfollow(self, moved: Moved) -> None:
         """As `follow`."""
 
+    def sleep_ms(self, ms: float) -> None:
+        time.sleep(ms / 1000)
+
 
 class SystemRandom(random.SystemRandom):
     """The operating system's randomness."""
@@ -51,6 +54,24 @@ class ThreadWorkers:
     def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         return asyncio.wrap_future(self._pool.submit(function, *args, **kwargs))
 
+    async def steps(
+        self, function: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[T, None]:
+        values = await self.run(function, *args, **kwargs)
+        try:
+            while (found := await self.run(_next, values)) is not None:
+                yield found[0]
+        finally:
+            if isinstance(values, Generator):
+                values.close()
+
     def close(self) -> None:
         """Waits for the work under way and ends the threads."""
         self._pool.shutdown(wait=True)
+
+
+def _next(values: Iterator[T]) -> tuple[T] | None:
+    # A StopIteration can't go through a future.
+    for value in values:
+        return (value,)
+    return None

@@ -9,7 +9,7 @@ from logserver_records.errors import RecordError
 
 from logserver_segments.seams import File
 
-_MOST_BYTES: Final = 1 << 16
+MOST_BYTES: Final = 1 << 16
 """A control batch has less than a hundred; what is larger is none of ours."""
 
 
@@ -19,7 +19,7 @@ def read_marker(buffer: Buffer, position: int = 0) -> EndTransactionMarker | Non
     Raises:
         RecordError: it can't be read.
     """
-    records = decode_batch(buffer, position, max_decompressed_bytes=_MOST_BYTES)
+    records = decode_batch(buffer, position, max_decompressed_bytes=MOST_BYTES)
     return parse_marker(records[0]) if records else None
 
 
@@ -29,7 +29,7 @@ def stored_marker(file: File, position: int, header: BatchHeader) -> EndTransact
     Raises:
         OSError: the disk refused.
     """
-    if header.size > _MOST_BYTES:
+    if header.size > MOST_BYTES:
         return None
     try:
         return read_marker(file.read(header.size, position))

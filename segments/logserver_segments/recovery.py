@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from logserver_segments.checkpoints import LEADER_EPOCHS, CheckpointDamaged, LeaderEpochs
 from logserver_segments.committer import Committer
+from logserver_segments.compaction.swap import finish_swaps
 from logserver_segments.config import LogConfig
 from logserver_segments.index import IndexDamaged
 from logserver_segments.log import Log
@@ -33,7 +34,6 @@ from logserver_segments.segment import (
     is_file_of_log,
     offset_of_file,
 )
-from logserver_segments.swap import finish_swaps
 
 _log = get_logger("logserver.segments")
 

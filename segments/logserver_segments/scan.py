@@ -22,6 +22,10 @@ class ScanStopped(Exception):
         self.position = position
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type["ScanStopped"], tuple[int, str]]:
+        # A worker process may tell it.
+        return type(self), (self.position, self.reason)
+
 
 class Found(NamedTuple):
     """A batch met on a walk: its position in the file, its header, and the bytes that it stands in at `at`."""

@@ -1,10 +1,10 @@
 """The seams: everything the engine takes from the machine comes in through one of these protocols.
 
 A test or a simulation replaces them (virtual time, faulty disks); nothing else in the engine may ask the operating
-system for time, randomness, files or threads.
+system for time, randomness, files, threads or processes.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from logserver_records.batch import Buffer
@@ -34,6 +34,14 @@ class Clock(Protocol):
 
     def unfollow(self, moved: Moved) -> None:
         """Ends following."""
+        ...
+
+
+class WorkClock(Clock, Protocol):
+    """A clock for work on another thread or in another process, which may wait."""
+
+    def sleep_ms(self, ms: float) -> None:
+        """Returns after that time; blocks the thread."""
         ...
 
 
@@ -165,9 +173,25 @@ class Disk(Protocol):
         ...
 
 
+class WorkerDied(Exception):
+    """The process that did some work has ended before the work did: killed, or out of memory."""
+
+
 class Workers(Protocol):
-    """Threads for what would block the caller's thread."""
+    """Threads or processes for what would block the caller's thread, or keep it from the processor.
+
+    With processes, functions, arguments and results are pickled, and any of it may end in `WorkerDied`.
+    """
 
     def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """Runs a function elsewhere and returns its result when awaited."""
+        ...
+
+    def steps(
+        self, function: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[T, None]:
+        """Runs a generator function elsewhere: each value is made when it is asked for.
+
+        Whoever does not take all values closes what is returned, which ends the work where it is.
+        """
         ...

@@ -368,6 +368,10 @@ class Segment:
         disk.sync_directory(self.directory)
         self.release()
 
+    def open_things(self) -> list[object]:
+        """Returns the open file and the mapping, to be held where the last reference may take its time to go."""
+        return [self.file, self._map.resource]
+
     def release(self) -> None:
         """Lets go of the open file and the mappings."""
         self._resources.files.drop(self._file)

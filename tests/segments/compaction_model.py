@@ -7,7 +7,6 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from logserver_records.codec import Record, build_batch
-from logserver_segments import cleaner
 
 from .fake_disk import PowerCut
 from .support import SMALL, Box, NotingCommitter, read, run
@@ -170,7 +169,7 @@ class CompactionModel(RuleBasedStateMachine):
 
     @rule()
     def compact(self) -> None:
-        run(cleaner.clean(self.box.log, self.box.directory.resources, self.box.workers, self.box.clock.now))
+        run(self.box.clean())
 
     @rule()
     def compact_if_worth_it(self) -> None:
@@ -218,7 +217,7 @@ class CompactionModel(RuleBasedStateMachine):
     def power_goes_while_compacting(self, operations: int, killed: bool, seed: int) -> None:
         self.box.disk.operations_left = operations
         with contextlib.suppress(PowerCut):
-            run(cleaner.clean(self.box.log, self.box.directory.resources, self.box.workers, self.box.clock.now))
+            run(self.box.clean())
         if killed:
             self.box.kill()
         else:
@@ -232,7 +231,7 @@ class CompactionModel(RuleBasedStateMachine):
     def the_disk_refuses_while_compacting(self, operation: str, after: int) -> None:
         fault = self.box.disk.fail(operation, after=after)
         with contextlib.suppress(OSError):
-            run(cleaner.clean(self.box.log, self.box.directory.resources, self.box.workers, self.box.clock.now))
+            run(self.box.clean())
         self.box.disk.faults.remove(fault)
         if self.box.log.offline is not None:
             self.box.directory.close_log("topic", 0)

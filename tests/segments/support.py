@@ -2,12 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, ParamSpec, TypeVar
 
 from logserver_records.batch import split
 from logserver_records.codec import Record, build_batch, decode_batch
 from logserver_segments.committer import Committable, Committer, ImmediateCommitter, LogEnd, Loss, LossReason
+from logserver_segments.compaction.cleaner import Cleaned, Cleaner, clean
+from logserver_segments.compaction.config import CleanerConfig
+from logserver_segments.compaction.eligible import cleanable
 from logserver_segments.config import LogConfig
 from logserver_segments.data_directory import DataDirectory
 from logserver_segments.log import Log
@@ -50,6 +54,9 @@ class FakeClock:
         self.now += ms
         self.monotonic += ms
 
+    def sleep_ms(self, ms: float) -> None:
+        self.monotonic += ms
+
 
 class InlineWorkers:
     """Does the work when it is awaited."""
@@ -59,6 +66,12 @@ class InlineWorkers:
             return function(*args, **kwargs)
 
         return work()
+
+    async def steps(
+        self, function: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[T, None]:
+        for value in function(*args, **kwargs):
+            yield value
 
 
 class HeldWorkers:
@@ -79,6 +92,13 @@ class HeldWorkers:
 
     def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         return self._work(lambda: function(*args, **kwargs))
+
+    async def steps(
+        self, function: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[T, None]:
+        values = function(*args, **kwargs)
+        while found := await self._work(lambda: list(islice(values, 1))):
+            yield found[0]
 
     async def reached(self, count: int = 1) -> None:
         """Waits until this much work is held."""
@@ -228,6 +248,7 @@ class Box:
         self._mapped_files = mapped_files
         self._least_free_bytes = least_free_bytes
         self.committer: Any = None
+        self.cleanings = 0
         self.listener = Listener()
         self.directory: DataDirectory
         self.log: Log
@@ -276,6 +297,20 @@ class Box:
         """Cuts the power and starts again."""
         self.disk.crash(fate if fate is not None else random.Random(seed))
         return self.open()
+
+    def clean(
+        self, now: int | None = None, *, cleaned_to: int = 0, limits: CleanerConfig | None = None
+    ) -> Coroutine[Any, Any, Cleaned | None]:
+        """Compacts the log, whether that is due or not; to be awaited."""
+        clock = FakeClock()
+        clock.now = self.clock.now if now is None else now
+        cleaner = Cleaner(self.directory.resources, self.workers, self.workers, clock, limits or CleanerConfig())
+        self.cleanings += 1
+        return self._clean(cleaner, cleaned_to, f"{self.cleanings}")
+
+    async def _clean(self, cleaner: Cleaner, cleaned_to: int, token: str) -> Cleaned | None:
+        found = cleanable(self.log, cleaned_to, cleaner.clock.now_ms())
+        return await clean(self.log, found, cleaner, token) if found.segments else None
 
     def append(self, *payloads: bytes, epoch: int = 0) -> list[Appended]:
         return [self.log.append(payload, epoch, self.clock.now) for payload in payloads]

@@ -12,8 +12,8 @@ from logserver_records.batch import BatchHeader, split
 from logserver_records.codec import build_batch, decode_batch
 from logserver_records.compression import Compression
 from logserver_records.control import ControlType, EndTransactionMarker, build_marker
-from logserver_segments import cleaner
-from logserver_segments.cleaner import Cleaned, is_overdue
+from logserver_segments.compaction.cleaner import Cleaned
+from logserver_segments.compaction.eligible import cleanable, is_due
 from logserver_segments.errors import DuplicateSequence
 
 from .conftest import Lines
@@ -37,7 +37,7 @@ COMPACT = replace(SMALL, compact=True, delete=False, segment_bytes=400, delete_r
 
 
 def _clean(box: Box, now: int | None = None) -> Cleaned | None:
-    found = run(cleaner.clean(box.log, box.directory.resources, box.workers, box.clock.now if now is None else now))
+    found = run(box.clean(now))
     box.log.check_invariant()
     return found
 
@@ -149,12 +149,31 @@ def test_compressed_batches_keep_their_times_headers_and_compression(compression
 
 def test_a_tombstone_stays_until_readers_had_time_to_see_it() -> None:
     box = Box(COMPACT)
-    box.append(keyed((b"a", b"1")), keyed((b"b", b"1")), keyed((b"a", None)), keyed((b"b", b"2")))
+    long_ago = NOW - 10**9
+    box.append(keyed((b"a", b"1")), keyed((b"b", b"1")), keyed((b"a", None), timestamp=long_ago), keyed((b"b", b"2")))
     box.log.roll()
+    # Counted from when what it deletes has gone, however old it is.
+    for time in (NOW, NOW + 500, NOW + 999):
+        _clean(box, time)
+        assert _left(box) == [(2, b"a", None), (3, b"b", b"2")]
+        headers = _headers(box)
+        assert [header.delete_horizon_ms for header in headers] == [NOW + 1000, None]
+        assert [record.timestamp_ms for record in read_all(box.log)] == [long_ago, NOW]
     _clean(box, NOW + 1000)
-    assert _left(box) == [(2, b"a", None), (3, b"b", b"2")]
-    _clean(box, NOW + 1001)
     assert _left(box) == [(3, b"b", b"2")]
+
+
+def test_of_a_batch_with_tombstones_the_values_stay_when_these_go() -> None:
+    box = Box(COMPACT)
+    box.append(keyed((b"a", b"1"), (b"b", None), (b"c", b"1"), (b"d", None)))
+    box.append(keyed((b"d", b"2")))
+    box.log.roll()
+    _clean(box)
+    assert [offset for offset, _, _ in _left(box)] == [0, 1, 2, 4]
+    _clean(box, NOW + 1000)
+    assert _left(box) == [(0, b"a", b"1"), (2, b"c", b"1"), (4, b"d", b"2")]
+    first = _headers(box)[0]
+    assert (first.base_offset, first.last_offset, first.record_count, first.max_timestamp) == (0, 3, 2, NOW)
 
 
 def test_a_value_behind_a_tombstone_lives_again() -> None:
@@ -195,13 +214,14 @@ def test_a_control_record_is_no_newer_value_of_a_key_with_the_same_bytes() -> No
     assert [header.base_offset for header in _headers(box)] == [0, 1]
 
 
-def test_records_without_a_key_stay() -> None:
-    # As a topic has them that was not always compacted.
+def test_records_without_a_key_go() -> None:
+    # As a topic has them that was not always compacted; Apache Kafka lets them go, too.
     box = Box(replace(COMPACT, compact=False))
     box.append(batch(b"1"), keyed((b"a", b"2")), batch(b"3"), keyed((b"a", b"4")))
     box.log.roll()
+    box.append(batch(b"5"))
     _clean(box)
-    assert [offset for offset, _, _ in _left(box)] == [0, 2, 3]
+    assert [offset for offset, _, _ in _left(box)] == [3, 4]
 
 
 def test_an_emptied_batch_that_tells_a_producers_sequence_keeps_its_header() -> None:
@@ -364,16 +384,20 @@ def test_what_is_older_than_max_compaction_lag_ms_is_compacted_however_little_it
 
 
 def test_a_log_is_overdue_by_the_first_record_that_was_not_compacted_yet_also_after_a_restart() -> None:
-    box = Box(replace(COMPACT, max_compaction_lag_ms=1000))
+    box = Box(replace(COMPACT, min_cleanable_dirty_ratio=1.0, max_compaction_lag_ms=1000))
     for time in (0, 100, 2000):
         _keys(box, [b"a"], timestamp=NOW + time)
         box.log.roll()
+
+    def is_overdue(cleaned_to: int, now: int) -> bool:
+        return run(is_due(box.log, cleanable(box.log, cleaned_to, now), now, box.workers))
+
     for _ in range(2):
-        assert not is_overdue(box.log, 0, NOW + 1000)
-        assert is_overdue(box.log, 0, NOW + 1001)
-        assert not is_overdue(box.log, 1, NOW + 1001)
-        assert is_overdue(box.log, 1, NOW + 1101)
-        assert not is_overdue(box.log, 3, NOW + 9000)
+        assert not is_overdue(0, NOW + 1000)
+        assert is_overdue(0, NOW + 1001)
+        assert not is_overdue(1, NOW + 1001)
+        assert is_overdue(1, NOW + 1101)
+        assert not is_overdue(3, NOW + 9000)
         box.reopen()
 
 
@@ -408,7 +432,8 @@ def test_one_logs_damage_is_not_anothers(lines: Lines) -> None:
     inode = box.disk.inode(box.log.segments[0].path)
     inode.data[70] ^= 1
     run(box.directory.compact())
-    assert [line["log"] for line in lines.of("compaction failed")] == ["topic-0"]
+    damaged = "compaction failed: the log is damaged, and is not compacted until the next start"
+    assert [line["log"] for line in lines.of(damaged)] == ["topic-0"]
     assert len(read_all(other)) < 10
     assert box.log.offline is None and len(box.log.segments) > 3
 
@@ -419,7 +444,10 @@ def test_a_batch_that_unpacks_beyond_the_limit_is_left_with_its_log(lines: Lines
     _keys(box, [b"a"] * 20)
     box.log.config = replace(COMPACT, max_decompressed_bytes=1000)
     run(box.directory.compact())
-    assert [line["log"] for line in lines.of("compaction failed")] == ["topic-0"]
+    damaged = "compaction failed: the log is damaged, and is not compacted until the next start"
+    for _ in range(2):
+        run(box.directory.compact())
+        assert [line["log"] for line in lines.of(damaged)] == ["topic-0"]
     assert box.log.log_start_offset == 0 and len(box.log.segments) > 2
 
 
@@ -444,7 +472,8 @@ def test_a_disk_that_refuses_leaves_a_log_that_has_all(operation: str, error: in
             box.directory.close_log("topic", 0)
             box.open_log()
         else:
-            assert not [name for name in box.names if name.endswith((".cleaned", ".swap", ".replaces", ".tmp"))]
+            # What it replaces is forgotten last, and says nothing without the swap.
+            assert not [name for name in box.names if name.endswith((".cleaned", ".swap", ".tmp"))]
         assert [record[0] for record in _left(box)][-2:] == [22, 23]
         _keys(box, [b"c"])
         box.crash(after)
@@ -514,7 +543,7 @@ def _held() -> tuple[Box, HeldWorkers, "asyncio.Task[Cleaned | None]"]:
     box = Box(COMPACT, workers=workers)
     _keys(box, [b"a", b"b"] * 12)
     box.log.roll()
-    task = asyncio.ensure_future(cleaner.clean(box.log, box.directory.resources, workers, NOW))
+    task = asyncio.ensure_future(box.clean())
     return box, workers, task
 
 
@@ -552,6 +581,8 @@ async def test_a_log_that_changes_under_it_wins(change: str, at: int) -> None:
     workers.hold = False
     workers.release()
     await task
+    if change == "delete records":
+        await box.directory.persist_start_offsets()
     if change == "close":
         box.open_log()
     box.log.check_invariant()

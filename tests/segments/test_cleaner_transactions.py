@@ -1,13 +1,20 @@
 """Compaction of a log with transactions: aborted records go, open ones stay, markers stay while they are needed."""
 
+import random
 from dataclasses import replace
 
 import pytest
 from logserver_records.batch import BatchHeader, split
-from logserver_segments import cleaner
+from logserver_segments.compaction.swap import (
+    begin_swap,
+    end_swap,
+    finish_swaps,
+    forget_swap,
+    undo_swap,
+    write_replaces,
+)
 from logserver_segments.partition_log import AbortedTransaction
 from logserver_segments.segment import file_name
-from logserver_segments.swap import begin_swap, end_swap, finish_swaps
 
 from .fake_disk import FakeDisk, PowerCut
 from .support import NOW, SMALL, Box, keyed, run
@@ -18,7 +25,7 @@ COMPACT = replace(SMALL, compact=True, delete=False, segment_bytes=400, delete_r
 
 
 def _clean(box: Box, now: int = NOW) -> None:
-    run(cleaner.clean(box.log, box.directory.resources, box.workers, now))
+    run(box.clean(now))
     box.log.check_invariant()
 
 
@@ -88,17 +95,17 @@ def test_a_marker_stays_until_its_records_are_gone_and_readers_have_passed(is_co
     _pad(box)
     producer.send(b"new", key=b"a")
     producer.commit()
-    late = NOW + RETENTION_MS + 1
     expected = read_committed(box.log)
-    # Its records go now.
     box.log.roll()
-    _clean(box, late)
-    assert marker in _markers(box)
-    assert (marker in {found.last_offset for found in aborted(box.log)}) is not is_commit
-    # They are gone, but a reader may be on the way from one to the other.
-    _clean(box, NOW + RETENTION_MS)
-    assert marker in _markers(box)
-    _clean(box, late)
+    # Its records go now, however long ago it was; then they are gone, but a reader may be on the way from one to the
+    # other.
+    late = NOW + 10 * RETENTION_MS
+    for time, horizon in ((late, None), (late, late + RETENTION_MS), (late + RETENTION_MS - 1, late + RETENTION_MS)):
+        _clean(box, time)
+        (found,) = (header for header in _headers(box) if header.base_offset == marker)
+        assert (found.delete_horizon_ms, found.max_timestamp, found.is_control) == (horizon, NOW, True)
+        assert (marker in {found.last_offset for found in aborted(box.log)}) is not is_commit
+    _clean(box, late + RETENTION_MS)
     assert marker not in _markers(box)
     assert aborted(box.log) == []
     assert read_committed(box.log) == [(offset, value) for offset, value in expected if value != b"old"]
@@ -111,8 +118,8 @@ def test_a_marker_that_tells_the_epoch_stays_as_long_as_its_producer_is_known() 
     marker = producer.abort().base_offset
     _pad(box)
     late = NOW + RETENTION_MS + 1
-    for _ in range(3):
-        _clean(box, late)
+    for time in (NOW, NOW, late):
+        _clean(box, time)
     assert _markers(box) == [marker]
     box.log.producers.expire(NOW, RETENTION_MS)
     box.log.producers.expire(late, RETENTION_MS)
@@ -144,8 +151,8 @@ def test_the_index_of_a_compacted_segment_has_the_markers_that_are_in_it() -> No
     assert len(box.log.segments) < count
     box.log.producers.expire(NOW, 0)
     box.log.producers.expire(NOW + 1, 0)
-    for _ in range(2):
-        _clean(box, NOW + RETENTION_MS + 1)
+    for time in (NOW, NOW, NOW + RETENTION_MS):
+        _clean(box, time)
     # All gone but those at the end of a segment.
     assert [found.last_offset for found in aborted(box.log)] == _markers(box)
     assert set(_markers(box)) <= {box.log.offset_behind(segment) - 1 for segment in box.log.segments}
@@ -204,31 +211,61 @@ def test_a_compaction_is_finished_however_often_the_power_goes_meanwhile() -> No
     raise AssertionError("it never came to its end")
 
 
-def test_a_swap_that_is_repeated_keeps_the_new_transaction_index() -> None:
-    for operations in range(30):
-        disk = FakeDisk()
-        disk.make_directory("/d")
+def _swap_files(disk: FakeDisk) -> None:
+    disk.make_directory("/d")
+    for suffix in (".log", ".index", ".timeindex", ".txnindex"):
         for base in (0, 5):
-            for suffix in (".log", ".index", ".timeindex", ".txnindex"):
-                disk.write_file(f"/d/{file_name(base, suffix)}", b"old", durable=True)
-        for suffix in (".log", ".index", ".timeindex", ".txnindex"):
-            disk.write_file(f"/d/{file_name(0, suffix)}.cleaned", b"new", durable=True)
-        begin_swap("/d", 0, 5, disk)
+            disk.write_file(f"/d/{file_name(base, suffix)}", b"old", durable=True)
+        disk.write_file(f"/d/{file_name(0, suffix)}.1.cleaned", b"new", durable=True)
+    write_replaces("/d", 0, 5, "1", disk)
+    disk.sync_filesystem("/")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_swap_that_ends_anywhere_leaves_the_old_files_or_the_new_ones(killed: bool) -> None:
+    seen = set()
+    for operations in range(60):
+        disk = FakeDisk()
+        _swap_files(disk)
         disk.operations_left = operations
         is_done = True
         try:
+            begin_swap("/d", 0, "1", disk)
+            disk.sync_directory("/d")
             end_swap("/d", 0, [0, 5], disk)
+            disk.sync_directory("/d")
+            forget_swap("/d", 0, disk)
         except PowerCut:
-            disk.kill()
             is_done = False
+        if killed:
+            disk.kill()
+        else:
+            disk.crash(random.Random(operations))
         disk.operations_left = None
         finish_swaps("/d", disk.list("/d"), disk)
-        assert disk.read_file(f"/d/{file_name(0, '.log')}") == b"new"
-        assert disk.read_file(f"/d/{file_name(0, '.txnindex')}") == b"new"
-        assert not any(entry.name.startswith(f"{5:020d}") or entry.name.endswith("ed") for entry in disk.list("/d"))
+        names = {entry.name for entry in disk.list("/d")}
+        content = disk.read_file(f"/d/{file_name(0, '.log')}")
+        seen.add(content)
+        for suffix in (".index", ".timeindex", ".txnindex"):
+            # Offset and time index may be missing, then they are made again, and the transaction index with them.
+            if file_name(0, suffix) in names and file_name(0, ".index") in names:
+                assert disk.read_file(f"/d/{file_name(0, suffix)}") == content
+        assert (file_name(5, ".log") in names) is (content == b"old")
+        assert not any(name.endswith((".cleaned", ".swap", ".replaces")) for name in names)
         if is_done:
+            assert seen == {b"old", b"new"}
             return
     raise AssertionError("it never came to its end")
+
+
+def test_a_swap_that_is_undone_leaves_the_old_files() -> None:
+    disk = FakeDisk()
+    _swap_files(disk)
+    before = {entry.name for entry in disk.list("/d") if not entry.name.endswith(".cleaned")}
+    begin_swap("/d", 0, "1", disk)
+    undo_swap("/d", 0, disk)
+    assert {entry.name for entry in disk.list("/d")} == before
+    assert not finish_swaps("/d", disk.list("/d"), disk)
 
 
 def test_what_an_open_transaction_keeps_from_compaction_is_compacted_later() -> None:

@@ -6,6 +6,9 @@ from typing import Final
 
 from logserver_segments.checkpoints import TopicPartition
 from logserver_segments.committer import Committer, Loss, LossReason
+from logserver_segments.compaction.cleaner import Cleaner
+from logserver_segments.compaction.config import CleanerConfig
+from logserver_segments.compaction.turns import Turns
 from logserver_segments.config import LogConfig
 from logserver_segments.data_directory import housekeeping
 from logserver_segments.data_directory.meta import META, claim, load_meta
@@ -45,6 +48,8 @@ class DataDirectory:
         workers: for what is done with the disk besides reading records.
         readers: for reading records that are not in memory; `workers` if there are none of their own.
         preparers: for what takes long without the disk; `workers` if there are none of their own.
+        cleaners: for compaction; `workers` if there are none of their own.
+        cleaner_limits: what compaction may use.
 
     Raises:
         DirectoryInUse: another process has it open.
@@ -67,6 +72,8 @@ class DataDirectory:
         cluster_id: str | None = None,
         readers: Workers | None = None,
         preparers: Workers | None = None,
+        cleaners: Workers | None = None,
+        cleaner_limits: CleanerConfig | None = None,
     ) -> None:
         self.path = path
         self._disk = disk
@@ -80,7 +87,6 @@ class DataDirectory:
         self.resources = Resources(disk, files, maps, self.room, preparers or workers)
         self._logs: dict[TopicPartition, Log] = {}
         self._committer: Committer | None = None
-        self._cleaned_to: dict[TopicPartition, int] = {}
         # Logs whose recovery point on disk is not their end: closed while in use, or not to be opened.
         self._unsettled: set[TopicPartition] = set()
         self._all_opened = False
@@ -94,6 +100,8 @@ class DataDirectory:
             self.meta = load_meta(path, node_id, disk, random, cluster_id)
             self.was_clean = disk.exists(f"{path}/{CLEAN_SHUTDOWN}")
             self._offsets = Offsets(path, disk)
+            cleaner = Cleaner(self.resources, workers, cleaners or workers, clock, cleaner_limits or CleanerConfig())
+            self._turns = Turns(self._logs.items, self._offsets, cleaner, random)
             # From here on an end without `close` is an unclean one.
             if self.was_clean:
                 disk.remove(f"{path}/{CLEAN_SHUTDOWN}")
@@ -163,7 +171,7 @@ class DataDirectory:
         )
         log.before_truncation = lambda end: self._offsets.lower(key, end)
         try:
-            if known is not None and known > log.log_end_offset:
+            if max(known or 0, self._offsets.cleaned_to(key)) > log.log_end_offset:
                 self._offsets.lower(key, log.log_end_offset)
             if key in self._lost_ends:
                 log.truncate(self._lost_ends.pop(key))
@@ -181,7 +189,6 @@ class DataDirectory:
     def _forget(self, key: TopicPartition) -> None:
         """Forgets what is known of a log that is not there, or not any more."""
         self._offsets.forget(key)
-        self._cleaned_to.pop(key, None)
         self._unsettled.discard(key)
         self._opened.discard(key)
         self._lost_ends.pop(key, None)
@@ -320,13 +327,10 @@ class DataDirectory:
         for log in self._logs.values():
             log.producers.expire(now, log.config.producer_expiration_ms)
 
-    async def compact(self) -> None:
-        """Compacts the logs whose settings ask for it and that have enough that is not compacted yet."""
-        for key, log in list(self._logs.items()):
-            cleaned_to, now = self._cleaned_to.get(key, 0), self._clock.now_ms()
-            end = await housekeeping.compact(log, cleaned_to, self.resources, self._workers, now)
-            if end is not None and self._logs.get(key) is log:
-                self._cleaned_to[key] = end
+    async def compact(self) -> int:
+        """Compacts the logs whose settings ask for it and that have enough that is not compacted yet; returns how many
+        compactions that took."""
+        return await self._turns.compact()
 
     # Checkpoints and the end
 

@@ -4,15 +4,10 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
-from logserver_records.errors import RecordError
-
-from logserver_segments import cleaner
 from logserver_segments.errors import StorageError
 from logserver_segments.log import Log
 from logserver_segments.logs import get_logger
-from logserver_segments.scan import ScanStopped
 from logserver_segments.seams import Clock, Disk, Workers
-from logserver_segments.segment import Resources
 
 _log = get_logger("logserver.segments")
 
@@ -68,28 +63,3 @@ async def apply_retention(logs: Iterable[Log], now_ms: int, turns: Turns) -> Non
             log.apply_retention(now_ms)
         except (StorageError, OSError) as error:
             _log.error("retention failed", log=log.name, error=str(error))
-
-
-async def compact(log: Log, cleaned_to: int, resources: Resources, workers: Workers, now_ms: int) -> int | None:
-    """Compacts a log if its settings ask for it and enough of it is not compacted yet.
-
-    Args:
-        cleaned_to: where the last compaction ended.
-
-    Returns:
-        Where this one ended, None if there was none.
-    """
-    if not log.config.compact or log.offline is not None:
-        return None
-    try:
-        ratio = cleaner.dirty_ratio(log, cleaned_to, now_ms)
-        is_enough = ratio >= log.config.min_cleanable_dirty_ratio
-        if ratio == 0 or not (is_enough or cleaner.is_overdue(log, cleaned_to, now_ms)):
-            return None
-        # Not behind a transaction that is open: what follows it is not compacted yet.
-        end = log.offset_behind(cleaner.cleanable(log, now_ms)[-1])
-        done = await cleaner.clean(log, resources, workers, now_ms)
-    except (OSError, StorageError, ScanStopped, RecordError) as error:
-        _log.error("compaction failed", log=log.name, error=str(error))
-        return None
-    return end if done is not None else None

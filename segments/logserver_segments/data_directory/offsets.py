@@ -1,8 +1,9 @@
-"""Recovery points and log start offsets of all logs, and the two checkpoint files that keep them."""
+"""Recovery points, log start offsets and ends of compaction of all logs, and the checkpoint files that keep them."""
 
 import threading
 
 from logserver_segments.checkpoints import (
+    CLEANED,
     LOG_STARTS,
     RECOVERY_POINTS,
     CheckpointDamaged,
@@ -40,21 +41,22 @@ class Offsets:
         self._disk = disk
         # Over the files and what goes into them.
         self._lock = threading.Lock()
-        self._points = self._load(RECOVERY_POINTS)
-        self._starts = self._load(LOG_STARTS)
+        self._points = self._load(RECOVERY_POINTS, "logs are checked from their start")
+        self._starts = self._load(LOG_STARTS, "logs start with their first segments")
+        self._cleaned = self._load(CLEANED, "logs are compacted as a whole")
         self._promised: dict[TopicPartition, _Promise] = {}
-        self._written_points = self._written_starts = b""
+        self._written_points = self._written_starts = self._written_cleaned = b""
         # Whether the files may still hold something of a log that was deleted, which is not for the next of its name.
         self._is_outdated = False
 
-    def _load(self, name: str) -> dict[TopicPartition, int]:
+    def _load(self, name: str, instead: str) -> dict[TopicPartition, int]:
         path = f"{self._path}/{name}"
         if not self._disk.exists(path):
             return {}
         try:
             return parse_offsets(self._disk.read_file(path))
         except CheckpointDamaged as error:
-            _log.warning("checkpoint not used, logs are checked from their start", path=path, reason=str(error))
+            _log.warning(f"checkpoint not used, {instead}", path=path, reason=str(error))
             return {}
 
     def recovery_point(self, key: TopicPartition) -> int | None:
@@ -74,6 +76,20 @@ class Offsets:
             else:
                 self._starts.pop(key, None)
 
+    def cleaned_to(self, key: TopicPartition) -> int:
+        """Returns the offset before which a log is compacted."""
+        return self._cleaned.get(key, 0)
+
+    def note_cleaned(self, key: TopicPartition, offset: int) -> None:
+        """Notes for the next writing that a log is compacted up to an offset; after that has become durable."""
+        with self._lock:
+            self._cleaned[key] = offset
+
+    def write_cleaned(self) -> None:
+        """Writes up to where logs are compacted."""
+        with self._lock:
+            self._write_cleaned()
+
     def promise(self, key: TopicPartition, point: int) -> None:
         """Notes a recovery point that holds once all that has been written until now is durable."""
         with self._lock:
@@ -92,7 +108,8 @@ class Offsets:
             self._promised.pop(key, None)
             point = self._points.pop(key, None)
             start = self._starts.pop(key, None)
-            self._is_outdated = self._is_outdated or point is not None or start is not None
+            cleaned = self._cleaned.pop(key, None)
+            self._is_outdated = self._is_outdated or any(found is not None for found in (point, start, cleaned))
 
     def settle(self) -> None:
         """Before a log is made: makes sure that nothing in the files is taken for its own."""
@@ -100,10 +117,11 @@ class Offsets:
             if self._is_outdated:
                 self._write_points()
                 self._write_starts()
+                self._write_cleaned()
                 self._is_outdated = False
 
     def lower(self, key: TopicPartition, end: int) -> None:
-        """Before a log is cut at `end`: nothing behind may count as checked or deleted any more."""
+        """Before a log is cut at `end`: nothing behind may count as checked, deleted or compacted any more."""
         with self._lock:
             promise = self._promised.get(key)
             if promise is not None:
@@ -114,6 +132,9 @@ class Offsets:
             if self._starts.get(key, 0) > end:
                 self._starts[key] = end
                 self._write_starts()
+            if self._cleaned.get(key, 0) > end:
+                self._cleaned[key] = end
+                self._write_cleaned()
 
     def write(self) -> None:
         """Makes all that recovery points were promised for durable, and writes both files."""
@@ -129,6 +150,7 @@ class Offsets:
                     self._points[key] = promise.offset
             self._write_points()
             self._write_starts()
+            self._write_cleaned()
             self._is_outdated = False
 
     def write_starts(self) -> None:
@@ -137,13 +159,18 @@ class Offsets:
             self._write_starts()
 
     def _write_points(self) -> None:
-        content = format_offsets(self._points)
-        if content != self._written_points:
-            self._disk.write_file(f"{self._path}/{RECOVERY_POINTS}", content, durable=True)
-            self._written_points = content
+        self._written_points = self._write(RECOVERY_POINTS, self._points, self._written_points)
 
     def _write_starts(self) -> None:
-        content = format_offsets(self._starts)
-        if content != self._written_starts:
-            self._disk.write_file(f"{self._path}/{LOG_STARTS}", content, durable=True)
-            self._written_starts = content
+        self._written_starts = self._write(LOG_STARTS, self._starts, self._written_starts)
+
+    def _write_cleaned(self) -> None:
+        # Where nothing was ever compacted there is no file.
+        if self._cleaned or self._written_cleaned or self._is_outdated:
+            self._written_cleaned = self._write(CLEANED, self._cleaned, self._written_cleaned)
+
+    def _write(self, name: str, offsets: dict[TopicPartition, int], written: bytes) -> bytes:
+        content = format_offsets(offsets)
+        if content != written:
+            self._disk.write_file(f"{self._path}/{name}", content, durable=True)
+        return content

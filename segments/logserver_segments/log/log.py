@@ -297,6 +297,15 @@ class Log:
     def before_truncation(self, told: Callable[[int], None] | None) -> None:
         self._state.before_truncation = told
 
+    @property
+    def undo_swap(self) -> Callable[[], None] | None:
+        """Undoes what a compaction has begun to put in the place of segments; called before a truncation."""
+        return self._state.undo_swap
+
+    @undo_swap.setter
+    def undo_swap(self, undo: Callable[[], None] | None) -> None:
+        self._state.undo_swap = undo
+
     # Checkpoints and the end
 
     def take_snapshot(self) -> None:

@@ -59,6 +59,8 @@ class LogState:
     epochs_written: bool = True
     # Told the new end before a truncation, so that no recovery point stays behind it.
     before_truncation: Callable[[int], None] | None = None
+    # Undoes what a compaction has begun to put in the place of segments; to be called before a truncation.
+    undo_swap: Callable[[], None] | None = None
     # Where the last stable offset was found: the offset, the segment, the position in it.
     stable: tuple[int, Segment, int] | None = None
     # How often it was truncated since it was opened.

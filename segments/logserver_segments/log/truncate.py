@@ -24,13 +24,15 @@ def truncate(state: LogState, offset: int) -> None:
     Raises:
         WriteFailed: the disk refused; the log is offline.
         CorruptRecords: the batch boundary can't be found; the log is as before.
-        OSError: the recovery point could not be lowered first; the log is as before.
+        OSError: the recovery point could not be lowered first, or a compaction not be undone; the log is as before.
     """
     if offset >= state.end:
         return
     number = state.segments.number_of(offset)
     segment = state.segments.items[number]
     end, size = _boundary(state, segment, offset)
+    if state.undo_swap is not None:
+        state.undo_swap()
     if state.before_truncation is not None:
         state.before_truncation(end)
     state.committer.discard(state.owner)
