@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from logserver_records.batch import whole_batches
@@ -35,6 +35,9 @@ class FakeClock:
         self.wall_ms += milliseconds
         self.monotonic += milliseconds
 
+    def sleep_ms(self, ms: float) -> None:
+        self.monotonic += ms
+
 
 class SeededRandom(random.Random):
     """Fits the seam as it is; named for what it is used for."""
@@ -50,6 +53,10 @@ class InlineWorkers:
         except Exception as error:
             done.set_exception(error)
         return done
+
+    async def steps(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        for value in function(*args, **kwargs):
+            yield value
 
 
 class HeldCommitter:

@@ -87,6 +87,7 @@ def test_every_topic_setting_follows_a_setting_of_the_server():
         log_cleaner_delete_retention_ms="13",
         log_cleaner_min_cleanable_ratio="0.14",
         log_cleaner_min_compaction_lag_ms="15",
+        log_cleaner_max_compaction_lag_ms="16",
         compression_type="lz4",
         compression_gzip_level="8",
         compression_lz4_level="17",
@@ -115,6 +116,7 @@ def test_every_topic_setting_follows_a_setting_of_the_server():
         delete_retention_ms=13,
         min_cleanable_dirty_ratio=0.14,
         min_compaction_lag_ms=15,
+        max_compaction_lag_ms=16,
     )
 
 
