@@ -198,9 +198,9 @@ class ProcessWorkers:
 
     def close(self) -> None:
         """Ends the process, whatever it does; whoever waits for it gets `WorkerDied`. Waits until it is gone."""
-        self._kill()
         with self._lock:
             self._closed = True
+        self._kill()
         self._thread.shutdown(wait=True)
 
 
