@@ -5,11 +5,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from logserver_records.codec import Record, build_batch
+from logserver_segments.compaction.config import CleanerConfig
+from logserver_segments.compaction.key_map import SLOT_BYTES
+from logserver_segments.seams import WorkerDied
 
-from .fake_disk import PowerCut
-from .support import SMALL, Box, NotingCommitter, read, run
+from .fake_disk import FakeDisk, PowerCut
+from .support import SMALL, Box, MortalWorkers, NotingCommitter, read, run
 from .transactional import ABORT, COMMIT, TransactionalProducer, aborted, committed_records
 
 DELETE_RETENTION_MS = 5_000
@@ -34,6 +37,20 @@ class Open(NamedTuple):
     records: list[Appended]
 
 
+class Reader:
+    """Somebody who reads committed records from the log start on, slowly, and keeps the last value of each key."""
+
+    def __init__(self, offset: int, began_ms: int) -> None:
+        self.offset = offset
+        self.began_ms = began_ms
+        self.last: dict[bytes, Appended] = {}
+
+    def take(self, record: Appended) -> None:
+        known = self.last.get(record.key)
+        assert known is None or known.offset < record.offset, (known, record)
+        self.last[record.key] = record
+
+
 class CompactionModel(RuleBasedStateMachine):
     """Whoever reads it all ends with the same value for each key as whoever had read everything ever appended.
 
@@ -43,7 +60,19 @@ class CompactionModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         config = replace(SMALL, compact=True, delete=False, segment_bytes=600, delete_retention_ms=DELETE_RETENTION_MS)
-        self.box = Box(config, committer=NotingCommitter, open_files=2, mapped_files=1)
+        disk = FakeDisk()
+        self.workers = MortalWorkers(disk)
+        self.box = Box(
+            config,
+            disk=disk,
+            workers=self.workers,
+            committer=NotingCommitter,
+            open_files=2,
+            mapped_files=1,
+            # Of four keys the map takes three.
+            cleaner_limits=CleanerConfig(dedupe_buffer_bytes=5 * SLOT_BYTES, dedupe_load_factor=0.6),
+        )
+        self.readers: list[Reader] = []
         self.appended: list[Appended] = []
         self.sequence = 0
         self.start = 0
@@ -92,13 +121,17 @@ class CompactionModel(RuleBasedStateMachine):
         found = []
         offset = self.start
         while offset < self.box.log.last_stable_offset:
-            part = self.box.log.read(offset, 200, True)
-            part = part if isinstance(part, tuple) else run(part)
-            assert part.next_offset > offset
-            transactions = aborted(self.box.log, offset, part.next_offset)
-            found += [_appended(record) for record in committed_records(bytes(part.data), offset, transactions)]
-            offset = part.next_offset
+            part, offset = self._read_committed(offset)
+            found += part
         return found
+
+    def _read_committed(self, offset: int) -> tuple[list[Appended], int]:
+        part = self.box.log.read(offset, 200, True)
+        part = part if isinstance(part, tuple) else run(part)
+        assert part.next_offset > offset
+        transactions = aborted(self.box.log, offset, part.next_offset)
+        records = committed_records(bytes(part.data), offset, transactions)
+        return [_appended(record) for record in records], part.next_offset
 
     def _everything(self) -> list[Appended]:
         """All records but control records."""
@@ -168,8 +201,53 @@ class CompactionModel(RuleBasedStateMachine):
         self.box.clock.advance(ms)
 
     @rule()
+    def begin_to_read(self) -> None:
+        self.readers.append(Reader(self.start, self.box.clock.now))
+
+    @precondition(lambda self: self.readers)
+    @rule(number=st.integers(0, 9), parts=st.integers(1, 9))
+    def read_on(self, number: int, parts: int) -> None:
+        reader = self.readers[number % len(self.readers)]
+        if reader.offset < self.start:
+            # What comes next for it was deleted.
+            self.readers.remove(reader)
+            return
+        stable = self.box.log.last_stable_offset
+        for _ in range(parts):
+            if reader.offset >= stable:
+                break
+            records, reader.offset = self._read_committed(reader.offset)
+            for record in records:
+                reader.take(record)
+        if reader.offset >= stable:
+            self.readers.remove(reader)
+            self._check_what_was_read(reader, stable)
+
+    def _check_what_was_read(self, reader: Reader, stable: int) -> None:
+        """Who comes to the end in time has the last values: of what was deleted it has seen that it was."""
+        if self.box.clock.now - reader.began_ms >= DELETE_RETENTION_MS:
+            return
+        for key, record in {record.key: record for record in self.appended if record.offset < stable}.items():
+            if record.offset < self.start:
+                continue
+            found = reader.last.get(key)
+            assert found == record or (found is None and record.value is None), (key, record, found)
+
+    @rule()
     def compact(self) -> None:
+        run(self.box.clean(limits=CleanerConfig()))
+
+    @rule()
+    def compact_as_far_as_the_map_reaches(self) -> None:
         run(self.box.clean())
+
+    @rule(operations=st.integers(0, 60))
+    def the_worker_dies_while_compacting(self, operations: int) -> None:
+        self.workers.operations_left = operations
+        with contextlib.suppress(WorkerDied):
+            run(self.box.clean())
+        self.workers.operations_left = None
+        assert not any(name.endswith((".cleaned", ".swap", ".replaces", ".tmp")) for name in self.box.names)
 
     @rule()
     def compact_if_worth_it(self) -> None:

@@ -17,9 +17,9 @@ from logserver_segments.data_directory import DataDirectory
 from logserver_segments.log import Log
 from logserver_segments.partition_log import Appended
 from logserver_segments.reading import Slice
-from logserver_segments.seams import Disk, File, Moved
+from logserver_segments.seams import Disk, File, Moved, WorkerDied
 
-from .fake_disk import FakeDisk
+from .fake_disk import FakeDisk, PowerCut
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -72,6 +72,33 @@ class InlineWorkers:
     ) -> AsyncGenerator[T, None]:
         for value in function(*args, **kwargs):
             yield value
+
+
+class MortalWorkers(InlineWorkers):
+    """Does the work when it is awaited, and dies in the middle of it: in front of an operation on the disk."""
+
+    def __init__(self, disk: FakeDisk) -> None:
+        self._disk = disk
+        self.operations_left: int | None = None
+
+    async def steps(
+        self, function: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[T, None]:
+        values = function(*args, **kwargs)
+        while True:
+            if self.operations_left is not None:
+                self._disk.operations_left = self.operations_left
+            try:
+                found = list(islice(values, 1))
+            except PowerCut:
+                raise WorkerDied("killed by a test") from None
+            finally:
+                if self.operations_left is not None:
+                    self.operations_left = self._disk.operations_left
+                    self._disk.operations_left = None
+            if not found:
+                return
+            yield found[0]
 
 
 class HeldWorkers:
@@ -237,6 +264,7 @@ class Box:
         mapped_files: int = 100,
         least_free_bytes: int = 0,
         opened: bool = True,
+        cleaner_limits: CleanerConfig | None = None,
     ) -> None:
         self.disk: FakeDisk = disk if disk is not None else FakeDisk()
         self.path = path
@@ -249,6 +277,7 @@ class Box:
         self._least_free_bytes = least_free_bytes
         self.committer: Any = None
         self.cleanings = 0
+        self.cleaner_limits = cleaner_limits
         self.listener = Listener()
         self.directory: DataDirectory
         self.log: Log
@@ -266,6 +295,7 @@ class Box:
             open_files=self._open_files,
             mapped_files=self._mapped_files,
             least_free_bytes=self._least_free_bytes,
+            cleaner_limits=self.cleaner_limits,
         )
         self.committer = self._new_committer(self.disk)
         self.directory.start(self.committer)
@@ -304,7 +334,13 @@ class Box:
         """Compacts the log, whether that is due or not; to be awaited."""
         clock = FakeClock()
         clock.now = self.clock.now if now is None else now
-        cleaner = Cleaner(self.directory.resources, self.workers, self.workers, clock, limits or CleanerConfig())
+        cleaner = Cleaner(
+            self.directory.resources,
+            self.workers,
+            self.workers,
+            clock,
+            limits or self.cleaner_limits or CleanerConfig(),
+        )
         self.cleanings += 1
         return self._clean(cleaner, cleaned_to, f"{self.cleanings}")
 

@@ -13,7 +13,7 @@ from logserver_segments.committer import Loss, LossReason
 from logserver_segments.compaction.config import CleanerConfig
 from logserver_segments.compaction.eligible import Cleanable
 from logserver_segments.compaction.job import Done, Job, LastOfProducer, Source, Written
-from logserver_segments.compaction.swap import begin_swap, discard, end_swap, forget_swap, undo_swap
+from logserver_segments.compaction.swap import begin_swap, discard, discard_all, end_swap, forget_swap, undo_swap
 from logserver_segments.compaction.work import compact
 from logserver_segments.index import IndexDamaged
 from logserver_segments.log import Log
@@ -21,7 +21,7 @@ from logserver_segments.logs import get_logger
 from logserver_segments.partition_log import AbortedTransaction
 from logserver_segments.producer import Producer
 from logserver_segments.scan import ScanStopped
-from logserver_segments.seams import Clock, Disk, Workers
+from logserver_segments.seams import Clock, Disk, WorkerDied, Workers
 from logserver_segments.segment import Resources, Segment
 
 _log = get_logger("logserver.segments")
@@ -73,6 +73,10 @@ async def clean(log: Log, found: Cleanable, cleaner: Cleaner, token: str) -> Cle
         if log.offline is None and not _are_in(log, left):
             # Segments were deleted, or cut, while they were read.
             return None
+        raise
+    except WorkerDied:
+        # It could not remove what it was writing, which may be a gigabyte.
+        await cleaner.workers.run(discard_all, log.directory, token, cleaner.resources.disk)
         raise
 
 

@@ -54,6 +54,17 @@ def discard(directory: str, base_offset: int, token: str, disk: Disk) -> None:
         disk.remove(cleaned_path(f"{directory}/{file_name(base_offset, suffix)}", token))
 
 
+def discard_all(directory: str, token: str, disk: Disk) -> None:
+    """Removes the files of all new segments of one attempt that were not swapped in, whatever they are.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    for entry in disk.list(directory):
+        if entry.name.endswith(cleaned_path("", token)):
+            disk.remove(f"{directory}/{entry.name}")
+
+
 def begin_swap(directory: str, base_offset: int, token: str, disk: Disk) -> None:
     """Makes the new segment count at the next start. Durable once the directory is synced.
 
