@@ -1,12 +1,13 @@
 """Clock, workers and committer of a simulated machine: everything happens on the loop, later, in an order of chance."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from random import Random
 from typing import Any, Final, ParamSpec, TypeVar
 
 from logserver_segments.committer import FlushRounds
 from logserver_segments.seams import Disk, Moved
+from logserver_segments.steps import steps_by_runs
 
 from logserver.daemon.threads import Threads
 from logserver.simulation.disk import PowerCut
@@ -66,6 +67,12 @@ class SimulatedWorkers:
 
         self._loop.call_later(self._random.uniform(0, self._most_delay_s), work)
         return done
+
+    def steps(
+        self, function: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[T, None]:
+        """As `Workers.steps`."""
+        return steps_by_runs(self, function, *args, **kwargs)
 
     def close(self) -> None:
         """As `ThreadWorkers.close`; what is under way ends by itself."""
@@ -128,6 +135,10 @@ class SimulatedThreads(Threads):
     def workers(self, count: int) -> SimulatedWorkers:
         """As `Threads.workers`."""
         return SimulatedWorkers(self._loop, self._random, self._most_work_s)
+
+    def process(self) -> SimulatedWorkers:
+        """As `Threads.process`."""
+        return self.workers(1)
 
     def committer(self, disk: Disk, path: str) -> SimulatedCommitter:
         """As `Threads.committer`."""

@@ -3,11 +3,12 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from logserver_segments.seams import Moved
+from logserver_segments.steps import steps_by_runs
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -54,24 +55,11 @@ class ThreadWorkers:
     def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         return asyncio.wrap_future(self._pool.submit(function, *args, **kwargs))
 
-    async def steps(
+    def steps(
         self, function: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> AsyncGenerator[T, None]:
-        values = await self.run(function, *args, **kwargs)
-        try:
-            while (found := await self.run(_next, values)) is not None:
-                yield found[0]
-        finally:
-            if isinstance(values, Generator):
-                values.close()
+        return steps_by_runs(self, function, *args, **kwargs)
 
     def close(self) -> None:
         """Waits for the work under way and ends the threads."""
         self._pool.shutdown(wait=True)
-
-
-def _next(values: Iterator[T]) -> tuple[T] | None:
-    # A StopIteration can't go through a future.
-    for value in values:
-        return (value,)
-    return None

@@ -1,3 +1,5 @@
-"""Compaction by key: which logs and what of them (`turns`, `eligible`), what survives (`survivors`), the worker's part
-(`work`), the swap (`swap`), and what holds them together (`cleaner`).
+"""Compaction by key.
+
+Which logs and what of them: `schedule`, `eligible`. What survives: `survivors`. The part of a worker process: `work`.
+How files change places: `swap`. What holds these together: `cleaner`.
 """

@@ -8,7 +8,7 @@ from logserver_segments.checkpoints import TopicPartition
 from logserver_segments.committer import Committer, Loss, LossReason
 from logserver_segments.compaction.cleaner import Cleaner
 from logserver_segments.compaction.config import CleanerConfig
-from logserver_segments.compaction.turns import Turns
+from logserver_segments.compaction.schedule import Schedule
 from logserver_segments.config import LogConfig
 from logserver_segments.data_directory import housekeeping
 from logserver_segments.data_directory.meta import META, claim, load_meta
@@ -101,7 +101,7 @@ class DataDirectory:
             self.was_clean = disk.exists(f"{path}/{CLEAN_SHUTDOWN}")
             self._offsets = Offsets(path, disk)
             cleaner = Cleaner(self.resources, workers, cleaners or workers, clock, cleaner_limits or CleanerConfig())
-            self._turns = Turns(self._logs.items, self._offsets, cleaner, random)
+            self._schedule = Schedule(self._logs.items, self._offsets, cleaner, random)
             # From here on an end without `close` is an unclean one.
             if self.was_clean:
                 disk.remove(f"{path}/{CLEAN_SHUTDOWN}")
@@ -330,7 +330,7 @@ class DataDirectory:
     async def compact(self) -> int:
         """Compacts the logs whose settings ask for it and that have enough that is not compacted yet; returns how many
         compactions that took."""
-        return await self._turns.compact()
+        return await self._schedule.compact()
 
     # Checkpoints and the end
 

@@ -46,7 +46,7 @@ class CleanedOffsets(Protocol):
         ...
 
 
-class Turns:
+class Schedule:
     """Compacts logs one after the other, those with the largest share of news first (as Kafka).
 
     Args:
