@@ -124,10 +124,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class GroupSummary:
-    """A consumer group in a list; `members` is their number.
+    """A group in a list; `members` is their number.
 
-    `type` is "consumer", or "classic" for a group that has offsets only or members of Kafka's older protocol. `state`
-    is "empty", "assigning", "reconciling" or "stable".
+    `type` is "consumer", "share", or "classic" for a group that has offsets only or members of Kafka's older protocol.
+    `state` is "empty", "assigning", "reconciling" or "stable".
     """
 
     group_id: str

@@ -201,7 +201,7 @@ DIFFERENCES: Final = (
         "nothing is known of it",
     ),
     (
-        "epochs of consumer groups",
+        "epochs of consumer groups and share groups",
         "begin with 1",
         "begin with 2",
         "the first change is the first",

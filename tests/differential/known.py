@@ -14,7 +14,7 @@ _TWICE: Final = "a partition that a request names twice"
 _LARGEST: Final = "the largest timestamp of a partition (ListOffsets -3)"
 _EMPTY_ID: Final = "the empty group id"
 _NOBODY: Final = "a group that nobody could join"
-_EPOCHS: Final = "epochs of consumer groups"
+_EPOCHS: Final = "epochs of consumer groups and share groups"
 _JOINS: Final = "a consumer that joins (KIP-848)"
 _UNKNOWN: Final = "a heartbeat of a consumer whose group does not exist"
 _IDS: Final = "ids of members that the server makes"
@@ -49,7 +49,7 @@ _GENERAL: Final = (
     Explained(_SENSELESS, "Fetch", "*", about="fetching/a level that there is none of"),
     Explained(_NOT_SERVED, "ApiVersions", "api_keys/*", ours="absent"),
     Explained(_NOT_SERVED, "Streams*", "*", about="others/*"),
-    Explained(_NOT_SERVED, "*ShareGroupOffsets", "*", about="others/*"),
+    Explained(_NOT_SERVED, "*ShareGroupState*", "*", about="others/*"),
     Explained(_FEATURES, "ApiVersions", "*_features/*", ours="absent"),
     Explained(_FEATURES, "UpdateFeatures", "*", about="features/a lower level (v2)"),
     Explained(_CREATED, "Metadata", "topics/metadata-created/*", about="metadata/a topic to create"),
@@ -88,6 +88,8 @@ _GROUPS: Final = (
     Explained(_NOBODY, "ListGroups", "groups/wrong: no protocol*", ours="absent"),
     Explained(_EPOCHS, "ConsumerGroupHeartbeat", "member_epoch"),
     Explained(_EPOCHS, "ConsumerGroupDescribe", "groups/*_epoch"),
+    Explained(_EPOCHS, "ShareGroupHeartbeat", "member_epoch"),
+    Explained(_EPOCHS, "ShareGroupDescribe", "groups/*_epoch"),
     Explained(_JOINS, "ConsumerGroupHeartbeat", "*", about="consumer-groups/refused: a rebalance timeout of 0"),
     Explained(_JOINS, "ListGroups", "groups/refused: *", ours="absent"),
     Explained(_UNKNOWN, "ConsumerGroupHeartbeat", "error_code", "'GROUP_ID_NOT_FOUND'", "'UNKNOWN_MEMBER_ID'"),

@@ -195,4 +195,11 @@ def _requests(s: Session, topic_id: str) -> dict[Key, Callable[[int], dict[str, 
         Key.PUSH_TELEMETRY: lambda version: {},
         Key.LIST_CONFIG_RESOURCES: lambda version: {},
         Key.DESCRIBE_TOPIC_PARTITIONS: lambda version: {"topics": [only("name")]},
+        Key.SHARE_GROUP_HEARTBEAT: lambda version: {
+            "group_id": "new-share",
+            "member_id": "AAAAAAAAAAAAAAAAAAAAZw",
+            "member_epoch": 0,
+            "subscribed_topic_names": ["no-topic"],
+        },
+        Key.SHARE_GROUP_DESCRIBE: lambda version: {"group_ids": ["new-share", "no-group"]},
     }

@@ -11,6 +11,7 @@ from .fetching import fetch_sessions, fetching
 from .groups_classic import classic_groups, static_members
 from .groups_consumer import consumer_groups
 from .groups_offsets import group_offsets
+from .groups_share import share_groups
 from .metadata import metadata
 from .node import features, node, quorum, reassignments
 from .offsets import offsets
@@ -39,6 +40,7 @@ PARTS: Final[dict[str, Callable[[Session], None]]] = {
     "static-members": static_members,
     "consumer-groups": consumer_groups,
     "group-offsets": group_offsets,
+    "share-groups": share_groups,
     "create-topics": create_topics,
     "topic-settings": topic_settings,
     "partitions": partitions,
