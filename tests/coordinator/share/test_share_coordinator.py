@@ -10,7 +10,7 @@ from logserver.coordinator.share.topics import Partitions
 from logserver.errors import ErrorCode, LogServerError
 from tests.broker.harness import until
 
-from ..nodes import GroupsNode
+from ..nodes import GroupsNode, turns
 from ..support import refused
 
 
@@ -139,6 +139,9 @@ async def test_who_joins_while_the_group_is_deleted_has_state_made_anew(one: Gro
     await state.reached.wait()
     joining = asyncio.ensure_future(beat(one, "n", 0, "t"))
     await until(lambda: bool(one.shard("g").machine.share.groups["g"].members))
+    await turns()
+    # As long as state is being taken back, none is made.
+    assert [what for what, _, _ in state.asked] == ["initialize", "delete"]
     state.release.set()
     with refused(ErrorCode.non_empty_group):
         await deleting

@@ -172,6 +172,21 @@ def test_a_silent_member_is_given_up_and_a_heard_one_stays() -> None:
     assert group.enter("o", "a") == on(group, "a", 0, 1)
 
 
+def test_who_is_heard_while_others_are_given_up_stays() -> None:
+    group = sharing(a=2)
+    for member in ("m", "n"):
+        group.enter(member, "a", group_id="g")
+        group.enter(member, "a", group_id="h")
+    group.now += SESSION_MS
+    # All are due; those of the first group are given up before the second is looked at.
+    group.carry_out(group.shard.expire(group.now))
+    group.finish(1)
+    left = next(group_id for group_id in ("g", "h") if group.members(group_id))
+    group.beat("m", group.shared(left).members["m"].epoch, group_id=left)
+    group.finish()
+    assert group.members(left).keys() == {"m"}
+
+
 def test_after_a_restart_every_member_has_a_whole_session() -> None:
     group = sharing(a=2)
     group.enter("m", "a")
@@ -279,6 +294,14 @@ def test_a_group_without_members_can_be_deleted() -> None:
     partitions = group.decide(group.shard.begin_share_deletion("g", group.now))
     assert partitions == {group.topics.id("a"): frozenset((0, 1))}
     assert group.shared().topics.deleting == {group.topics.id("a"): "a"}
+    # Who joins meanwhile has it made anew.
+    group.enter("m", "a")
+    assert (group.shared().topics.deleting, group.shared().topics.initialized) == (
+        {},
+        {group.topics.id("a"): ("a", frozenset((0, 1)))},
+    )
+    group.leave("m")
+    group.decide(group.shard.begin_share_deletion("g", group.now))
     group.decide(group.shard.delete_group("g", group.now))
     assert "g" not in group.shard.group_ids()
     before = state_of(group.shard)
