@@ -2,9 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from logserver_records.batch import Buffer
 from logserver_segments.committer import Committer, FlushCommitter, LossReason
@@ -23,6 +23,8 @@ from logserver.metadata import MetadataStore
 from logserver.metadata.log_store import LogMetadataStore
 from logserver.settings import load_settings
 from tests.broker.harness import DelayedCommitter, FakeClock, HeldCommitter, InlineWorkers, values_of
+
+T = TypeVar("T")
 
 KINDS = ("real", "awaiting", "slow")
 """The real storage; one whose reads always have to be awaited; one whose commits take 300 ms, several at a time."""
@@ -179,6 +181,15 @@ class BrokerNode:
             await asyncio.sleep(0)
         await creating
         return self.broker.partition(name, 0)
+
+    async def committing(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Runs something to its end, with every commit that it needs; over storage whose commits are held."""
+        assert isinstance(self.committer, HeldCommitter)
+        task = asyncio.ensure_future(coroutine)
+        while not task.done():
+            self.committer.commit()
+            await asyncio.sleep(0)
+        return await task
 
     def lose(self, partition: Partition, reason: LossReason, message: str) -> None:
         """Reports a partition's log as lost, as a committer does."""

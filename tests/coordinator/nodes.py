@@ -66,11 +66,7 @@ class GroupsNode:
 
     async def committing(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Runs something to its end, with every commit that it needs."""
-        task = asyncio.ensure_future(coroutine)
-        while not task.done():
-            self.committer.commit()
-            await asyncio.sleep(0)
-        return await task
+        return await self.node.committing(coroutine)
 
     # Shards
 

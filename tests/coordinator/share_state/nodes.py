@@ -5,10 +5,11 @@ from pathlib import Path
 
 from logserver.coordinator.delivery.events import Event
 from logserver.coordinator.delivery.stored import Stored, StoredRange, StoredState
+from logserver.coordinator.share_state.ranges import add
 from logserver.coordinator.share_state.share_state import ShareState
 from logserver.coordinator.share_state.state_key import Image, StateKey
 from logserver.errors import LogServerError
-from tests.broker.harness import InlineWorkers, until
+from tests.broker.harness import HeldCommitter, InlineWorkers, until
 from tests.broker.nodes import BrokerNode
 
 TOPIC_ID = "5NGUByt-SaWyIUc9_HKpuQ"
@@ -69,7 +70,11 @@ class Writer:
         return self.sequence
 
     def _stored(self, ranges: Sequence[StoredRange]) -> Stored:
-        return stored(self.start, *(found for found in ranges if found.last >= self.start), epoch=self.epoch)
+        found: list[StoredRange] = []
+        for each in ranges:
+            if each.last >= self.start:
+                add(found, each)
+        return stored(self.start, *found, epoch=self.epoch)
 
     def take_delta(self) -> Stored:
         self.taken.append("delta")
@@ -128,6 +133,11 @@ class StatesNode:
         """Ends as SIGKILL would."""
         self.states.stop()
         await self.node.crash()
+
+    @property
+    def committer(self) -> HeldCommitter:
+        assert isinstance(self.node.committer, HeldCommitter)
+        return self.node.committer
 
     async def image(self, key: StateKey = KEY) -> Image | None:
         """Returns what is kept of a key that is not open."""
