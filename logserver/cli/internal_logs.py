@@ -16,9 +16,18 @@ from typing import TYPE_CHECKING, Any, Final
 from logserver.broker.configs import CONFIGS_PREFIX
 from logserver.broker.producer_ids import NEXT_BLOCK
 from logserver.broker.topics import METADATA_TOPIC, TOPICS_PREFIX, TopicRecord
-from logserver.coordinator.formats import FormatError, UnknownRecordType, UnknownRecordVersion
+from logserver.coordinator.formats import (
+    CorruptCoordinatorRecord,
+    FormatError,
+    UnknownRecordType,
+    UnknownRecordVersion,
+)
 from logserver.coordinator.formats import decode as decode_group_record
 from logserver.coordinator.routing import CONSUMER_OFFSETS, partition_of
+from logserver.coordinator.share_state.extras_format import decode_extras
+from logserver.coordinator.share_state.formats import EXTRAS, SNAPSHOT, UPDATE, decode_snapshot, decode_update
+from logserver.coordinator.share_state.formats import decode_key as decode_share_key
+from logserver.coordinator.share_state.state_key import StateKey
 from logserver.coordinator.transactions.formats import decode as decode_transaction
 from logserver.settings import SettingsError, check_topic_overrides
 
@@ -28,6 +37,12 @@ if TYPE_CHECKING:
     from logserver_segments.verification.task import RecordCheck
 
 TRANSACTION_STATE: Final = "__transaction_state"
+SHARE_GROUP_STATE: Final = "__share_group_state"
+_SHARE_VALUES: Final[Mapping[int, Callable[[bytes], Any]]] = {
+    SNAPSHOT: decode_snapshot,
+    UPDATE: decode_update,
+    EXTRAS: decode_extras,
+}
 _DIRECTORIES: Final = re.compile(rb"/nodes/\d+/directories")
 
 
@@ -104,8 +119,28 @@ def _check_metadata(partition: int, partitions: int, record: Record) -> str | No
 
 
 def _check_group(partition: int, partitions: int, record: Record) -> str | None:
+    return _check("group", partition, partitions, lambda: decode_group_record(record.key, record.value)[0][0])
+
+
+def _check_transaction(partition: int, partitions: int, record: Record) -> str | None:
+    return _check("transactional id", partition, partitions, lambda: decode_transaction(record.key, record.value)[0])
+
+
+def _check_share_state(partition: int, partitions: int, record: Record) -> str | None:
+    return _check("queue", partition, partitions, lambda: _share_state(record)[0].name)
+
+
+def _share_state(record: Record) -> tuple[StateKey, Any]:
+    if record.key is None:
+        raise CorruptCoordinatorRecord("a record without key")
+    kind, key = decode_share_key(record.key)
+    return key, None if record.value is None else _SHARE_VALUES[kind](record.value)
+
+
+def _check(what: str, partition: int, partitions: int, read: Callable[[], str]) -> str | None:
+    """Checks a record of a coordinator; `read` returns whose it is."""
     try:
-        key, _ = decode_group_record(record.key, record.value)
+        name = read()
     except UnknownRecordVersion as error:
         return str(error)
     except UnknownRecordType:
@@ -113,19 +148,7 @@ def _check_group(partition: int, partitions: int, record: Record) -> str | None:
         return None
     except FormatError as error:
         return str(error)
-    return _misplaced("group", key[0], partition, partitions)
-
-
-def _check_transaction(partition: int, partitions: int, record: Record) -> str | None:
-    try:
-        transactional_id, _ = decode_transaction(record.key, record.value)
-    except UnknownRecordVersion as error:
-        return str(error)
-    except UnknownRecordType:
-        return None
-    except FormatError as error:
-        return str(error)
-    return _misplaced("transactional id", transactional_id, partition, partitions)
+    return _misplaced(what, name, partition, partitions)
 
 
 def _misplaced(what: str, name: str, partition: int, partitions: int) -> str | None:
@@ -137,6 +160,7 @@ RECORD_CHECKS: Final[Mapping[str, Callable[[int, int, Record], str | None]]] = {
     METADATA_TOPIC: _check_metadata,
     CONSUMER_OFFSETS: _check_group,
     TRANSACTION_STATE: _check_transaction,
+    SHARE_GROUP_STATE: _check_share_state,
 }
 """By topic: a function of partition, number of partitions and record that returns what is wrong, None if nothing is.
 
@@ -155,6 +179,11 @@ def _group_meaning(record: Record) -> Any:
 def _transaction_meaning(record: Record) -> Any:
     transactional_id, value = decode_transaction(record.key, record.value)
     return {"transactional_id": transactional_id, "value": _plain(value)}
+
+
+def _share_meaning(record: Record) -> Any:
+    key, value = _share_state(record)
+    return {"key": _plain(key), type(value).__name__: _plain(value)}
 
 
 def _plain(value: Any) -> Any:
@@ -188,5 +217,6 @@ RECORD_DECODERS: Final[Mapping[str, Callable[[Record], Any]]] = {
     METADATA_TOPIC: _or_why_not(_metadata_meaning),
     CONSUMER_OFFSETS: _or_why_not(_group_meaning),
     TRANSACTION_STATE: _or_why_not(_transaction_meaning),
+    SHARE_GROUP_STATE: _or_why_not(_share_meaning),
 }
 """By topic: a function that returns what a record means, in JSON's types."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
@@ -38,8 +39,14 @@ def spread(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterato
             yield task, function(task)
         return
     # Not by fork: what other threads hold at that moment would be held for ever.
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("forkserver")) as pool:
+    context = get_context("forkserver")
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=_leave_interrupts) as pool:
         yield from _results(pool, function, iter(tasks), jobs * _AHEAD)
+
+
+def _leave_interrupts() -> None:
+    # An interrupt from the keyboard comes to all of them; the one who has the others ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _results(

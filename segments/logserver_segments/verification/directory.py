@@ -29,9 +29,8 @@ from logserver_segments.segment import (
 )
 from logserver_segments.swap import CLEANED_SUFFIX, REPLACES_SUFFIX, SWAP_SUFFIX
 from logserver_segments.verification.findings import Finding, MakeSegment, Note, SetAside, WriteFile
-from logserver_segments.verification.task import EVERYTHING, Part, RecordCheck, Task
+from logserver_segments.verification.task import EVERYTHING, METADATA_TOPIC, Part, RecordCheck, Task
 
-METADATA_TOPIC: Final = "__logserver_metadata"
 CUT_SUFFIX: Final = ".cut-"
 _UNFINISHED: Final = (".tmp", DELETED_SUFFIX, CLEANED_SUFFIX, SWAP_SUFFIX, REPLACES_SUFFIX)
 _OF_SEGMENT: Final = (INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX)

@@ -29,6 +29,7 @@ from logserver_segments.verification.states import Walked
 
 EVERYTHING: Final = 1 << 63
 """Behind every offset."""
+METADATA_TOPIC: Final = "__logserver_metadata"
 _MOST_FINDINGS: Final = 1_000
 _MAX_DECOMPRESSED: Final = 64 << 20
 
@@ -246,6 +247,8 @@ class _Check:
             actions.append(f"moves {end - start:,} bytes to {side_file(path, start)}")
         if lost:
             actions.append(f"puts an empty batch in the place of the offsets {_span(lost)}")
+            if self._task.key[0] == METADATA_TOPIC:
+                actions.append("forgets what stood there: the logs of a topic that is not known are set aside")
         fix = Replace(path, start, end, lost.start, lost.stop)
         base = int(path.rpartition("/")[2].split(".")[0])
         if lost and lost.stop - 1 - base > MAX_RELATIVE_OFFSET:
