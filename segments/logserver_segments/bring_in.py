@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from logserver_segments.checkpoints import LEADER_EPOCHS, CheckpointDamaged, LeaderEpochs
+from logserver_segments.compaction.swap import SWAP_SUFFIX
 from logserver_segments.data_directory.topic_id import write_topic_id
 from logserver_segments.pool import Pool
 from logserver_segments.producer_snapshot import SnapshotDamaged, unpack_snapshot
@@ -17,7 +18,6 @@ from logserver_segments.segment import (
     is_file_of_log,
     offset_of_file,
 )
-from logserver_segments.swap import SWAP_SUFFIX
 from logserver_segments.verification.batches import Damaged, walk
 from logserver_segments.verification.repair import copy_range, empty_batch
 from logserver_segments.verification.task import EVERYTHING

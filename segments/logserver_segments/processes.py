@@ -130,13 +130,8 @@ class ProcessWorkers:
         Raises:
             WorkerDied: the process has ended before the function did.
         """
-        values = self.steps(_once, function, *args, **kwargs)
-        try:
-            async for value in values:
-                return value
-        finally:
-            await values.aclose()
-        raise AssertionError("a function has returned without a value")
+        (result,) = [value async for value in self.steps(_once, function, *args, **kwargs)]
+        return result
 
     async def steps(
         self, function: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs

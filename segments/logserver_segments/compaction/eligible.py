@@ -61,6 +61,18 @@ def cleanable(log: Log, cleaned_to: int, now_ms: int) -> Cleanable:
     return Cleanable(found, end_offset, min(dirty_from, end_offset), dirty_bytes)
 
 
+async def prepare(log: Log, cleaned_to: int) -> None:
+    """Has a worker read what `cleanable` needs from the disk.
+
+    Raises:
+        CorruptRecords, ReadFailed: as `cleanable`.
+    """
+    if log.config.min_compaction_lag_ms > 0:
+        for segment in log.segments[:-1]:
+            if not segment.checked and log.offline is None and log.offset_behind(segment) > cleaned_to:
+                await log.check_indexes(segment)
+
+
 async def is_due(log: Log, found: Cleanable, now_ms: int, workers: Workers) -> bool:
     """Returns whether a log is to be compacted: enough of it is new, or something new is older than
     `max.compaction.lag.ms`.

@@ -9,7 +9,7 @@ from logserver_records.errors import RecordError
 
 from logserver_segments.checkpoints import TopicPartition
 from logserver_segments.compaction.cleaner import Cleaner, clean
-from logserver_segments.compaction.eligible import Cleanable, cleanable, is_due
+from logserver_segments.compaction.eligible import Cleanable, cleanable, is_due, prepare
 from logserver_segments.errors import StorageError
 from logserver_segments.index import IndexDamaged
 from logserver_segments.log import Log
@@ -91,6 +91,7 @@ class Schedule:
         if log.offline is not None:
             return None
         try:
+            await prepare(log, self._offsets.cleaned_to(key))
             found = cleanable(log, self._offsets.cleaned_to(key), now_ms)
             return found if await is_due(log, found, now_ms, self._cleaner.workers) else None
         except (OSError, StorageError, RecordError) as error:

@@ -39,6 +39,27 @@ def check_now(state: LogState, segment: Segment) -> None:
         raise state.read_failed(error) from error
 
 
+async def check(state: LogState, segment: Segment) -> None:
+    """Checks a segment's indexes if that has not been done, with a worker's help; they may have been made again then,
+    in another segment in its place.
+
+    Raises:
+        CorruptRecords: the segment is damaged.
+        ReadFailed: the disk refused.
+    """
+    try:
+        await state.workers.run(segment.warm_index_ends)
+        if state.offline is not None or segment.checked or state.segment_at(segment.base_offset) is not segment:
+            return
+        try:
+            segment.check_indexes(state.offset_behind(segment))
+        except IndexDamaged as error:
+            _log.warning("index made again", log=state.name, segment=segment.path, reason=str(error))
+            await rebuild(state, segment)
+    except OSError as error:
+        raise state.read_failed(error) from error
+
+
 def rebuild_now(state: LogState, segment: Segment) -> None:
     """Makes a segment's indexes again from its batches, on this thread.
 

@@ -246,6 +246,10 @@ class Log:
         """Returns the largest timestamp in a segment, -1 if it has none; see `indexes.max_timestamp_of`."""
         return indexes.max_timestamp_of(self._state, segment)
 
+    async def check_indexes(self, segment: Segment) -> None:
+        """Checks a segment's indexes without the caller's waiting for the disk; see `indexes.check`."""
+        await indexes.check(self._state, segment)
+
     def end_of_epoch(self, epoch: int) -> tuple[int, int] | None:
         """Returns (largest leader epoch <= `epoch`, its end offset); see `PartitionLog.end_of_epoch`."""
         return self.epochs.end_offset_of(epoch, self._state.end)

@@ -3,9 +3,8 @@
 from logserver_segments.committer import LogEnd
 from logserver_segments.config import UNLIMITED
 from logserver_segments.errors import DiskFull, OffsetOutOfRange
-from logserver_segments.index import IndexDamaged
 from logserver_segments.log.epochs import try_to_write_epochs
-from logserver_segments.log.indexes import max_timestamp_of, rebuild
+from logserver_segments.log.indexes import check, max_timestamp_of
 from logserver_segments.log.remove import remove_later
 from logserver_segments.log.roll import roll
 from logserver_segments.log.snapshots import remove_snapshots_before
@@ -50,26 +49,12 @@ async def prepare(state: LogState, now_ms: int) -> None:
         return
     for segment in list(state.segments.items):
         if not segment.checked and segment.size:
-            try:
-                await _check(state, segment)
-            except OSError as error:
-                raise state.read_failed(error) from error
+            await check(state, segment)
             # One with indexes made again may be in its place.
             segment = state.segment_at(segment.base_offset)
         # Others may have gone on meanwhile; then the next time has less to read.
         if state.offline is not None or not segment.checked or not _is_expired(state, segment, now_ms):
             return
-
-
-async def _check(state: LogState, segment: Segment) -> None:
-    await state.workers.run(segment.warm_index_ends)
-    if state.offline is not None or segment.checked or state.segment_at(segment.base_offset) is not segment:
-        return
-    try:
-        segment.check_indexes(state.offset_behind(segment))
-    except IndexDamaged as error:
-        _log.warning("index made again", log=state.name, segment=segment.path, reason=str(error))
-        await rebuild(state, segment)
 
 
 async def _find_first_timestamp(state: LogState) -> None:

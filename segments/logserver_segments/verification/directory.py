@@ -11,6 +11,7 @@ from logserver_segments.checkpoints import (
     TopicPartition,
     parse_offsets,
 )
+from logserver_segments.compaction.swap import CLEANED_SUFFIX, REPLACES_SUFFIX, SWAP_SUFFIX
 from logserver_segments.data_directory.directory import CLEAN_SHUTDOWN
 from logserver_segments.data_directory.meta import FORMAT, META, parse_properties
 from logserver_segments.data_directory.names import directory_of, key_of
@@ -27,7 +28,6 @@ from logserver_segments.segment import (
     is_file_of_log,
     offset_of_file,
 )
-from logserver_segments.swap import CLEANED_SUFFIX, REPLACES_SUFFIX, SWAP_SUFFIX
 from logserver_segments.verification.findings import Finding, MakeSegment, Note, SetAside, WriteFile
 from logserver_segments.verification.task import EVERYTHING, METADATA_TOPIC, Part, RecordCheck, Task
 
