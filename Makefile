@@ -6,11 +6,12 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
+BENCH := $(VENV)/.installed-bench
 PROTO := $(sort $(wildcard proto/logserverpb/v1/*.proto))
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 
 .NOTPARALLEL:
-.PHONY: help setup demo run test test-full differential other-clients bench lint generated proto clean clients segments tests
+.PHONY: help setup demo run test test-full differential other-clients bench bench-quick lint generated proto clean clients segments tests
 
 help:
 	@echo "make demo       real flight records through a real server: stored, killed, restarted, replayed, checked"
@@ -18,7 +19,8 @@ help:
 	@echo "make test-full  the tests with the long proofs"
 	@echo "make other-clients  fetches Apache Kafka's tools and KafkaJS, for their tests; without them these are left out"
 	@echo "make differential  the same requests to Apache Kafka 4.3.1 and to this server: what differs (needs java and mvn)"
-	@echo "make bench      the benchmarks, one after the other, into benchmarks/report.md (ARGS=--quick: whether they work)"
+	@echo "make bench      this server beside Apache Kafka, Tansu, Redis, NATS, RabbitMQ: hours; report in benchmarks/report"
+	@echo "make bench-quick  the same in three minutes beside Apache Kafka, and what got slower since the last report"
 	@echo "make run        a server on 127.0.0.1:50051, data in ./logserver-data (ARGS='...' adds options)"
 	@echo "make lint       style, types, import arrows, generated code"
 	@echo "make proto      generates the Python code of the .proto files"
@@ -45,8 +47,13 @@ other-clients:
 differential: $(DEV)
 	$(BIN)/python -m tests.differential $(ARGS)
 
-bench: $(RUN)
+bench: $(BENCH)
+	$(BIN)/python -m benchmarks.peers fetch
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(BENCH)
+	$(BIN)/python -m benchmarks.peers fetch kafka
+	$(BIN)/python -m benchmarks --three-minutes $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -94,4 +101,9 @@ $(RUN): pyproject.toml | $(BIN)/python
 $(DEV): pyproject.toml | $(BIN)/python
 	@echo "Installing the log server and its development tools into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(RUN)
+
+$(BENCH): pyproject.toml | $(BIN)/python
+	@echo "Installing the log server and the clients of its peers into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@ $(RUN)

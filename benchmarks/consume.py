@@ -33,7 +33,7 @@ _COLD_MOST: Final = 0.02
 _TIMEOUT_S: Final = 600
 _FANOUT: Final = 10
 
-_NOTES: Final = (
+NOTES: Final = (
     "confluent-kafka with queues that hold a run; every value is looked at; connected, and all it "
     "needs to know known, before the clock runs",
     "hot: just written, in the page cache; cold: written to disk and dropped from the page cache before each run (less "
@@ -260,7 +260,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 def main() -> None:
     chosen = options(sys.argv[1:])
     report = Report("benchmarks.consume", CLAIM, chosen.directory)
-    report.notes += _NOTES
+    report.notes += NOTES
     with scratch(chosen.directory) as directory, ExitStack() as stack:
         contestants = stack.enter_context(field.started(directory, report, chosen.peers))
         consuming = Consuming(contestants, stack, directory)

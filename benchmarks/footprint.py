@@ -47,7 +47,7 @@ _TIMEOUT_S: Final = 900
 _RETRY_S: Final = 0.002
 _SETTLE_S: Final = 3.0
 
-_NOTES: Final = (
+NOTES: Final = (
     f"{OURS}: its defaults (fsync); {KAFKA}: {kafka.ABOUT}",
     "start: from the start of a new process, on a data directory that was stopped cleanly and has a topic, to the "
     "answer to a Produce with acks=all of a client that tries every 2 ms; programs are in the page cache",
@@ -128,7 +128,7 @@ class Lives:
             found: dict[str, Any] = {"start_s": time.perf_counter() - began}
 
             def settled() -> int:
-                time.sleep(_SETTLE_S)
+                time.sleep(_SETTLE_S / 10 if options.quick else _SETTLE_S)
                 return memory_of(server.pid).anonymous
 
             found["idle"] = before = settled()
@@ -197,6 +197,20 @@ def tell(report: Report, found: Rounds, options: argparse.Namespace) -> None:
     report.plot(plot)
 
 
+def measure(report: Report, directory: Path, options: argparse.Namespace, rounds: int) -> None:
+    """Has each server live so often, and fills the report."""
+    with ExitStack() as stack:
+        subjects = [ours(directory / "footprint-ours")]
+        if not options.no_kafka:
+            with left_out(report, KAFKA):
+                subjects.append(theirs(directory / "footprint-kafka"))
+        lives = Lives(stack, directory, options)
+        for subject in subjects:
+            lives.prepare(subject)
+        entrants = {subject.name: partial(lives.live, subject) for subject in subjects}
+        tell(report, in_turn("a life", entrants, rounds, must=(OURS,)), options)
+
+
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="how often each lives, in turn (3, quick: 1)")
@@ -215,17 +229,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
 def main() -> None:
     chosen = options(sys.argv[1:])
     report = Report("benchmarks.footprint", CLAIM, chosen.directory)
-    report.notes += _NOTES
-    with scratch(chosen.directory) as directory, ExitStack() as stack:
-        subjects = [ours(directory / "ours")]
-        if not chosen.no_kafka:
-            with left_out(report, KAFKA):
-                subjects.append(theirs(directory / "kafka"))
-        lives = Lives(stack, directory, chosen)
-        for subject in subjects:
-            lives.prepare(subject)
-        entrants = {subject.name: partial(lives.live, subject) for subject in subjects}
-        tell(report, in_turn("a life", entrants, chosen.rounds, must=(OURS,)), chosen)
+    report.notes += NOTES
+    with scratch(chosen.directory) as directory:
+        measure(report, directory, chosen, chosen.rounds)
     report.emit(as_json=chosen.json)
 
 

@@ -22,6 +22,7 @@ CLAIM: Final = "100 members share 1,000 partitions anew no later than with Apach
 _TOPIC: Final = "shared"
 _TIMEOUT_S: Final = 900
 _CHANGES: Final = ("join", "one joins", "one leaves")
+_INTERVALS: Final = ("group.consumer.heartbeat.interval.ms", "group.initial.rebalance.delay.ms")
 _PROTOCOLS: Final = ("classic", "consumer")
 
 _NOTES: Final = (
@@ -33,10 +34,9 @@ _NOTES: Final = (
 )
 
 
-def measure(
-    report: Report, contestants: Mapping[str, Contestant], worker: Worker, members: int, partitions: int, rounds: int
-) -> None:
+def measure(report: Report, contestants: Mapping[str, Contestant], worker: Worker, options: argparse.Namespace) -> None:
     """Measures and fills the report."""
+    members, partitions = options.members, options.partitions
     number = 0
 
     def run(protocol: str, it: Contestant) -> Any:
@@ -44,6 +44,7 @@ def measure(
         number += 1
         before = cpu_of(it.pid)
         job = {"topic": _TOPIC, "partitions": partitions, "members": members, "protocol": protocol}
+        job["heartbeat_ms"] = options.heartbeat_ms
         found = worker.ask({"kind": "rebalance", "address": it.address, "group": f"crew-{number}", **job}, _TIMEOUT_S)
         return {**found, "cpu_s": cpu_of(it.pid).since(before).total_s}
 
@@ -52,7 +53,7 @@ def measure(
     for protocol in _PROTOCOLS:
         case = f"{members} members over {partitions:,} partitions, {protocol} protocol"
         entrants = {name: partial(run, protocol, it) for name, it in contestants.items()}
-        found = in_turn(case, entrants, rounds, must=(OURS,))
+        found = in_turn(case, entrants, options.rounds, must=(OURS,))
         table = report.table(f"{case}: settled after s")
         for name, runs in found.runs.items():
             cells: dict[str, Cell] = {change: spread([run[change] for run in runs]) for change in _CHANGES}
@@ -69,6 +70,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (3, quick: 1)")
     made.add_argument("--members", type=int, help="of the group (100, quick: 10)")
     made.add_argument("--partitions", type=int, help="that they share (1000, quick: 100)")
+    made.add_argument("--heartbeat-ms", type=int, help="of this server and its clients, which else have their defaults")
     made.add_argument("--no-kafka", action="store_true", help="measure this server only")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (1 if found.quick else 3)
@@ -82,11 +84,13 @@ def main() -> None:
     report = Report("benchmarks.rebalances", CLAIM, chosen.directory)
     with scratch(chosen.directory) as directory, ExitStack() as stack:
         peers = () if chosen.no_kafka else ("kafka",)
-        every = stack.enter_context(field.started(directory, report, peers))
+        interval = chosen.heartbeat_ms
+        settings = {name: str(interval) for name in _INTERVALS} if interval else {}
+        every = stack.enter_context(field.started(directory, report, peers, settings))
         contestants: dict[str, Contestant] = {name: every[name] for name in (OURS, KAFKA) if name in every}
         report.notes += _NOTES
         worker = stack.enter_context(Worker("benchmarks.clients.crew", directory / "worker.log"))
-        measure(report, contestants, worker, chosen.members, chosen.partitions, chosen.rounds)
+        measure(report, contestants, worker, chosen)
     report.emit(as_json=chosen.json)
 
 

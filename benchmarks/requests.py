@@ -22,9 +22,9 @@ TARGET: Final = 1.8
 TARGET_CONNECTIONS: Final = 32
 
 _TIMEOUT_S: Final = 300
-_PRODUCE_1: Final = "produce acks=1"
+PRODUCE_1: Final = "produce acks=1"
 _PRODUCE_ALL: Final = "produce acks=all"
-_FETCH: Final = "fetch"
+FETCH: Final = "fetch"
 
 _NOTES: Final = (
     "each request has, or is answered with, one record batch of one record; a connection sends its next request when "
@@ -35,9 +35,9 @@ _NOTES: Final = (
 )
 
 _WHO: Final = {
-    _PRODUCE_1: (OURS, OURS_RELAXED, KAFKA, TANSU),
+    PRODUCE_1: (OURS, OURS_RELAXED, KAFKA, TANSU),
     _PRODUCE_ALL: (OURS, KAFKA_FSYNC),
-    _FETCH: (OURS, KAFKA, TANSU),
+    FETCH: (OURS, KAFKA, TANSU),
 }
 """Whom each is asked: of topics that are read, how they were written makes no difference."""
 
@@ -53,7 +53,7 @@ class Requests:
         self._admins = {name: Admin(it.address) for name, it in contestants.items()}
         self._answered: dict[str, int] = {}
         for name, it in contestants.items():
-            for topic in (_topic(name, _PRODUCE_1), _topic(name, _FETCH)):
+            for topic in (_topic(name, PRODUCE_1), _topic(name, FETCH)):
                 self._admins[name].create(topic, 1, it.topic_settings)
         self._filled: set[str] = set()
 
@@ -67,9 +67,9 @@ class Requests:
 
     def _ask(self, what: str, connections: int, in_flight: int, it: Contestant) -> Any:
         common = {"address": it.address, "server_pid": it.pid, "connections": connections, "in_flight": in_flight}
-        if what == _FETCH:
+        if what == FETCH:
             self._fill(it)
-            job = {"kind": "fetch", "topic": _topic(it.name, _FETCH), "offset": 1, "seconds": self._seconds}
+            job = {"kind": "fetch", "topic": _topic(it.name, FETCH), "offset": 1, "seconds": self._seconds}
             return self._worker.ask({**common, **job}, _TIMEOUT_S)
         acks = -1 if what == _PRODUCE_ALL else 1
         topic = _topic(it.name, what)
@@ -85,7 +85,7 @@ class Requests:
     def _fill(self, it: Contestant) -> None:
         """Puts two records there, of which all fetches are about the last."""
         if it.name not in self._filled:
-            job = {"kind": "produce", "address": it.address, "server_pid": it.pid, "topic": _topic(it.name, _FETCH)}
+            job = {"kind": "produce", "address": it.address, "server_pid": it.pid, "topic": _topic(it.name, FETCH)}
             more = {"connections": 1, "in_flight": 1, "acks": -1, "value_bytes": self._value_bytes, "seconds": 0}
             self._worker.ask({**job, **more}, _TIMEOUT_S)
             self._filled.add(it.name)
@@ -93,7 +93,7 @@ class Requests:
 
 def _topic(contestant: str, what: str) -> str:
     """Returns the topic of a contestant; what is produced goes to the same one whatever its acks."""
-    name = "fetched" if what == _FETCH else "produced"
+    name = "fetched" if what == FETCH else "produced"
     return f"{name}-{''.join(letter for letter in contestant if letter.isalnum())}"
 
 
@@ -145,11 +145,11 @@ def measure(
 
 
 def _judge(report: Report, what: str, connections: int, in_flight: int, found: Rounds) -> None:
-    ours = OURS if what != _PRODUCE_1 else OURS_RELAXED
+    ours = OURS if what != PRODUCE_1 else OURS_RELAXED
     case = f"{what}, {connections} connections, {in_flight} in flight"
     report.figure(f"{case}: {ours}, requests/s", found.values(ours, requests_per_s))
     ratios = found.ratios(OURS_RELAXED, KAFKA, requests_per_s)
-    if ratios and (what, connections, in_flight) == (_PRODUCE_1, TARGET_CONNECTIONS, 1):
+    if ratios and (what, connections, in_flight) == (PRODUCE_1, TARGET_CONNECTIONS, 1):
         report.target(f"unbatched requests, {case}: {OURS_RELAXED} to {KAFKA}", ratios, TARGET)
 
 

@@ -26,7 +26,7 @@ _RECORD_BYTES: Final = 1024
 _TIMEOUT_S: Final = 300
 _PERCENTS: Final = ("50", "90", "99", "99.9", "99.99", "100")
 
-_NOTES: Final = (
+NOTES: Final = (
     "a record's stamp is when it was due by the fixed rate; it is never left out or put off because others wait. One "
     "process sends, another receives, with one clock; 1 KiB, one partition, acks=all",
     "the sender looks every half millisecond for what is due, so that much is in every number",
@@ -151,7 +151,7 @@ def peak_of(report: Report, steady: Steady, records: int) -> float:
 def main() -> None:
     chosen = options(sys.argv[1:])
     report = Report("benchmarks.steady", CLAIM, chosen.directory)
-    report.notes += _NOTES
+    report.notes += NOTES
     with scratch(chosen.directory) as directory, ExitStack() as stack:
         steady = Steady(stack.enter_context(field.started(directory, report, chosen.peers)), stack, directory)
         peak = chosen.peak or peak_of(report, steady, 20_000 if chosen.quick else 400_000)

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ign
 
 from benchmarks.support.worker import CannotDo
 
-_WAIT_S: Final = 120
+_WAIT_S: Final = 60
 _LOOK_S: Final = 0.02
 _PARTITIONS_A_REQUEST: Final = 1_000
 
@@ -56,3 +56,15 @@ class Admin:
             asked = dict.fromkeys(places[start : start + _PARTITIONS_A_REQUEST], latest)
             count += sum(done.result(_WAIT_S).offset for done in self._client.list_offsets(asked).values())
         return count
+
+    def check_records(self, name: str, partitions: int, expected: int) -> None:
+        """Waits until a topic has so many records: with acks=1 they may be answered before they can be read.
+
+        Raises:
+            CannotDo: it has not, or has more.
+        """
+        deadline = time.monotonic() + _WAIT_S
+        while (stored := self.records(name, partitions)) < expected and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+        if stored != expected:
+            raise CannotDo(f"{stored} records are stored instead of {expected}")

@@ -14,10 +14,14 @@ _PAUSE_S: Final = 0.002
 class _Crew:
     """The members of one group."""
 
-    def __init__(self, address: str, topic: str, partitions: int, protocol: str, group: str) -> None:
+    def __init__(
+        self, address: str, topic: str, partitions: int, protocol: str, group: str, heartbeat_ms: int | None
+    ) -> None:
         self._settings: dict[str, Any] = {"bootstrap.servers": address, "group.id": group, "group.protocol": protocol}
         if protocol == "classic":
             self._settings["partition.assignment.strategy"] = "cooperative-sticky"
+            if heartbeat_ms is not None:
+                self._settings["heartbeat.interval.ms"] = heartbeat_ms
         self._topic = topic
         self._partitions = partitions
         self.members: list[Consumer] = []
@@ -52,9 +56,11 @@ class _Crew:
             member.close()
 
 
-def rebalance(address: str, topic: str, partitions: int, members: int, protocol: str, group: str) -> Any:
+def rebalance(
+    address: str, topic: str, partitions: int, members: int, protocol: str, group: str, heartbeat_ms: int | None
+) -> Any:
     """Has members join at once, one more join, and one leave; returns how long each took to settle, in seconds."""
-    crew = _Crew(address, topic, partitions, protocol, group)
+    crew = _Crew(address, topic, partitions, protocol, group, heartbeat_ms)
     try:
         crew.join(members)
         joined = crew.settle()

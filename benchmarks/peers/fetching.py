@@ -1,5 +1,7 @@
 """Programs of others from the registries that ship them, kept in `build/peers`; nothing is installed on the machine."""
 
+import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from typing import Final
 from benchmarks.peers.process import CannotHavePeer
 from benchmarks.support.machine import ROOT
 
-FOLDER: Final = ROOT / "build" / "peers"
+FOLDER: Final = Path(os.environ.get("BENCHMARK_PEERS") or ROOT / "build" / "peers")
 _TIMEOUT_S: Final = 600
 
 
@@ -27,7 +29,7 @@ def fetched(name: str, fetch: Callable[[Path], None], *, may_fetch: bool) -> Pat
     if folder.is_dir():
         return folder
     if not may_fetch:
-        raise CannotHavePeer(f"it is not in {folder.relative_to(ROOT)}: python -m benchmarks.peers fetch")
+        raise CannotHavePeer(f"it is not in {folder}: python -m benchmarks.peers fetch")
     partial = FOLDER / f"{name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -41,6 +43,12 @@ def needs(*programs: str) -> None:
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
         raise CannotHavePeer(f"it needs {' and '.join(missing)}, and this machine has none")
+
+
+def needs_module(name: str) -> None:
+    """Raises CannotHavePeer if the Python client of a peer is not installed."""
+    if importlib.util.find_spec(name) is None:
+        raise CannotHavePeer(f"its client {name} is not installed: pip install '.[bench]'")
 
 
 def run(command: Sequence[str], folder: Path) -> str:

@@ -21,13 +21,17 @@ PEERS: Final = ("kafka", "tansu")
 RELAXED: Final = {"flush.messages": "1000000000"}
 _FSYNC: Final = {"flush.messages": "1"}
 
-NOTES: Final = (
+_OURS_NOTE: Final = (
     f"{OURS}: this server's default, every append is flushed, acks=all answered after that; {OURS_RELAXED}: topics "
-    "with flush.messages=1000000000, durability as Kafka's default",
-    f"{KAFKA}: {kafka.ABOUT}; topics with its defaults (no flush), or with flush.messages=1",
-    f"{TANSU}: {tansu.ABOUT}",
+    "with flush.messages=1000000000, durability as Kafka's default"
+)
+_NOTES: Final = {
+    "kafka": f"{KAFKA}: {kafka.ABOUT}; topics with its defaults (no flush), or with flush.messages=1",
+    "tansu": f"{TANSU}: {tansu.ABOUT}",
+}
+_TURNS: Final = (
     "all servers run all the time and are measured in turn, A B A B, after each was warmed up; a ratio is of two runs "
-    "of the same round. Median (least to most) of the rounds; clients and servers share the machine",
+    "of the same round. Median (least to most) of the rounds; clients and servers share the machine"
 )
 
 
@@ -72,7 +76,7 @@ def started(
         settings: of this server.
         kafka_settings: of Apache Kafka.
     """
-    for note in NOTES:
+    for note in (_OURS_NOTE, *(_NOTES[name] for name in peers), _TURNS):
         report.note(note)
     with ExitStack() as stack:
         found: dict[str, Contestant] = {}

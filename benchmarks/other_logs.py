@@ -1,0 +1,172 @@
+"""Records appended and read with Redis Streams and NATS JetStream, beside this server with both of its clients."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.peers import nats, redis
+from benchmarks.peers.fetching import needs_module
+from benchmarks.peers.field import RELAXED, left_out
+from benchmarks.support.contest import Rounds, in_turn
+from benchmarks.support.options import parser, scratch
+from benchmarks.support.output import Report
+from benchmarks.support.processes import Worker, log_server
+from benchmarks.support.rates import fill, rate, size
+from benchmarks.support.topics import Topics
+from benchmarks.support.worker import CannotDo
+
+CLAIM: Final = "a Python program appends and reads more records a second than with Redis Streams or NATS JetStream"
+
+CONFLUENT: Final = "log server, confluent-kafka"
+BUNDLED: Final = "log server, bundled client"
+REDIS: Final = "Redis Streams, redis-py"
+NATS: Final = "NATS JetStream, nats-py"
+FSYNC: Final = ", fsync"
+PAGE_CACHE: Final = ", page cache"
+_PEERS: Final = ("redis", "nats")
+_SIZES: Final = (100, 1024, 10 * 1024)
+_MB: Final = 1_000_000
+_MANY_RECORDS: Final = 1_000
+_TIMEOUT_S: Final = 900
+
+_NOTES: Final = (
+    "one writer and one stream, topic of one partition; produce ends when everything is answered, and what is stored "
+    "is counted; consume reads all from the beginning, from memory or the page cache, and looks at each value",
+    f"{CONFLUENT}: its defaults; {BUNDLED}: send_many, 1,000 records a call; acks=all",
+    f"{REDIS}: XADD in pipelines of up to 1,000, XRANGE by the thousand; {redis.ABOUT}",
+    f"{NATS}: publish_async with up to 4,000 unanswered, fetch by the thousand without acknowledgement; {nats.ABOUT}",
+    "fsync: everything is flushed before it is answered; page cache: when the operating system likes, or each second",
+    "ratio: of the runs of the same round. Median (least to most) of the rounds; all share the machine",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A server and the process of its client."""
+
+    name: str
+    address: str
+    pid: int
+    worker: Worker
+    settings: Mapping[str, str]
+    """Of topics, where this server is behind it."""
+
+
+class Logs:
+    """Runs against all sides."""
+
+    def __init__(self, sides: Mapping[str, Side], topics: Topics) -> None:
+        self.sides = sides
+        self._topics = topics
+        self._made = 0
+
+    def run(self, side: Side, records: int, value_bytes: int) -> Any:
+        """Produces records to a new stream and reads them; returns both runs."""
+        self._made += 1
+        topic = f"logs-{self._made}"
+        where = {"address": side.address, "server_pid": side.pid, "topic": topic}
+        ours: dict[str, Any] = {}
+        is_ours = side.name.startswith((CONFLUENT, BUNDLED))
+        if is_ours:
+            self._topics.create(topic, 1, side.settings)
+        if side.name.startswith(CONFLUENT):
+            ours = {"partitions": 1}
+        os.sync()
+        more = {**ours, "keyed": False, "at_once": _MANY_RECORDS} if side.name.startswith(BUNDLED) else ours
+        job = {"records": records, "value_bytes": value_bytes}
+        produced = side.worker.ask({"kind": "produce", **where, **job, **more}, _TIMEOUT_S)
+        # Both clients of this server open with one record more.
+        count = records + is_ours
+        if is_ours and (stored := self._topics.records(topic)) != count:
+            raise CannotDo(f"{stored} records are stored instead of {count}")
+        consumed = side.worker.ask({"kind": "consume", **where, "records": count, **ours}, _TIMEOUT_S)
+        if is_ours:
+            self._topics.delete(topic)
+        else:
+            side.worker.ask({"kind": "delete", "address": side.address, "topic": topic}, _TIMEOUT_S)
+        return {"produce": produced, "consume": consumed}
+
+
+def started(stack: ExitStack, report: Report, directory: Path, peers: Sequence[str]) -> Logs:
+    """Starts the servers that there are."""
+    sides: dict[str, Side] = {}
+
+    def add(name: str, module: str, address: str, pid: int, settings: Mapping[str, str] | None = None) -> None:
+        log = directory / f"{module}-{len(sides)}.log"
+        worker = stack.enter_context(Worker(f"benchmarks.clients.{module}", log))
+        sides[name] = Side(name, address, pid, worker, settings or {})
+
+    ours = stack.enter_context(log_server(directory / "ours", directory / "ours.log", with_kafka=True))
+    for how, settings in ((FSYNC, {}), (PAGE_CACHE, RELAXED)):
+        add(CONFLUENT + how, "confluent", ours.kafka, ours.pid, settings)
+        add(BUNDLED + how, "sync", ours.address, ours.pid, settings)
+        durable = how == FSYNC
+        for peer, name, start in (("redis", REDIS, redis.redis), ("nats", NATS, nats.nats)):
+            if peer in peers:
+                with left_out(report, name + how):
+                    needs_module(peer)
+                    server = stack.enter_context(start(directory / f"{peer}{how[2:5]}", durable=durable))
+                    add(name + how, f"log_{peer}", server.address, server.pid)
+                    report.note(f"{name + how}: {server.name}")
+    return Logs(sides, stack.enter_context(Topics(ours.address)))
+
+
+def _part(found: Rounds, direction: str) -> Rounds:
+    """Returns the runs of one direction."""
+    return Rounds({name: [run[direction] for run in runs] for name, runs in found.runs.items()}, found.failed)
+
+
+def measure(report: Report, logs: Logs, records_of: Callable[[int], int], rounds: int) -> None:
+    """Measures and fills the report."""
+    for value_bytes in _SIZES:
+        records = records_of(value_bytes)
+        entrants = {name: partial(logs.run, side, records, value_bytes) for name, side in logs.sides.items()}
+        must = [name for name in entrants if name.startswith((CONFLUENT, BUNDLED))]
+        found = in_turn(f"{size(value_bytes)} records", entrants, rounds, must=must)
+        for direction in ("produce", "consume"):
+            part = _part(found, direction)
+            table = report.table(f"{direction.capitalize()} {size(value_bytes)}")
+            fill(table, part, records * value_bytes, value_bytes, CONFLUENT + FSYNC)
+            table.notes.append(f"{records:,} records a run")
+            for how in (FSYNC, PAGE_CACHE):
+                for name in (REDIS + how, NATS + how):
+                    if ratios := part.ratios(BUNDLED + how, name, rate):
+                        case = f"{direction} {size(value_bytes)}: {BUNDLED}{how} to {name}"
+                        report.target(case, ratios, 1.0)
+        report.runs += [{"bytes": value_bytes, "entrant": name, "runs": runs} for name, runs in found.runs.items()]
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    made = parser(__doc__)
+    made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
+    made.add_argument("--megabytes", type=float, help="of values in a run (64, quick: 2)")
+    made.add_argument("--peers", nargs="*", choices=_PEERS, default=_PEERS, help="beside this server (all)")
+    found = made.parse_args(arguments)
+    found.rounds = found.rounds or (1 if found.quick else 5)
+    found.megabytes = found.megabytes or (2 if found.quick else 64)
+    return found
+
+
+def main() -> None:
+    chosen = options(sys.argv[1:])
+    report = Report("benchmarks.other_logs", CLAIM, chosen.directory)
+    report.notes += _NOTES
+    with scratch(chosen.directory) as directory, ExitStack() as stack:
+        logs = started(stack, report, directory, chosen.peers)
+
+        def records_of(value_bytes: int) -> int:
+            # The clients of the peers take small records one by one.
+            return max(int(chosen.megabytes * (0.25 if value_bytes < 1024 else 1) * _MB / value_bytes), 1)
+
+        measure(report, logs, records_of, chosen.rounds)
+    report.emit(as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Work queues of Python programs: messages sent, received and acknowledged, with RabbitMQ and with Redis Streams."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.peers import rabbitmq, redis
+from benchmarks.peers.fetching import needs_module
+from benchmarks.peers.field import left_out
+from benchmarks.support.contest import in_turn
+from benchmarks.support.numbers import spread
+from benchmarks.support.options import parser, scratch
+from benchmarks.support.output import Report
+from benchmarks.support.processes import Worker
+from benchmarks.support.rates import size
+from benchmarks.support.usage import cpu_of
+
+CLAIM: Final = "what a work queue of a Python program does with RabbitMQ and with Redis Streams, equally durable"
+
+RABBITMQ: Final = "RabbitMQ, pika"
+REDIS: Final = "Redis Streams, redis-py"
+_SIZES: Final = (100, 1024)
+_TIMEOUT_S: Final = 900
+
+_NOTES: Final = (
+    "one process sends, another receives and acknowledges at the same time; messages/s: from the first send to the "
+    "last acknowledgement; us: processor time of the server's process by the number of messages",
+    "in batches: 100 messages with one acknowledgement; one by one: each alone, with a prefetch of 100",
+    "sent: in groups of 100 (Redis: a pipeline), of which up to 1,000 messages are unconfirmed (RabbitMQ)",
+    f"{RABBITMQ}: {rabbitmq.ABOUT}",
+    f"{REDIS}: consumer group, XREADGROUP COUNT 100, XACK; {redis.ABOUT}; durable here",
+    "at a fixed rate: p50 and p99 from when a message was due until it was received, acknowledged one by one; an open "
+    "loop, nothing is left out",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A server with queues, and the two processes of its client."""
+
+    name: str
+    address: str
+    pid: int
+    sender: Worker
+    receiver: Worker
+
+
+class Queues:
+    """Runs against all sides."""
+
+    def __init__(self, sides: Mapping[str, Side]) -> None:
+        self.sides = sides
+        self._made = 0
+
+    def run(self, side: Side, messages: int, value_bytes: int, together: bool, rate: float) -> Any:
+        """Sends, receives and acknowledges messages of a new queue."""
+        self._made += 1
+        where = {"address": side.address, "queue": f"queue-{self._made}"}
+        side.sender.ask({"kind": "declare", **where}, _TIMEOUT_S)
+        os.sync()
+        before = cpu_of(side.pid)
+        side.receiver.begin({"kind": "consume", **where, "messages": messages, "together": together})
+        side.receiver.answer(_TIMEOUT_S)
+        side.sender.begin({"kind": "send", **where, "messages": messages, "value_bytes": value_bytes, "rate": rate})
+        received = side.receiver.answer(_TIMEOUT_S)
+        sent = side.sender.answer(_TIMEOUT_S)
+        used = cpu_of(side.pid).since(before)
+        side.sender.ask({"kind": "delete", **where}, _TIMEOUT_S)
+        seconds = (received["ended_ns"] - sent["began_ns"]) / 1e9
+        sending_s = (sent["ended_ns"] - sent["began_ns"]) / 1e9
+        return {**received, "messages": messages, "seconds": seconds, "sending_s": sending_s, "cpu_s": used.total_s}
+
+
+def started(stack: ExitStack, report: Report, directory: Path, peers: Sequence[str]) -> dict[str, Side]:
+    """Starts the servers that there are."""
+    found: dict[str, Side] = {}
+
+    def add(name: str, module: str, server: Any) -> None:
+        def worker(part: str) -> Worker:
+            log = directory / f"{module}-{part}.log"
+            made: Worker = stack.enter_context(Worker(f"benchmarks.clients.{module}", log))
+            return made
+
+        found[name] = Side(name, server.address, server.pid, worker("sender"), worker("receiver"))
+        report.note(f"{name}: {server.name}")
+
+    if "rabbitmq" in peers:
+        with left_out(report, RABBITMQ):
+            needs_module("pika")
+            add(RABBITMQ, "queue_rabbitmq", stack.enter_context(rabbitmq.rabbitmq(directory / "rabbitmq")))
+    if "redis" in peers:
+        with left_out(report, REDIS):
+            needs_module("redis")
+            add(REDIS, "queue_redis", stack.enter_context(redis.redis(directory / "redis", durable=True)))
+    return found
+
+
+def rate(run: Any) -> float:
+    """Returns messages a second."""
+    return float(run["messages"] / run["seconds"])
+
+
+def measure(report: Report, queues: Queues, messages: int, fixed_rate: float, rounds: int) -> None:
+    """Measures and fills the report."""
+    for value_bytes in _SIZES:
+        for together in (True, False):
+            how = "acknowledged in batches" if together else "acknowledged one by one, prefetch 100"
+            case = f"{size(value_bytes)} messages, {how}"
+            entrants = {
+                name: partial(queues.run, side, messages, value_bytes, together, 0)
+                for name, side in queues.sides.items()
+            }
+            found = in_turn(case, entrants, rounds)
+            table = report.table(case)
+            for name, runs in found.runs.items():
+                table.rows.append(
+                    {
+                        "queue": name,
+                        "messages/s": spread(found.values(name, rate)),
+                        "of the sender alone": spread([run["messages"] / run["sending_s"] for run in runs]),
+                        f"ratio to {RABBITMQ}": None if name == RABBITMQ else found.ratio(name, RABBITMQ, rate),
+                        "server us": spread([run["cpu_s"] / run["messages"] * 1e6 for run in runs]),
+                    }
+                )
+                report.runs += [{"case": case, "queue": name, **run} for run in runs]
+            table.notes += [f"without {name}: {why}" for name, why in found.failed.items()]
+        case = f"{size(value_bytes)} messages, {fixed_rate:,.0f} a second"
+        count = max(int(fixed_rate * 5 * messages / 100_000), 20)
+        entrants = {
+            name: partial(queues.run, side, count, value_bytes, False, fixed_rate)
+            for name, side in queues.sides.items()
+        }
+        found = in_turn(case, entrants, rounds)
+        table = report.table(f"Send to receive, {case}")
+        for name, runs in found.runs.items():
+            cells = {f"p{percent} ms": spread([run[f"p{percent}_s"] * 1000 for run in runs]) for percent in (50, 99)}
+            table.rows.append({"queue": name, **cells})
+            report.runs += [{"case": case, "queue": name, **run} for run in runs]
+        table.notes += [f"without {name}: {why}" for name, why in found.failed.items()]
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    made = parser(__doc__)
+    made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
+    made.add_argument("--messages", type=int, help="of one run (100000, quick: 5000)")
+    made.add_argument("--rate", type=float, default=1000, help="messages a second where it is fixed (1000)")
+    peers = ("rabbitmq", "redis")
+    made.add_argument("--peers", nargs="*", choices=peers, default=peers, help="whom (all)")
+    found = made.parse_args(arguments)
+    found.rounds = found.rounds or (1 if found.quick else 5)
+    found.messages = found.messages or (5_000 if found.quick else 100_000)
+    return found
+
+
+def main() -> None:
+    chosen = options(sys.argv[1:])
+    report = Report("benchmarks.queues", CLAIM, chosen.directory)
+    report.notes += _NOTES
+    with scratch(chosen.directory) as directory, ExitStack() as stack:
+        queues = Queues(started(stack, report, directory, chosen.peers))
+        measure(report, queues, chosen.messages, chosen.rate, chosen.rounds)
+    report.emit(as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()
