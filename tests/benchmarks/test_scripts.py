@@ -22,7 +22,7 @@ SMALLEST = {
     "steady": ["--peers", "--rounds=1", "--seconds=0.2", "--peak=2000", "--rates=100"],
     "commits": ["--no-kafka", "--rounds=1", "--seconds=0.05", "--groups=20"],
     "rebalances": ["--no-kafka", "--rounds=1", "--members=2", "--partitions=4", "--heartbeat-ms=100"],
-    "footprint": ["--no-kafka", "--rounds=1", "--partitions=4", "--connections=4", "--megabytes=0.1"],
+    "footprint": ["--no-kafka", "--quick", "--partitions=4", "--connections=4", "--megabytes=0.1"],
     "flush": ["--rounds=1", "--seconds=0.02", "--partitions=1,3", "--payload-bytes=1024", "--in-flight=1,2"],
     "startup": ["--rounds=1", "--partitions=3", "--fill-bytes=1024", "--megabytes=0.1"],
     "latency": ["--rounds=1", "--records=5"],
