@@ -225,7 +225,13 @@ class _Examination:
     def _sort(self, directory: str, entries: Sequence[Entry], is_clean: bool) -> tuple[list[Part], list[int], bool]:
         """Returns the segments, the offsets of the snapshots, and whether there are leader epochs."""
         sizes = {entry.name: entry.size for entry in entries if not entry.is_directory}
-        swaps = {offset_of_file(name): name for name in sizes if name.endswith(LOG_SUFFIX + SWAP_SUFFIX)}
+        # Without its companion a swap is of a beginning that did not become durable; the old segments count.
+        swaps = {
+            offset_of_file(name): name
+            for name in sizes
+            if name.endswith(LOG_SUFFIX + SWAP_SUFFIX) and file_name(offset_of_file(name), REPLACES_SUFFIX) in sizes
+        }
+        doubtful = {offset_of_file(name) for name in sizes if name.endswith(SWAP_SUFFIX)}
         bases = sorted(offset_of_file(name) for name in sizes if is_file_of_log(name) and name.endswith(LOG_SUFFIX))
         snapshots = sorted(
             offset_of_file(name) for name in sizes if is_file_of_log(name) and name.endswith(SNAPSHOT_SUFFIX)
@@ -247,12 +253,15 @@ class _Examination:
                     self._findings.append(Finding(path, None, "its segment is gone", remedy, WriteFile(path, b"")))
                 else:
                     self._notes.append(Note(path, "its segment is gone; the next start removes it"))
-        parts = [Part(base, sizes[file_name(base, LOG_SUFFIX)], base != bases[-1]) for base in bases]
+        parts = [
+            Part(base, sizes[file_name(base, LOG_SUFFIX)], base != bases[-1], has_indexes=base not in doubtful)
+            for base in bases
+        ]
         for base, name in swaps.items():
             # As the next start will finish it.
             last = int(self._disk.read_file(f"{directory}/{file_name(base, REPLACES_SUFFIX)}"))
             parts = [part for part in parts if not base <= part.base_offset <= last]
-            parts.append(Part(base, sizes[name], True, LOG_SUFFIX + SWAP_SUFFIX))
+            parts.append(Part(base, sizes[name], True, LOG_SUFFIX + SWAP_SUFFIX, has_indexes=False))
         return sorted(parts), snapshots, LEADER_EPOCHS in sizes
 
 

@@ -45,6 +45,8 @@ class Part(NamedTuple):
     is_sealed: bool
     suffix: str = LOG_SUFFIX
     """Of its name; another one while it is on its way into the place of others."""
+    has_indexes: bool = True
+    """Whether the index files are known to be of this file; the next start sees to the others."""
 
 
 class Task(NamedTuple):
@@ -186,8 +188,8 @@ class _Check:
                 self._check_records(file, path, item, task.check_record)
             self._expected = header.next_offset
         self._end_part(path, part, behind, has_next=has_next)
-        if len(self._findings) > findings_before or part.suffix != LOG_SUFFIX:
-            # Repair makes the indexes of a segment that it changes again; one on its way has none in place.
+        if len(self._findings) > findings_before or not part.has_indexes:
+            # Repair makes the indexes of a segment that it changes again.
             return
         offsets.end(part.size)
         times.end(part.is_sealed and is_whole)
