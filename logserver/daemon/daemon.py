@@ -33,6 +33,7 @@ from logserver.grpc_api.admin_service import ServerStatus
 from logserver.kafka_api.door import KafkaDoor
 from logserver.kafka_api.failing import FailingRoutes
 from logserver.kafka_api.services import Services
+from logserver.kafka_api.share_sessions import ShareSessions
 from logserver.metadata import Compare, MetadataStore, Put, StoreUnavailable
 from logserver.metadata.log_store import LogMetadataStore
 from logserver.settings import (
@@ -194,6 +195,10 @@ class Daemon:
                     self._clock,
                     settings,
                     self._socket_clock,
+                    ShareSessions(
+                        self._groups.limits.share.max_sessions,
+                        lambda session: queues.release(session.group_id, session.partitions, session.member_id),
+                    ),
                     failing,
                 )
             )

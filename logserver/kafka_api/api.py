@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from logserver_records.batch import Buffer
@@ -86,6 +86,8 @@ class Client:
     software_version: str = "unknown"
     preparing: asyncio.Task[None] | None = None
     """The last produce request whose records are prepared by another thread; those behind it wait for it."""
+    when_gone: dict[object, Callable[[], None]] = field(default_factory=dict)
+    """What to do when the connection is gone, by who wants it done."""
     produce_tail: asyncio.Task[None] | None = None
     """The last request of a transaction that waits for its coordinator; those that come behind it wait for it."""
 

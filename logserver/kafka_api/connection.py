@@ -186,6 +186,8 @@ class Connection:
             self._alarm.cancel()
         tasks, self._tasks = self._tasks, {}
         self._listener.abandoned.take(tasks)
+        for gone in tuple(self._client.when_gone.values()):
+            gone()
         places, self._places = self._places, deque()
         for place in places:
             if not isinstance(place, bytes) and place.cancel is not None:

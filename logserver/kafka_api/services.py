@@ -12,6 +12,7 @@ from logserver.broker.peers import Peers
 from logserver.coordinator import GroupCoordinator
 from logserver.coordinator.delivery.coordinator import QueueCoordinator
 from logserver.coordinator.transactions.coordinator import TransactionCoordinator
+from logserver.kafka_api.share_sessions import ShareSessions
 from logserver.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -31,5 +32,6 @@ class Services:
     settings: ServerSettings
     socket_clock: Clock
     """For how long a connection is idle and what takes how long; `clock` may be moved forward."""
+    share_sessions: ShareSessions
     failing: FailingRoutes | None = None
     """Has requests fail, in tests of programs."""

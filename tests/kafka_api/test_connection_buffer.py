@@ -65,7 +65,7 @@ async def pipe() -> Pipe:
 def listener() -> Listener:
     unused: Any = None
     of_server = load_settings(environment={}, command_line=())
-    services = Services(unused, unused, unused, unused, unused, Clock(), of_server, Clock())
+    services = Services(unused, unused, unused, unused, unused, Clock(), of_server, Clock(), unused)
     return Listener(services, "PLAINTEXT", Address("127.0.0.1", 9092), None, 1 << 24, 1 << 24, Abandoned(1 << 24))
 
 

@@ -1,7 +1,7 @@
 """Work queues of this node: what all doors ask of them."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -358,6 +358,13 @@ class QueueCoordinator:
             self._consumers.pop(queue.name, None)
         for place in self.opened(queue):
             place.release_owner(waiter.owner, is_failure)
+
+    def release(self, group_id: str, partitions: Iterable[tuple[str, int]], owner: str) -> None:
+        """Gives back what somebody holds of some partitions, named by topic id and number."""
+        for topic_id, number in partitions:
+            place = self.places.find(StateKey(group_id, topic_id, number))
+            if place is not None:
+                place.release_owner(owner)
 
     def _topics_changed(self) -> None:
         self._changes += 1

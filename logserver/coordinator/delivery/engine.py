@@ -89,6 +89,10 @@ class Engine:
             return min(start, fresh)
         return self.settled_ahead.end_of(start) if start == self.offered_end else start
 
+    def holds(self, first: int, last: int, owner: str) -> bool:
+        """Whether somebody holds all records of a range of offsets, both ends inclusive."""
+        return bool(self._named(Handle(first, last, ANY_NUMBER), Check.STRICT, owner))
+
     def is_waiting(self, offset: int) -> bool:
         """Whether nobody has had the record at an offset, which is not unsettled, and somebody may."""
         if offset >= self.offered_end:
@@ -537,6 +541,16 @@ class Engine:
 
     def _find(self, handle: Handle, check: Check, owner: str | None) -> list[Delivery]:
         """Returns what a handle names, cut to it; nothing if the handle is not good for all of that."""
+        found = self._named(handle, check, owner)
+        if found:
+            if found[0].first < handle.first:
+                found[0] = self._cut(found[0], handle.first)
+            if found[-1].last > handle.last:
+                self._cut(found[-1], handle.last + 1)
+        return found
+
+    def _named(self, handle: Handle, check: Check, owner: str | None) -> list[Delivery]:
+        """Returns what holds all that a handle names; nothing if the handle is not good."""
         first, last, number = handle
         delivery = self.unsettled.find(first)
         if delivery is None or last < first:
@@ -556,10 +570,6 @@ class Engine:
                 return []
             if owner is not None and each.owner != owner:
                 return []
-        if delivery.first < first:
-            found[0] = self._cut(delivery, first)
-        if found[-1].last > last:
-            self._cut(found[-1], last + 1)
         return found
 
     def _cut(self, delivery: Delivery, first: int) -> Delivery:
