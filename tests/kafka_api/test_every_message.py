@@ -49,6 +49,8 @@ REFUSED: Final = {
     "AddRaftVoter": {42},  # it has no directory
     "RemoveRaftVoter": {42},
     "ConsumerGroupDescribe": {69},  # one of the groups is a classic one
+    "ShareFetch": {42},  # the member has no name
+    "ShareAcknowledge": {42},  # nor here
     "ShareGroupDescribe": {69},  # the groups are no share groups
 }
 """What a sensible request is answered here besides 0, where it is something."""

@@ -85,7 +85,8 @@ def topics_of(call: Call, places: Sequence[Place]) -> list[dict[str, Any]]:
     return list(topics.values())
 
 
-def _failed(request: Struct, code: int, message: str) -> Response:
+def groups_failed(request: Struct, code: int, message: str) -> Response:
+    """Returns the response that says of each group that the request has failed."""
     return {
         "groups": [
             {"group_id": group_id, "error_code": code, "error_message": message}
@@ -94,4 +95,4 @@ def _failed(request: Struct, code: int, message: str) -> Response:
     }
 
 
-API: Final = Api(69, "ConsumerGroupDescribe", 0, 1, handle=_handle, failed=_failed)
+API: Final = Api(69, "ConsumerGroupDescribe", 0, 1, handle=_handle, failed=groups_failed)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from logserver.coordinator import GroupDescription, MemberDescription
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
-from logserver.kafka_api.apis.consumer_group_describe import topics_of
+from logserver.kafka_api.apis.consumer_group_describe import groups_failed, topics_of
 from logserver.kafka_api.codec import Struct
 from logserver.kafka_api.group_errors import ALL_OPERATIONS, NO_OPERATIONS, STATES
 from logserver.kafka_api.in_turns import in_turns
@@ -65,4 +65,4 @@ def _member(call: Call, found: MemberDescription) -> dict[str, Any]:
     }
 
 
-API: Final = Api(77, "ShareGroupDescribe", 1, 1, handle=_handle)
+API: Final = Api(77, "ShareGroupDescribe", 1, 1, handle=_handle, failed=groups_failed)
