@@ -50,6 +50,7 @@ from logserver_client.errors import (
     InvalidTopic,
     InvalidTransactionState,
     LogServerError,
+    MessageLost,
     MessageTooLarge,
     NonEmptyGroup,
     NoOffsetForPartition,
@@ -70,6 +71,7 @@ from logserver_client.errors import (
 )
 from logserver_client.partitioner import Partitioner, murmur2, partition_for_key
 from logserver_client.producer import Producer
+from logserver_client.queue import Consumption, Message, Queue
 from logserver_client.replay import Replay, replay
 from logserver_client.types import (
     BytesRecord,
@@ -93,6 +95,7 @@ __all__ = [
     "CommitFailed",
     "ConnectionFailed",
     "Consumer",
+    "Consumption",
     "CoordinatorNotAvailable",
     "CorruptMessage",
     "Deliveries",
@@ -118,6 +121,8 @@ __all__ = [
     "InvalidTransactionState",
     "LogDirectory",
     "LogServerError",
+    "Message",
+    "MessageLost",
     "MessageTooLarge",
     "NoOffsetForPartition",
     "Node",
@@ -132,6 +137,7 @@ __all__ = [
     "Position",
     "Producer",
     "ProducerFenced",
+    "Queue",
     "Record",
     "RecordFuture",
     "RecordMetadata",

@@ -245,6 +245,20 @@ class InvalidTransactionState(LogServerError):
     """The producer is not in a state for that: no transaction is open, or one is, or it has no transactional id."""
 
 
+class MessageLost(LogServerError):
+    """A message of a queue was not held any more when it was settled, or nobody could say whether that was durable:
+    it may be delivered to somebody else, or to the same consumer again.
+
+    Attributes:
+        partition: of the topic.
+        first_offset, last_offset: of the messages (both inclusive) of which the same was said.
+    """
+
+    partition: int = -1
+    first_offset: int = -1
+    last_offset: int = -1
+
+
 _BY_NAME: Final[dict[str, type[LogServerError]]] = {
     "OFFSET_OUT_OF_RANGE": OffsetOutOfRange,
     "CORRUPT_MESSAGE": CorruptMessage,
@@ -287,6 +301,7 @@ _BY_NAME: Final[dict[str, type[LogServerError]]] = {
     "TRANSACTIONAL_ID_NOT_FOUND": TransactionalIdNotFound,
     "TRANSACTION_ABORTABLE": TransactionFailed,
     "INVALID_REGULAR_EXPRESSION": InvalidRegularExpression,
+    "INVALID_RECORD_STATE": MessageLost,
 }
 
 
@@ -358,3 +373,22 @@ def no_offset(tp: "TopicPartition", group_id: str) -> NoOffsetForPartition:
         f'the group {group_id} has committed nothing for {tp}, and auto_offset_reset is "error"; seek, or set it to '
         f'"earliest" or "latest"',
     )
+
+
+def message_lost(partition: int, first: int, last: int, reason: str) -> MessageLost:
+    """Returns the error of messages that could not be settled; both offsets are inclusive."""
+    which = f"offset {first}" if first == last else f"offsets {first} to {last}"
+    error = MessageLost(
+        121, "INVALID_RECORD_STATE", f"{which} of partition {partition} may be delivered again: {reason}"
+    )
+    error.partition, error.first_offset, error.last_offset = partition, first, last
+    return error
+
+
+def already_settled(partition: int, offset: int) -> MessageLost:
+    error = MessageLost(
+        121, "INVALID_RECORD_STATE", f"offset {offset} of partition {partition} was settled before; that is said once"
+    )
+    error.partition = partition
+    error.first_offset = error.last_offset = offset
+    return error

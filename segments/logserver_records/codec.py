@@ -467,7 +467,7 @@ def decode_rows(
     buffer: Buffer,
     position: int,
     row: type[T],
-    topic: str,
+    topic: object,
     partition: int,
     *,
     max_decompressed_bytes: int,
@@ -481,6 +481,7 @@ def decode_rows(
 
     Args:
         row: a subclass of tuple of (topic, partition, offset, timestamp in milliseconds, key, value, headers).
+        topic: or whatever is to stand in its place.
 
     Raises:
         CorruptBatch, UnsupportedBatch, DecompressionLimitExceeded: as `decode_batch`, but where records are damaged,

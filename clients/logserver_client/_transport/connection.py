@@ -8,6 +8,7 @@ import grpc
 from logserverpb.v1.admin_pb2_grpc import AdminStub
 from logserverpb.v1.groups_pb2_grpc import GroupsStub
 from logserverpb.v1.log_pb2_grpc import LogStub
+from logserverpb.v1.queues_pb2_grpc import QueuesStub
 from logserverpb.v1.transactions_pb2_grpc import TransactionsStub
 
 from logserver_client._transport.options import CHANNEL_OPTIONS
@@ -26,6 +27,7 @@ class Connection:
         self.log: Any = LogStub(self.channel)  # type: ignore[no-untyped-call]
         self.admin: Any = AdminStub(self.channel)  # type: ignore[no-untyped-call]
         self.groups: Any = GroupsStub(self.channel)  # type: ignore[no-untyped-call]
+        self.queues: Any = QueuesStub(self.channel)  # type: ignore[no-untyped-call]
         self.transactions: Any = TransactionsStub(self.channel)  # type: ignore[no-untyped-call]
 
     async def call(self, method: Callable[..., Any], request: Any, timeout_s: float, *, repeatable: bool = True) -> Any:

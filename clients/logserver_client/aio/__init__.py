@@ -6,6 +6,18 @@ A client belongs to the event loop in which it is first used. `async with` close
 from logserver_client.aio.admin import AdminClient
 from logserver_client.aio.consumer import Consumer
 from logserver_client.aio.producer import Deliveries, Producer, RecordFuture
+from logserver_client.aio.queue import Consumption, Message, Queue
 from logserver_client.aio.replay import Replay, replay
 
-__all__ = ["AdminClient", "Consumer", "Deliveries", "Producer", "RecordFuture", "Replay", "replay"]
+__all__ = [
+    "AdminClient",
+    "Consumer",
+    "Consumption",
+    "Deliveries",
+    "Message",
+    "Producer",
+    "Queue",
+    "RecordFuture",
+    "Replay",
+    "replay",
+]
