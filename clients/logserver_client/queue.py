@@ -19,7 +19,7 @@ from logserver_client._queue.config import (
     queue_config,
     start_message,
 )
-from logserver_client._queue.core import QueueCore
+from logserver_client._queue.core import Hold, QueueCore
 from logserver_client._queue.message import (
     BaseMessage,
     Position,
@@ -111,7 +111,7 @@ class Consumption:
         self._stream = stream
         self._arrived = arrived
         self._prefetch = prefetch
-        self._reader: Reader[Message] = Reader(stream, Message)
+        self._reader: Reader[Message] = Reader(stream, Message, Hold(core, stream))
         self._lock = Lock()
         self._is_closed = False
 
@@ -168,7 +168,7 @@ class Consumption:
         try:
             while True:
                 self._arrived.clear()
-                message = self._reader.next(self)
+                message = self._reader.next()
                 if message is not None or not self._sleep(deadline_s):
                     return message
         finally:
@@ -210,15 +210,11 @@ class Consumption:
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if not self._is_closed and self._core.is_open:
-            BACKGROUND.loop.call_soon_threadsafe(self._core.drop, self._stream)
-
     def _next_rest(self) -> Any:
         with self._lock:
             while True:
                 self._arrived.clear()
-                found = self._reader.rest(self)
+                found = self._reader.rest()
                 if found is not None:
                     return found
                 self._arrived.wait()
@@ -226,7 +222,7 @@ class Consumption:
     def _wait(self, deadline_s: float | None) -> list[Message] | None:
         while True:
             self._arrived.clear()
-            messages = self._reader.take(self)
+            messages = self._reader.take()
             if messages is not None or not self._sleep(deadline_s):
                 return messages
 

@@ -153,3 +153,18 @@ class QueueCore:
                 self._cluster, self.config.name, self.config.request_timeout_s, self._on_lost, self._has_threads
             )
         return self._cluster, self._settler
+
+
+class Hold:
+    """Ends a stream when nobody knows it any more: neither who consumes nor one of its messages."""
+
+    __slots__ = ("_core", "_loop", "_stream")
+
+    def __init__(self, core: QueueCore, stream: ConsumeStream) -> None:
+        self._core = core
+        self._stream = stream
+        self._loop = stream.loop
+
+    def __del__(self) -> None:
+        if self._core.is_open and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._core.drop, self._stream)

@@ -11,22 +11,24 @@ M = TypeVar("M", bound=BaseMessage)
 
 
 class Reader(Generic[M]):
-    """Takes messages out of a stream's inbox, for one user at a time."""
+    """Takes messages out of a stream's inbox, for one user at a time.
 
-    __slots__ = ("_kind", "_rest", "_rows", "_session", "_stream")
+    Args:
+        hold: kept alive by the messages, see `Delivery`.
+    """
 
-    def __init__(self, stream: ConsumeStream, kind: type[M]) -> None:
+    __slots__ = ("_hold", "_kind", "_rest", "_rows", "_session", "_stream")
+
+    def __init__(self, stream: ConsumeStream, kind: type[M], hold: object) -> None:
+        self._hold = hold
         self._stream = stream
         self._kind = kind
         self._session = Session()
         self._rows: Iterator[list[M]] = iter(())
         self._rest: Iterator[M] = iter(())
 
-    def take(self, owner: object) -> list[M] | None:
+    def take(self) -> list[M] | None:
         """Returns messages that follow one another, None if none have come.
-
-        Args:
-            owner: of the messages, see `Delivery`.
 
         Raises:
             LogServerError: nothing comes any more; the messages of an arrival are damaged.
@@ -41,29 +43,29 @@ class Reader(Generic[M]):
                     self._rows = iter(())
                     continue
                 return rest
-            if not self._open_next(owner):
+            if not self._open_next():
                 return None
 
-    def next(self, owner: object) -> M | None:
+    def next(self) -> M | None:
         """Returns the next message, None if none has come; raises as `take`."""
         message = next(self._rest, None)
         if message is None or self._session.is_lost:
-            messages = self.take(owner)
+            messages = self.take()
             if messages is None:
                 return None
             self._rest = iter(messages)
             message = next(self._rest)
         return message
 
-    def rest(self, owner: object) -> tuple[Session, Iterator[M]] | None:
+    def rest(self) -> tuple[Session, Iterator[M]] | None:
         """Returns messages to iterate over as long as their session isn't lost, and to go on with next time."""
-        messages = self.take(owner)
+        messages = self.take()
         if messages is None:
             return None
         self._rest = iter(messages)
         return self._session, self._rest
 
-    def _open_next(self, owner: object) -> bool:
+    def _open_next(self) -> bool:
         stream = self._stream
         try:
             session, arrival = stream.inbox.popleft()
@@ -75,7 +77,7 @@ class Reader(Generic[M]):
         if session.is_lost:
             # They will come again.
             return True
-        deliveries = deliveries_of(arrival, stream.outbox, session, owner, stream.is_auto_ack)
+        deliveries = deliveries_of(arrival, stream.outbox, session, self._hold, stream.is_auto_ack)
         self._session = session
         self._rows = messages_of(arrival, deliveries, self._kind)
         return True

@@ -60,7 +60,7 @@ class ConsumeStream:
         self._start = start
         self._prefetch = start.prefetch
         self._wake = wake
-        self._loop = loop = asyncio.get_running_loop()
+        self.loop = loop = asyncio.get_running_loop()
         self._call_soon: Callable[[Callable[[], None]], Any] = (
             loop.call_soon_threadsafe if has_threads else loop.call_soon
         )

@@ -15,7 +15,7 @@ from logserver_client._queue.config import (
     queue_config,
     start_message,
 )
-from logserver_client._queue.core import QueueCore
+from logserver_client._queue.core import Hold, QueueCore
 from logserver_client._queue.message import (
     BaseMessage,
     Position,
@@ -69,14 +69,12 @@ class Consumption:
     """
 
     def __init__(self, core: QueueCore, prefetch: int, on_lost: OnLost | None, settings: ConsumeSettings) -> None:
-        self._is_closed = True
         self._core = core
         self._prefetch = check_prefetch(prefetch)
         self._on_lost = on_lost
         self._start = start_message(core.config.name, prefetch, **settings)
         self._arrived = asyncio.Event()
         self._lock = asyncio.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._stream: ConsumeStream | None = None
         self._reader: Reader[Message] | None = None
         self._is_closed = False
@@ -102,7 +100,7 @@ class Consumption:
         _, reader = await self._begun()
         while True:
             self._arrived.clear()
-            found = reader.rest(self)
+            found = reader.rest()
             if found is None:
                 await self._arrived.wait()
                 continue
@@ -119,7 +117,7 @@ class Consumption:
         _, reader = await self._begun()
         while True:
             self._arrived.clear()
-            messages = reader.take(self)
+            messages = reader.take()
             if messages is None:
                 await self._arrived.wait()
                 continue
@@ -140,7 +138,7 @@ class Consumption:
             async with asyncio.timeout(timeout), self._lock:
                 while True:
                     self._arrived.clear()
-                    message = reader.next(self)
+                    message = reader.next()
                     if message is not None:
                         return message
                     await self._arrived.wait()
@@ -179,20 +177,14 @@ class Consumption:
     ) -> None:
         await self.close()
 
-    def __del__(self) -> None:
-        loop = None if self._is_closed else self._loop
-        if loop is not None and self._stream is not None and self._core.is_open and not loop.is_closed():
-            loop.call_soon_threadsafe(self._core.drop, self._stream)
-
     async def _begun(self) -> tuple[ConsumeStream, Reader[Message]]:
         if self._stream is None or self._reader is None:
             async with self._lock:
                 if self._is_closed:
                     raise client_closed("the consumption is closed")
                 if self._stream is None or self._reader is None:
-                    self._loop = asyncio.get_running_loop()
                     self._stream = await self._core.consume(self._start, self._arrived.set, self._on_lost)
-                    self._reader = Reader(self._stream, Message)
+                    self._reader = Reader(self._stream, Message, Hold(self._core, self._stream))
         return self._stream, self._reader
 
 
