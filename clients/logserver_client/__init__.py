@@ -72,6 +72,17 @@ from logserver_client.errors import (
 from logserver_client.partitioner import Partitioner, murmur2, partition_for_key
 from logserver_client.producer import Producer
 from logserver_client.queue import Consumption, Message, Queue
+from logserver_client.queue_descriptions import (
+    PeekedMessage,
+    QueueCounts,
+    QueueDescription,
+    QueuePartition,
+    QueuePolicy,
+    RedriveProgress,
+    Story,
+    StoryEvent,
+)
+from logserver_client.queues import Queues
 from logserver_client.replay import Replay, replay
 from logserver_client.types import (
     BytesRecord,
@@ -134,13 +145,20 @@ __all__ = [
     "OffsetRange",
     "Partition",
     "Partitioner",
+    "PeekedMessage",
     "Position",
     "Producer",
     "ProducerFenced",
     "Queue",
+    "QueueCounts",
+    "QueueDescription",
+    "QueuePartition",
+    "QueuePolicy",
+    "Queues",
     "Record",
     "RecordFuture",
     "RecordMetadata",
+    "RedriveProgress",
     "Replay",
     "RequestTimedOut",
     "ResetOffset",
@@ -148,6 +166,8 @@ __all__ = [
     "Setting",
     "StaleMemberEpoch",
     "Status",
+    "Story",
+    "StoryEvent",
     "Subscription",
     "Timestamp",
     "Topic",

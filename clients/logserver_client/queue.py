@@ -248,7 +248,7 @@ class Queue:
 
     Args:
         address: HOST:PORT of a server.
-        name: of the queue; TOPIC/GROUP for the share group GROUP on a topic.
+        name: of the queue; TOPIC/GROUP for a share group that Kafka clients have on a topic.
         on_lost: called with a MessageLost when a message is not held any more as it is settled, on the client's thread,
             which it must not block. Without it `flush` raises, and what nobody waits for is logged and counted.
         settings: of the producer that sends, see `Producer`; `request_timeout_ms` and `retry_backoff_ms` also count

@@ -15,7 +15,7 @@ from logserver_client.errors import UNKNOWN, CorruptMessage, LogServerError, Mes
 
 M = TypeVar("M", bound=BaseMessage)
 
-_MAX_DECOMPRESSED_BYTES: Final = 64 << 20
+MAX_DECOMPRESSED_BYTES: Final = 64 << 20
 """As much as the server itself decompresses of one batch."""
 
 _new = tuple.__new__
@@ -150,7 +150,7 @@ def messages_of(arrival: Arrival, deliveries: Sequence[Delivery], kind: type[M])
                 kind,
                 inside[0],
                 partition,
-                max_decompressed_bytes=_MAX_DECOMPRESSED_BYTES,
+                max_decompressed_bytes=MAX_DECOMPRESSED_BYTES,
                 verify_crc=True,
             ):
                 if rows[0][2] < first or rows[-1][2] > last:

@@ -7,6 +7,7 @@ from logserver_client.aio.admin import AdminClient
 from logserver_client.aio.consumer import Consumer
 from logserver_client.aio.producer import Deliveries, Producer, RecordFuture
 from logserver_client.aio.queue import Consumption, Message, Queue
+from logserver_client.aio.queues import Queues
 from logserver_client.aio.replay import Replay, replay
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Message",
     "Producer",
     "Queue",
+    "Queues",
     "RecordFuture",
     "Replay",
     "replay",
