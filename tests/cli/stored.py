@@ -1,8 +1,10 @@
 """Data directories that a real server has left, for commands that read them while it is stopped."""
 
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -78,10 +80,19 @@ def fill(server: ServerProcess) -> None:
     assert transactional.flush(30) == 0
 
 
+def wait_for_compaction(path: Path) -> None:
+    """Waits until a compaction has taken most of the records of the compacted topic."""
+    end_s = time.monotonic() + 60
+    while sum(log.stat().st_size for log in (path / "compacted-0").glob("*.log")) > 60_000:
+        assert time.monotonic() < end_s, "nothing is compacted"
+        Event().wait(0.02)
+
+
 def make(path: Path, *, is_killed: bool) -> Path:
     """Returns a directory that a server has left, stopped or killed."""
     with ServerProcess(path, settings=SETTINGS) as server:
         fill(server)
+        wait_for_compaction(path)
         if is_killed:
             server.kill()
         else:

@@ -91,7 +91,9 @@ def flip(path: Path, position: int) -> None:
 
 def test_what_a_stopped_server_leaves_is_fine(stopped: Path) -> None:
     code, document = verify(stopped)
-    assert (code, document["findings"], document["notes"]) == (0, [], [])
+    assert (code, document["findings"]) == (0, [])
+    # A compaction that the stop cut short has left something, perhaps.
+    assert [note for note in document["notes"] if "left by work under way" not in note["text"]] == []
     assert document["clean_stop"]
     assert document["records"] > stored.RECORDS
 
@@ -110,7 +112,7 @@ def test_several_processes_find_the_same_as_one(stopped: Path) -> None:
 
 def test_it_says_so_in_a_line(stopped: Path) -> None:
     result = CliRunner().invoke(main, ["verify", str(stopped)])
-    assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
+    assert (result.exit_code, len([line for line in result.stdout.splitlines() if ": note: " not in line])) == (0, 1)
     assert result.stdout.endswith(": nothing is wrong.\n")
 
 
