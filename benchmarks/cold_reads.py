@@ -1,0 +1,136 @@
+"""Whether readers of old data on a slow disk raise the latency of those who produce and consume what is new."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.support.filling import Filler
+from benchmarks.support.numbers import percentile, spread
+from benchmarks.support.options import parser, scratch
+from benchmarks.support.output import Report, progress
+from benchmarks.support.processes import Server, Worker
+from benchmarks.support.topics import Topics
+
+CLAIM: Final = (
+    "with a disk that takes 50 ms for each read and readers of old data that keep it busy, the p99 of a producer and a "
+    "consumer of new records stays within 1.5x of what it is without these readers"
+)
+TARGET: Final = 1.5
+
+_COLD: Final = "cold"
+_HOT: Final = "hot"
+_PARTITIONS: Final = 4
+_TIMEOUT_S: Final = 600
+
+_NOTES: Final = (
+    "the server's `Disk` sleeps before each read of a file; of the topic that is replayed nothing counts as being in "
+    "memory but its indexes, once they have been read",
+    "produce: from `send` to the end of waiting for its future, one record after the other (linger_ms=0, acks=all, on "
+    "disk); consume: from `send` to the record's being handed out by a consumer in another process",
+    "each round measures without readers, then with them; the ratio is of the p99 of the two",
+)
+
+
+class Peers:
+    """A server with a slow disk, and those who use it."""
+
+    def __init__(self, stack: ExitStack, directory: Path, chosen: argparse.Namespace) -> None:
+        self._chosen = chosen
+        arguments = [str(directory / "data"), str(chosen.delay_ms), _COLD]
+        self._server = stack.enter_context(
+            Server(["-m", "benchmarks.support.slow_server", *arguments], directory / "server.log")
+        )
+        names = {"sender": "sync_latency", "receiver": "sync_latency", "replays": "replays"}
+        self._workers = {
+            name: stack.enter_context(Worker(f"benchmarks.clients.{module}", directory / f"{name}.log"))
+            for name, module in names.items()
+        }
+        with Topics(self._server.address) as topics, Filler(self._server.address) as filler:
+            topics.create(_COLD, _PARTITIONS, {"segment.bytes": str(1 << 20)})
+            topics.create(_HOT, 1)
+            for _ in range(chosen.cold_megabytes * 4 // _PARTITIONS):
+                filler.fill([(_COLD, number) for number in range(_PARTITIONS)], 1 << 18)
+
+    def latencies(self) -> tuple[list[float], list[float]]:
+        """Returns what producing and consuming took, in ms, in rising order."""
+        job = {"address": self._server.address, "topic": _HOT, "records": self._chosen.records}
+        receiver = self._workers["receiver"]
+        receiver.begin({"kind": "receive", **job})
+        # It says when it is in its place.
+        receiver.answer(_TIMEOUT_S)
+        produced = self._workers["sender"].ask({"kind": "send", "value_bytes": 100, **job}, _TIMEOUT_S)
+        consumed = receiver.answer(_TIMEOUT_S)
+        return [sorted(took * 1000 for took in found) for found in (produced, consumed)]  # type: ignore[return-value]
+
+    @contextmanager
+    def replays(self) -> Iterator[dict[str, float]]:
+        """Has old data read meanwhile; the mapping is filled at the end."""
+        worker, read = self._workers["replays"], dict[str, float]()
+        chosen = self._chosen
+        job = {"readers": chosen.readers, "partitions": _PARTITIONS, "fetch_bytes": chosen.fetch_bytes}
+        worker.begin({"kind": "replay", "address": self._server.address, "topic": _COLD, **job})
+        worker.answer(_TIMEOUT_S)
+        began = time.perf_counter()
+        yield read
+        took = time.perf_counter() - began
+        found = worker.ask({}, _TIMEOUT_S)
+        read |= {"fetches/s": found["fetches"] / took, "MiB/s": found["bytes"] / took / (1 << 20)}
+
+
+def measure(peers: Peers, report: Report, rounds: int) -> None:
+    """Measures in turn without readers and with them."""
+    p99: dict[str, dict[str, list[float]]] = {}
+    reads: list[dict[str, float]] = []
+    for number in range(rounds):
+        progress(f"round {number + 1} of {rounds}")
+        without = peers.latencies()
+        with peers.replays() as read:
+            beside = peers.latencies()
+        reads.append(read)
+        for what, alone, with_readers in zip(("produce", "consume"), without, beside, strict=True):
+            runs = p99.setdefault(what, {"without": [], "with": []})
+            runs["without"].append(percentile(alone, 99))
+            runs["with"].append(percentile(with_readers, 99))
+            for when, run in (("without", alone), ("with", with_readers)):
+                found = {f"p{percent}_ms": percentile(run, percent) for percent in (50, 99)}
+                report.runs.append({"what": what, "when": when, "round": number + 1, **found})
+    table = report.table("p99 of new records")
+    for what, runs in p99.items():
+        ratios = [beside / alone for alone, beside in zip(runs["without"], runs["with"], strict=True)]
+        row: dict[str, Any] = {f"{when} readers, ms": spread(values) for when, values in runs.items()}
+        table.rows.append({"what": what, **row, "ratio": spread(ratios)})
+        report.target(f"p99 of {what} beside readers of old data", ratios, TARGET, at_most=True)
+    table = report.table("Old data read meanwhile")
+    table.rows.append({name: spread([read[name] for read in reads]) for name in reads[0]})
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    made = parser(__doc__)
+    made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
+    made.add_argument("--records", type=int, help="of one run (3000, quick: 200)")
+    made.add_argument("--readers", type=int, default=20, help="of old data (20)")
+    made.add_argument("--fetch-bytes", type=int, default=65_536, help="that they ask for at a time (65536)")
+    made.add_argument("--delay-ms", type=int, default=50, help="that each read of the disk takes (50)")
+    made.add_argument("--cold-megabytes", type=int, help="of old data (64, quick: 4)")
+    found = made.parse_args(arguments)
+    found.rounds = found.rounds or (1 if found.quick else 5)
+    found.records = found.records or (200 if found.quick else 3000)
+    found.cold_megabytes = found.cold_megabytes or (4 if found.quick else 64)
+    return found
+
+
+def main() -> None:
+    chosen = options(sys.argv[1:])
+    report = Report("benchmarks.cold_reads", CLAIM, chosen.directory)
+    report.notes += _NOTES
+    with scratch(chosen.directory) as directory, ExitStack() as stack:
+        measure(Peers(stack, directory, chosen), report, chosen.rounds)
+    report.emit(as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()
