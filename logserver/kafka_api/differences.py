@@ -68,6 +68,30 @@ DIFFERENCES: Final = (
         "a group that was idle for a week loses nothing when its last member restarts",
     ),
     (
+        "retention of a segment whose largest timestamp is in the future, or that has none",
+        "it goes when what was written behind it is old enough",
+        "a timestamp in the future keeps it and everything behind it until then; without any, its file's time counts",
+        "one record with a wrong time must not keep everything else for good",
+    ),
+    (
+        "`segment.ms` of a segment that begins with a timestamp more than an hour (or `segment.ms`) ahead",
+        "counts by the server's clock",
+        "does not roll it by time",
+        "as above",
+    ),
+    (
+        "a disk that fails to write or to flush",
+        "the partition it happened to is offline; what could not be flushed is cut off",
+        "the whole log directory is offline, and the broker ends with its last one",
+        "one bad file is not a bad disk, and one server has no replicas to fall back on",
+    ),
+    (
+        "several log directories: a partition's move (AlterReplicaLogDirs)",
+        "INVALID_REQUEST, except to where it is",
+        "copies the log and changes over",
+        "not done yet",
+    ),
+    (
         "a topic that comes into being by being asked for",
         "is told in the same answer",
         "UNKNOWN_TOPIC_OR_PARTITION first",

@@ -77,6 +77,7 @@ class Segment:
         "_resources",
         "aborted",
         "base_offset",
+        "begun_ms",
         "checked",
         "directory",
         "first_timestamp",
@@ -136,6 +137,8 @@ class Segment:
         self.checked = size == 0
         # Of the first batch appended: what segment.ms counts from. None where it has not been read yet.
         self.first_timestamp: int | None = None
+        # The same by the server's clock, where that timestamp is of no use; since when it is known to be there.
+        self.begun_ms: int | None = None
         self.max_timestamp = -1
         self.max_timestamp_offset = base_offset
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 from logserver_records.batch import split
-from logserver_segments.errors import DiskFull, OffsetOutOfRange
+from logserver_segments.config import NEVER_MS
+from logserver_segments.errors import DiskFull, InvalidTimestamp, OffsetOutOfRange
 
 from .support import NOW, SMALL, Box, DelayingCommitter, Fate, batch, read, read_all, run, values
 
@@ -76,11 +77,72 @@ def test_a_compacted_log_does_not_forget_by_age_or_size() -> None:
     assert box.log.apply_retention(NOW) == 2
 
 
-def test_records_without_times_do_not_age() -> None:
-    box = Box(replace(SMALL, retention_ms=1))
-    box.append(batch(b"x", timestamp=-1))
-    box.log.roll()
+UNKNOWN = pytest.mark.parametrize("timestamp", [-1, NOW + 10**15])
+"""Of records without times, or of a far future, no age is known."""
+
+
+def _rolled(box: Box, *timestamps: int) -> None:
+    """A segment with one record for each of the timestamps, and an empty one."""
+    for timestamp in timestamps:
+        box.append(batch(b"x", timestamp=timestamp))
+        box.log.roll()
+
+
+@UNKNOWN
+def test_records_of_unknown_age_stay_by_themselves(timestamp: int) -> None:
+    box = Box(replace(SMALL, retention_ms=1, timestamp_after_max_ms=NEVER_MS))
+    _rolled(box, timestamp, timestamp)
     assert box.log.apply_retention(NOW + 10**9) == 0
+
+
+@UNKNOWN
+def test_records_of_unknown_age_go_with_those_behind_them(timestamp: int) -> None:
+    box = Box(replace(SMALL, retention_ms=5000, timestamp_after_max_ms=NEVER_MS))
+    _rolled(box, NOW, timestamp, timestamp, NOW + 1000, timestamp, NOW + 3000)
+    assert box.log.apply_retention(NOW + 5000) == 0
+    assert box.log.apply_retention(NOW + 5001) == 1
+    assert box.log.apply_retention(NOW + 6001) == 3
+    assert box.log.log_start_offset == 4
+    # Whoever writes on has the rest go, too.
+    assert box.log.apply_retention(NOW + 8001) == 2
+    box.log.check_invariant()
+    assert box.reopen().log_start_offset == 6
+
+
+@UNKNOWN
+def test_an_active_segment_of_known_age_takes_those_of_unknown_age_with_it(timestamp: int) -> None:
+    box = Box(replace(SMALL, retention_ms=5000, timestamp_after_max_ms=NEVER_MS))
+    _rolled(box, timestamp)
+    box.append(batch(b"x"))
+    assert box.log.apply_retention(NOW + 5001) == 2
+    assert (box.log.log_start_offset, box.log.log_end_offset) == (2, 2)
+
+
+@UNKNOWN
+def test_records_of_unknown_age_go_by_size_like_others(timestamp: int) -> None:
+    box = Box(replace(FOREVER, timestamp_after_max_ms=NEVER_MS))
+    _rolled(box, timestamp, timestamp, NOW, timestamp)
+    size = box.log.segments[0].size
+    box.log.config = replace(FOREVER, retention_bytes=2 * size)
+    assert box.log.apply_retention(NOW) == 2 and box.log.size_bytes == 2 * size
+
+
+def test_records_of_a_far_past_go_as_in_kafka_unless_they_are_refused() -> None:
+    box = Box(replace(SMALL, retention_ms=5000))
+    _rolled(box, NOW - 10**11)
+    assert box.log.apply_retention(NOW) == 1
+    box.log.config = replace(SMALL, retention_ms=5000, timestamp_before_max_ms=5000)
+    with pytest.raises(InvalidTimestamp, match=r"message.timestamp.before.max.ms=5000"):
+        box.append(batch(b"x", timestamp=NOW - 5001))
+    box.append(batch(b"x", timestamp=NOW - 5000))
+    assert box.log.apply_retention(NOW) == 0
+
+
+def test_with_the_servers_times_records_age_from_when_they_are_appended() -> None:
+    box = Box(replace(SMALL, retention_ms=5000, log_append_time=True))
+    _rolled(box, NOW - 10**11, NOW + 10**11)
+    assert box.log.apply_retention(NOW + 5000) == 0
+    assert box.log.apply_retention(NOW + 5001) == 2
 
 
 def test_a_segment_with_a_damaged_time_index_still_ages() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from logserver_segments.config import NEVER_MS
 from logserver_segments.errors import DiskFull, WriteFailed
 from logserver_segments.segment import MAX_RELATIVE_OFFSET
 
@@ -68,12 +69,25 @@ def test_segment_ms_counts_on_after_a_restart() -> None:
     assert _bases(box) == [0, 3]
 
 
-def test_records_without_times_do_not_roll_by_time() -> None:
+@pytest.mark.parametrize("timestamp", [-1, NOW + 10**11])
+def test_records_without_times_or_of_a_far_future_roll_by_the_servers_clock(timestamp: int) -> None:
+    box = Box(replace(SMALL, segment_ms=1000, timestamp_after_max_ms=NEVER_MS))
+    for pause_ms in (1000, 1, 500, 0):
+        box.append(batch(b"x", timestamp=timestamp))
+        box.clock.advance(pause_ms)
+    assert _bases(box) == [0, 2]
+    # What it was before a restart is not known; as in Kafka it counts from then on.
+    box.reopen()
+    box.append(batch(b"x", timestamp=timestamp))
+    box.clock.advance(1001)
+    box.append(batch(b"x", timestamp=timestamp))
+    assert _bases(box) == [0, 2, 5]
+
+
+def test_the_first_record_with_a_time_begins_the_count() -> None:
     box = Box(replace(SMALL, segment_ms=1000))
     for _ in range(3):
         box.append(batch(b"x", timestamp=-1))
-        box.clock.advance(10_000)
-    assert _bases(box) == [0]
     box.log.roll()
     # A first one that has a time begins the count; one without takes the server's clock.
     box.append(batch(b"x", timestamp=box.clock.now))

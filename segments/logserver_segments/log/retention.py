@@ -1,5 +1,7 @@
 """Giving space back: old segments, deleted records, and what compaction has made smaller."""
 
+from enum import Enum
+
 from logserver_segments.committer import LogEnd
 from logserver_segments.config import UNLIMITED
 from logserver_segments.errors import DiskFull, OffsetOutOfRange
@@ -53,7 +55,7 @@ async def prepare(state: LogState, now_ms: int) -> None:
             # One with indexes made again may be in its place.
             segment = state.segment_at(segment.base_offset)
         # Others may have gone on meanwhile; then the next time has less to read.
-        if state.offline is not None or not segment.checked or not _is_expired(state, segment, now_ms):
+        if state.offline is not None or not segment.checked or _age(state, segment, now_ms) is Age.WITHIN:
             return
 
 
@@ -97,6 +99,7 @@ def apply_retention(state: LogState, now_ms: int) -> int:
 def _count_to_drop(state: LogState, now_ms: int) -> int:
     """Returns how many of the first segments may go."""
     config, segments = state.config, state.segments
+    # Segments behind these, whose age is not known, are looked at, too.
     count = 0
     held = state.held_from() if state.held_from is not None else None
     excess = segments.size_bytes - config.retention_bytes if config.retention_bytes != UNLIMITED else -1
@@ -106,22 +109,38 @@ def _count_to_drop(state: LogState, now_ms: int) -> int:
         if behind > state.committed.offset or (last and not segment.size):
             break
         below_start = not last and behind <= state.start
-        expired = config.delete and config.retention_ms != UNLIMITED and _is_expired(state, segment, now_ms)
-        too_much = config.delete and not last and 0 <= segment.size <= excess
-        if not (below_start or expired or too_much):
-            break
         if not below_start and held is not None and behind > held:
             break
-        excess -= segment.size
-        count += 1
+        too_much = config.delete and not last and 0 <= segment.size <= excess
+        age = _age(state, segment, now_ms)
+        if age is Age.OVER or (number == count and (below_start or too_much)):
+            excess -= sum(gone.size for gone in segments.items[count : number + 1])
+            count = number + 1
+        elif age is Age.WITHIN:
+            break
     return count
 
 
-def _is_expired(state: LogState, segment: Segment, now_ms: int) -> bool:
+class Age(Enum):
+    """How old a segment is beside `retention.ms`."""
+
+    WITHIN = "within"
+    OVER = "over"
+    UNKNOWN = "unknown"
+
+
+def _age(state: LogState, segment: Segment, now_ms: int) -> Age:
+    """Judges by the largest timestamp, as Kafka. Where there is none, or one in the future, nothing is known: what was
+    appended behind it tells then. In Kafka a timestamp in the far future would keep everything behind it for good.
+    """
+    if not state.config.delete or state.config.retention_ms == UNLIMITED:
+        return Age.WITHIN
     if not segment.size:
-        return True
+        return Age.OVER
     latest = max_timestamp_of(state, segment)
-    return latest >= 0 and now_ms - latest > state.config.retention_ms
+    if not 0 <= latest <= now_ms:
+        return Age.UNKNOWN
+    return Age.OVER if now_ms - latest > state.config.retention_ms else Age.WITHIN
 
 
 def _drop_segments(state: LogState, count: int, now_ms: int) -> None:

@@ -1,5 +1,6 @@
 """Rolling: when the active segment is sealed and a new one begun."""
 
+from typing import Final
 from zlib import crc32
 
 from logserver_records.batch import BatchHeader
@@ -12,6 +13,10 @@ from logserver_segments.log.state import DISK_FULL, LogState
 from logserver_segments.reading import BadBatch, ColdData, find_batch
 from logserver_segments.segment import MAX_RELATIVE_OFFSET, Segment
 
+_FAR_MS: Final = 3_600_000
+"""So far ahead of the server's clock a timestamp may be to count; as much as `message.timestamp.after.max.ms` allows
+unless told otherwise."""
+
 
 def segment_for(state: LogState, size: int, batches: list[tuple[int, BatchHeader]], now_ms: int) -> Segment:
     """Returns the active segment, after rolling to a new one if the payload does not fit or its time is over."""
@@ -22,6 +27,7 @@ def segment_for(state: LogState, size: int, batches: list[tuple[int, BatchHeader
         )
     active = state.segments.active
     if not active.size:
+        active.begun_ms = now_ms
         return active
     check_now(state, active)
     last_offset = state.end - 1
@@ -39,7 +45,8 @@ def segment_for(state: LogState, size: int, batches: list[tuple[int, BatchHeader
 
 
 def _is_aged(state: LogState, active: Segment, header: BatchHeader, now_ms: int) -> bool:
-    """Whether `segment.ms` is over, told from the batches' own timestamps where they have them (as Kafka)."""
+    """Whether `segment.ms` is over, told from the batches' own timestamps where they have them, otherwise by the clock
+    (as Kafka; in which a segment that begins in the far future is not rolled by time at all)."""
     if active.first_timestamp is None:
         try:
             found = find_batch(active.fetcher(), 0, active.size, active.base_offset)
@@ -51,10 +58,12 @@ def _is_aged(state: LogState, active: Segment, header: BatchHeader, now_ms: int)
         except OSError as error:
             raise state.read_failed(error) from error
         active.first_timestamp = found.header.max_timestamp if found is not None else -1
-    if active.first_timestamp < 0:
-        return False
-    latest = header.max_timestamp if header.max_timestamp >= 0 else now_ms
-    return latest - active.first_timestamp > _segment_ms(state, active)
+    if active.begun_ms is None:
+        active.begun_ms = now_ms
+    begun, latest = active.first_timestamp, header.max_timestamp if header.max_timestamp >= 0 else now_ms
+    if not 0 <= begun <= now_ms + max(state.config.segment_ms, _FAR_MS):
+        begun, latest = active.begun_ms, now_ms
+    return latest - begun > _segment_ms(state, active)
 
 
 def _segment_ms(state: LogState, active: Segment) -> int:
