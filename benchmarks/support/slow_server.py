@@ -23,13 +23,15 @@ _INDEXES: Final = (".index", ".timeindex", ".txnindex")
 
 
 class _ColdMapping:
-    """A mapping of which nothing is in memory."""
+    """A mapping of which nothing is in memory until its file has been read as one that stays."""
 
-    def __init__(self, mapping: Mapping) -> None:
+    def __init__(self, mapping: Mapping, path: str, warm: set[str]) -> None:
         self.view = mapping.view
+        self._path = path
+        self._warm = warm
 
     def is_resident(self, position: int, size: int) -> bool:
-        return False
+        return self._path in self._warm
 
 
 class _SlowFile:
@@ -64,7 +66,8 @@ class _SlowFile:
         self._file.sync()
 
     def map(self, size: int) -> Mapping:
-        return _ColdMapping(self._file.map(size)) if self._is_cold else self._file.map(size)
+        found = self._file.map(size)
+        return _ColdMapping(found, self.path, self._disk.warm) if self._is_cold else found
 
 
 class SlowDisk(OsDisk):

@@ -26,6 +26,7 @@ SMALLEST = {
     "flush": ["--rounds=1", "--seconds=0.02", "--partitions=1,3", "--payload-bytes=1024", "--in-flight=1,2"],
     "startup": ["--rounds=1", "--partitions=3", "--fill-bytes=1024", "--megabytes=0.1"],
     "latency": ["--rounds=1", "--records=5"],
+    "cold_reads": ["--rounds=1", "--records=5", "--readers=2", "--delay-ms=1", "--cold-megabytes=1"],
     "restarts": ["--quick", "--heartbeat-ms=100"],
     "groups": ["--rounds=1", "--seconds=0.05", "--groups=2", "--members=2", "--partitions=4", "--offsets=100"],
     "connections": ["--connections=20", "--value-bytes=1024", "--idle-ms=200"],
