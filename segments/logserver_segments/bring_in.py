@@ -23,7 +23,9 @@ from logserver_segments.verification.repair import copy_range, empty_batch
 from logserver_segments.verification.task import EVERYTHING
 
 _INDEX_INTERVAL_BYTES = 4096
+_SIZE_AT = slice(8, 12)
 _MAGIC_AT = 16
+_LEAST_MESSAGE = 14
 _OLD_FORMATS = (b"\x00", b"\x01")
 
 
@@ -132,7 +134,7 @@ class _Copying:
 
     def _fill(self, segment: Segment, new: File, old: File, damaged: Damaged, next_offset: int) -> None:
         """Puts an empty batch in the place of what can't be read, so that every other record keeps its offset."""
-        if old.read(_MAGIC_AT + 1, damaged.position)[_MAGIC_AT:] in _OLD_FORMATS and "0.11" in damaged.reason:
+        if _is_old_format(old, damaged):
             raise CannotBringIn(
                 f"{old.path} holds records in a format of before Kafka 0.11; have the broker write them again first"
             )
@@ -180,6 +182,13 @@ class _Copying:
         # An empty transaction index is none.
         if content:
             self._disk.write_file(f"{self._target}/{name}", content, durable=False)
+
+
+def _is_old_format(file: File, damaged: Damaged) -> bool:
+    """Returns whether messages of before Kafka 0.11 stand there; bytes that are nothing at all may look like them."""
+    head = file.read(_MAGIC_AT + 1, damaged.position)
+    size = int.from_bytes(head[_SIZE_AT], "big")
+    return head[_MAGIC_AT:] in _OLD_FORMATS and _LEAST_MESSAGE <= size <= file.size() - damaged.position
 
 
 def size_bytes(directory: str, disk: Disk) -> int:

@@ -156,6 +156,67 @@ def test_a_damaged_batch_costs_its_own_records_only(left: Left, tmp_path: Path) 
     assert {**found.records, **missing} == left.held.records
 
 
+def test_a_batch_that_was_being_written_is_left_out(left: Left, tmp_path: Path) -> None:
+    source = tmp_path / "kafka"
+    shutil.copytree(left.path, source)
+    path = sorted((source / "plain-0").glob("*.log"))[-1]
+    with path.open("ab") as file:
+        file.write(bytes(90))
+    document = bring_in(source, tmp_path / "data")
+    (warning,) = [one for one in document["warnings"] if str(path) in one]
+    assert "90 bytes at the end were left out" in warning
+    assert document["records"] == bring_in(left.path, tmp_path / "whole")["records"]
+    assert verified(tmp_path / "data")
+
+
+def test_partitions_that_are_elsewhere_are_told(left: Left, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    shutil.copytree(left.path, here)
+    there.mkdir()
+    shutil.copy(here / "meta.properties", there)
+    (here / "plain-2").rename(there / "plain-2")
+    alone = bring_in(here, tmp_path / "alone")
+    assert any("plain: no log is here for partition 2" in warning for warning in alone["warnings"])
+    assert verified(tmp_path / "alone")
+    result = CliRunner().invoke(main, ["import-kafka", str(here), str(there), str(tmp_path / "data"), "--json"])
+    assert result.exit_code == 0, result.output
+    together = json.loads(result.stdout)
+    assert not any("plain" in warning for warning in together["warnings"])
+    assert together["records"] == bring_in(left.path, tmp_path / "whole")["records"]
+
+
+def test_an_import_that_did_not_end_is_no_data_directory(left: Left, tmp_path: Path) -> None:
+    target = tmp_path / "data"
+    (target / "import.partial" / "plain-0").mkdir(parents=True)
+    assert "an import that did not end" in refused(left.path, target)
+    server = ServerProcess(target).spawn()
+    assert server.ended() == 1
+    assert "is not empty and has no meta.properties" in "".join(server.errors)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_what_a_killed_kafka_left_is_whole(tmp_path: Path) -> None:
+    KAFKA_TOOLS.need()
+    with KafkaProcess(JARS, tmp_path / "kafka", KAFKA_SETTINGS, keeps_data=True) as kafka:
+        kafka_data.fill(kafka.address, RECORDS)
+        held = kafka_data.held(kafka.address)
+        kafka.kill()
+        data = kafka.data
+    assert not (data / ".kafka_cleanshutdown").exists()
+    bring_in(data, tmp_path / "data")
+    assert verified(tmp_path / "data")
+    with ServerProcess(tmp_path / "data") as server:
+        found = kafka_data.held(server.kafka)
+        # A compaction may have gone on between the question and the kill.
+        mine = {key: record for key, record in found.records.items() if key[0] != "compacted"}
+        assert mine == {key: record for key, record in held.records.items() if key[0] != "compacted"}
+        assert (found.positions, found.topic_ids, found.settings) == (held.positions, held.topic_ids, held.settings)
+        kafka_data.go_on(server.kafka)
+        assert server.stop() == 0
+    assert verified(tmp_path / "data")
+
+
 def refused(*arguments: object) -> str:
     result = CliRunner().invoke(main, ["import-kafka", *map(str, arguments)])
     assert result.exit_code == 1, result.output
