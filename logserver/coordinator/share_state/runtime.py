@@ -56,6 +56,8 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
         self._prune = prune
         self._teller = teller
         self._writers: dict[StateKey, StateWriter] = {}
+        # Leader epochs of keys that are open and of which nothing is known.
+        self._first_epochs: dict[StateKey, int] = {}
         self._dirty: OrderedDict[StateKey, None] = OrderedDict()
         # Keys that snapshots are due of.
         self._cold: OrderedDict[StateKey, None] = OrderedDict()
@@ -78,6 +80,7 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
         self._under_way = None
         self._dirty.clear()
         self._cold.clear()
+        self._first_epochs.clear()
         writers, self._writers = self._writers, {}
         for writer in writers.values():
             writer.state_lost(refusal)
@@ -117,6 +120,7 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
             state = machine.states.get(key)
         if state is None:
             self._writers[key] = writer
+            self._first_epochs[key] = leader_epoch
             return None
         if leader_epoch > state.leader_epoch:
             batch = self._batch()
@@ -150,10 +154,11 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
         was_dirty = key in self._dirty
         self._dirty.pop(key, None)
         if not has_written:
+            self._first_epochs.pop(key, None)
             return
         assert stored is not None, "a writer that has written gives the state back"
         machine = self.machine
-        state = machine.state(key)
+        state = self._state(machine, key)
         batch = self._batch()
         if was_dirty or state.updates:
             self._teller.tell(key, writer, self._clock.now_ms())
@@ -163,6 +168,13 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
             self._write_or_fail(batch)
         else:
             state.give_back(stored)
+
+    def _state(self, machine: ShareMachine, key: StateKey) -> KeyState:
+        """Returns the state of a key that is to be written, perhaps for the first time."""
+        state = machine.state(key)
+        if key in self._first_epochs:
+            state.leader_epoch = max(self._first_epochs.pop(key), state.leader_epoch)
+        return state
 
     # Rounds
 
@@ -186,7 +198,7 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
             while self._dirty and not batch.full:
                 key, _ = self._dirty.popitem(last=False)
                 writer = self._writers[key]
-                self._add(machine.state(key), key, writer, batch)
+                self._add(self._state(machine, key), key, writer, batch)
                 written.append((key, writer, writer.sequence))
             while self._cold and not batch.full:
                 key, _ = self._cold.popitem(last=False)
@@ -286,6 +298,7 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
 
     def _end_writer(self, key: StateKey, reason: str) -> None:
         self._dirty.pop(key, None)
+        self._first_epochs.pop(key, None)
         writer = self._writers.pop(key, None)
         if writer is not None:
             writer.state_lost(LogServerError(ErrorCode.fenced_state_epoch, reason))

@@ -296,10 +296,10 @@ async def test_the_summary_of_a_state_that_is_open(node: StatesNode) -> None:
     writer.change(available(0, 9))
     writer.change(acknowledged(3, 5), acknowledged(8))
     await writer.settled()
-    assert await node.states.summary(KEY) == StateSummary(0, 0, 0, 4)
+    assert await node.states.summary(KEY) == StateSummary(0, 2, 0, 4)
     writer.change(acknowledged(0, 2), start=6)
     await writer.settled()
-    assert await node.states.summary(KEY) == StateSummary(0, 0, 6, 1)
+    assert await node.states.summary(KEY) == StateSummary(0, 2, 6, 1)
 
 
 # Leadership
