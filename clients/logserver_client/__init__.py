@@ -7,6 +7,7 @@ background thread of the process, so a process must not fork after its first cli
 from logserver_client._consume.range import OffsetRange
 from logserver_client._produce.deliveries import Deliveries
 from logserver_client._produce.futures import RecordFuture
+from logserver_client._queue.work import Reject, Retry
 from logserver_client.admin import AdminClient
 from logserver_client.consumer import Consumer
 from logserver_client.descriptions import (
@@ -96,6 +97,7 @@ from logserver_client.types import (
     Timestamp,
     TopicPartition,
 )
+from logserver_client.worker import Worker
 
 __all__ = [
     "AdminClient",
@@ -159,9 +161,11 @@ __all__ = [
     "RecordFuture",
     "RecordMetadata",
     "RedriveProgress",
+    "Reject",
     "Replay",
     "RequestTimedOut",
     "ResetOffset",
+    "Retry",
     "SerializationError",
     "Setting",
     "StaleMemberEpoch",
@@ -184,6 +188,7 @@ __all__ = [
     "UnknownTopicOrPartition",
     "UnreleasedInstanceId",
     "UnsupportedAssignor",
+    "Worker",
     "murmur2",
     "partition_for_key",
     "replay",

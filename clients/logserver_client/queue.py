@@ -2,10 +2,10 @@
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import Event, Lock
 from types import TracebackType
-from typing import Any, Unpack
+from typing import TypeVar, Unpack
 
 from logserver_client._background import BACKGROUND
 from logserver_client._produce.batch import OnDelivery
@@ -20,6 +20,7 @@ from logserver_client._queue.config import (
     start_message,
 )
 from logserver_client._queue.core import Hold, QueueCore
+from logserver_client._queue.delivery import Session
 from logserver_client._queue.message import (
     BaseMessage,
     Position,
@@ -37,6 +38,8 @@ from logserver_client._transport.options import DEFAULT_ADDRESS
 from logserver_client.errors import client_closed
 from logserver_client.producer import Producer
 from logserver_client.types import Headers
+
+T = TypeVar("T")
 
 
 class Message(BaseMessage):
@@ -113,6 +116,7 @@ class Consumption:
         self._prefetch = prefetch
         self._reader: Reader[Message] = Reader(stream, Message, Hold(core, stream))
         self._lock = Lock()
+        self._is_stopped = False
         self._is_closed = False
 
     @property
@@ -131,30 +135,33 @@ class Consumption:
         return self._stream.outbox.lost
 
     def __iter__(self) -> Iterator[Message]:
-        """Yields messages for ever; a later iteration goes on where the one before was left.
+        """Yields messages until `stop`; a later iteration goes on where the one before was left.
 
         Raises:
             LogServerError: nothing comes any more: the queue was deleted, another consumer is exclusive, `close` was
                 called.
             CorruptMessage: the bytes of a message are damaged.
         """
-        while True:
-            session, rest = self._next_rest()
+        while (found := self._next_rest()) is not None:
+            session, rest = found
             for message in rest:
                 if session.is_lost:
                     break
                 yield message
+                if self._is_stopped:
+                    break
 
     def batches(self) -> Iterator[list[Message]]:
-        """Yields lists of messages of one partition, for ever: the fastest way, together with `ack` for all of them."""
+        """Yields lists of messages of one partition until `stop`: the fastest way, together with `ack` for all."""
         while True:
             with self._lock:
-                messages = self._wait(None)
-            assert messages is not None
+                messages = self._next(self._reader.take, None)
+            if messages is None:
+                return
             yield messages
 
     def get(self, timeout: float | None = None) -> Message | None:
-        """Returns the next message, None if none has come in time.
+        """Returns the next message, None if none has come in time, or after `stop`.
 
         Args:
             timeout: seconds; None waits as long as it takes, 0 not at all.
@@ -166,11 +173,7 @@ class Consumption:
         if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
             return None
         try:
-            while True:
-                self._arrived.clear()
-                message = self._reader.next()
-                if message is not None or not self._sleep(deadline_s):
-                    return message
+            return self._next(self._reader.next, deadline_s)
         finally:
             self._lock.release()
 
@@ -196,6 +199,17 @@ class Consumption:
         """
         BACKGROUND.run(self._stream.outbox.flushed(), timeout)
 
+    def stop(self) -> None:
+        """Hands out nothing any more: iterations end, and `get` returns None. What is in hand can still be settled.
+
+        What has come and was not handed out is given back as soon as possible.
+        """
+        self._is_stopped = True
+        self._arrived.set()
+        BACKGROUND.run(self._stream.change_prefetch(1))
+        with self._lock:
+            self._reader.give_back()
+
     def close(self) -> None:
         """Waits until what was said is durable, gives back what nothing was said of, and ends."""
         if not self._is_closed:
@@ -210,28 +224,24 @@ class Consumption:
     ) -> None:
         self.close()
 
-    def _next_rest(self) -> Any:
+    def _next_rest(self) -> tuple[Session, Iterator[Message]] | None:
         with self._lock:
-            while True:
-                self._arrived.clear()
-                found = self._reader.rest()
-                if found is not None:
-                    return found
-                self._arrived.wait()
+            return self._next(self._reader.rest, None)
 
-    def _wait(self, deadline_s: float | None) -> list[Message] | None:
-        while True:
+    def _next(self, take: Callable[[], T | None], deadline_s: float | None) -> T | None:
+        """Returns what `take` does as soon as that is something; None if it is too late, or after `stop`."""
+        while not self._is_stopped:
             self._arrived.clear()
-            messages = self._reader.take()
-            if messages is not None or not self._sleep(deadline_s):
-                return messages
-
-    def _sleep(self, deadline_s: float | None) -> bool:
-        """Returns when something has come; False if it is too late."""
-        left_s = None if deadline_s is None else deadline_s - time.monotonic()
-        if left_s is not None and left_s <= 0:
-            return False
-        return self._arrived.wait(left_s)
+            if self._is_stopped:
+                break
+            found = take()
+            if found is not None:
+                return found
+            left_s = None if deadline_s is None else deadline_s - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                return None
+            self._arrived.wait(left_s)
+        return None
 
 
 class Queue:

@@ -140,7 +140,7 @@ class PeekedMessage:
 
 @dataclass(frozen=True, slots=True)
 class RedriveProgress:
-    """How far a redrive is: messages that were moved, that were looked at and left, and that are to be looked at yet."""
+    """How far a redrive is: messages moved, messages looked at and left, messages yet to be looked at."""
 
     moved: int
     skipped: int

@@ -102,6 +102,10 @@ class Delivery:
         states[place] = 0
         self.outbox.put(item)
 
+    def is_settled(self, offset: int) -> bool:
+        """Whether somebody has said what becomes of a message."""
+        return self.open is not None and not self.open[offset - self.first]
+
     def refusal(self, offset: int) -> MessageLost | None:
         """Returns why the settlement of a message was not good, None if it was or that is not known."""
         return next((error for first, last, error in self.refusals if first <= offset <= last), None)

@@ -154,6 +154,11 @@ class BaseMessage(Fields):
         return self[0].redelivered
 
     @property
+    def is_settled(self) -> bool:
+        """Whether it was said here what becomes of it."""
+        return self[0].is_settled(self[2])
+
+    @property
     def handle(self) -> str:
         """A short text with which any process can settle the message: `queue.ack(handle)`, and so on.
 

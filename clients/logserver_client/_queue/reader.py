@@ -65,6 +65,13 @@ class Reader(Generic[M]):
         self._rest = iter(messages)
         return self._session, self._rest
 
+    def give_back(self) -> None:
+        """Releases what has come and was not handed out."""
+        while (messages := self.take()) is not None:
+            for message in messages:
+                if not message.is_settled:
+                    message.release()
+
     def _open_next(self) -> bool:
         stream = self._stream
         try:

@@ -177,14 +177,15 @@ class ConsumeStream:
         await call.write(queues_pb2.ConsumeRequest(start=self._start))
         prefetch = self._start.prefetch
         while True:
+            if prefetch != self._prefetch:
+                # Before what is given back, which would come again otherwise.
+                prefetch = self._prefetch
+                await call.write(queues_pb2.ConsumeRequest(prefetch=queues_pb2.ConsumePrefetch(prefetch=prefetch)))
+                continue
             frame = self.outbox.next_frame()
             if frame is not None:
                 settle = queues_pb2.ConsumeSettle(id=frame.number, settlements=frame.settlements())
                 await call.write(queues_pb2.ConsumeRequest(settle=settle))
-                continue
-            if prefetch != self._prefetch:
-                prefetch = self._prefetch
-                await call.write(queues_pb2.ConsumeRequest(prefetch=queues_pb2.ConsumePrefetch(prefetch=prefetch)))
                 continue
             if self._is_closing and not self.outbox.is_busy:
                 break

@@ -9,6 +9,7 @@ from logserver_client.aio.producer import Deliveries, Producer, RecordFuture
 from logserver_client.aio.queue import Consumption, Message, Queue
 from logserver_client.aio.queues import Queues
 from logserver_client.aio.replay import Replay, replay
+from logserver_client.aio.worker import Worker
 
 __all__ = [
     "AdminClient",
@@ -21,5 +22,6 @@ __all__ = [
     "Queues",
     "RecordFuture",
     "Replay",
+    "Worker",
     "replay",
 ]

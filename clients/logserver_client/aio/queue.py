@@ -77,6 +77,7 @@ class Consumption:
         self._lock = asyncio.Lock()
         self._stream: ConsumeStream | None = None
         self._reader: Reader[Message] | None = None
+        self._is_stopped = False
         self._is_closed = False
 
     @property
@@ -96,9 +97,9 @@ class Consumption:
         return 0 if self._stream is None else self._stream.outbox.lost
 
     async def __aiter__(self) -> AsyncIterator[Message]:
-        """Yields messages for ever; errors are those of the synchronous iteration."""
+        """Yields messages until `stop`; errors are those of the synchronous iteration."""
         _, reader = await self._begun()
-        while True:
+        while not self._is_stopped:
             self._arrived.clear()
             found = reader.rest()
             if found is None:
@@ -109,13 +110,15 @@ class Consumption:
                 if session.is_lost:
                     break
                 yield message
+                if self._is_stopped:
+                    break
             # A loop of messages that are there must let what is said of them go out.
             await asyncio.sleep(0)
 
     async def batches(self) -> AsyncIterator[list[Message]]:
-        """Yields lists of messages of one partition, for ever: the fastest way, together with `ack` for all of them."""
+        """Yields lists of messages of one partition until `stop`: the fastest way, together with `ack` for all."""
         _, reader = await self._begun()
-        while True:
+        while not self._is_stopped:
             self._arrived.clear()
             messages = reader.take()
             if messages is None:
@@ -125,7 +128,7 @@ class Consumption:
             await asyncio.sleep(0)
 
     async def get(self, timeout: float | None = None) -> Message | None:  # noqa: ASYNC109
-        """Returns the next message, None if none has come in time; several tasks may wait.
+        """Returns the next message, None if none has come in time, or after `stop`; several tasks may wait.
 
         Args:
             timeout: seconds; None waits as long as it takes.
@@ -136,14 +139,15 @@ class Consumption:
         _, reader = await self._begun()
         try:
             async with asyncio.timeout(timeout), self._lock:
-                while True:
+                while not self._is_stopped:
                     self._arrived.clear()
                     message = reader.next()
                     if message is not None:
                         return message
                     await self._arrived.wait()
         except TimeoutError:
-            return None
+            pass
+        return None
 
     def ack(self, messages: Iterable[Message]) -> None:
         """These messages are done; consecutive ones cost hardly more than one.
@@ -161,6 +165,17 @@ class Consumption:
         """
         if self._stream is not None:
             await self._stream.outbox.flushed()
+
+    async def stop(self) -> None:
+        """Hands out nothing any more: iterations end, and `get` returns None. What is in hand can still be settled.
+
+        What has come and was not handed out is given back as soon as possible.
+        """
+        self._is_stopped = True
+        self._arrived.set()
+        if self._stream is not None and self._reader is not None:
+            await self._stream.change_prefetch(1)
+            self._reader.give_back()
 
     async def close(self) -> None:
         """Waits until what was said is durable, gives back what nothing was said of, and ends."""
