@@ -20,6 +20,8 @@ from logserver.simulation.network import Network
 KAFKA_PORT: Final = 9092
 _FLUSH_S: Final = 0.02
 _WORK_S: Final = 0.01
+_COLD_CHANCE: Final = 0.05
+"""That what is to be read is not in memory, so that a worker has to read it."""
 
 SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -123,6 +125,7 @@ class Node:
         self.starts += 1
         process = self.process = Process(self.loop, f"server-{self.starts}")
         self.disk.when_power_goes(lambda: self._power_goes(process))
+        self.disk.cold = lambda path: self.random.random() < _COLD_CHANCE
         daemon = self.daemon = process.context.copy().run(
             SimulatedDaemon, self.settings, self.disk, self.loop, self.random
         )

@@ -18,12 +18,13 @@ TRIMMED: Final = "trimmed"
 SCRATCH: Final = "scratch"
 
 TOPICS: Final[dict[str, tuple[int, dict[str, str]]]] = {
-    PLAIN: (3, {"segment.bytes": "2048"}),
-    MIXED: (3, {"segment.bytes": "2048"}),
+    PLAIN: (3, {"segment.bytes": "2048", "index.interval.bytes": "300"}),
+    MIXED: (3, {"segment.bytes": "2048", "index.interval.bytes": "300"}),
     COMPACTED: (
         2,
         {
             "segment.bytes": "1024",
+            "index.interval.bytes": "200",
             "cleanup.policy": "compact",
             "min.cleanable.dirty.ratio": "0.01",
             "delete.retention.ms": "3000",

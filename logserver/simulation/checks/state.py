@@ -107,8 +107,6 @@ async def _read_partition(partition: Partition) -> PartitionState:
     place = (partition.topic, partition.number)
     end, stable = partition.high_watermark, partition.last_stable_offset
     state = PartitionState(place, partition.log_start_offset, end, stable)
-    if partition.log_end_offset != end:
-        raise Violation("not flushed", f"{place} ends at {partition.log_end_offset}, of which {end} is flushed", place)
     internal = partition.topic.startswith("__")
     try:
         data = await _read(partition, IsolationLevel.READ_UNCOMMITTED)

@@ -41,8 +41,10 @@ class Reader:
             except Lost:
                 await self._world.pause(self._random, 1)
             await self._world.pause(self._random, 0.3)
-            if self._random.random() < 0.02:
-                self._reading = self._begin(0)
+            if self._random.random() < 0.05:
+                known = self._ledger.by_offset.get(self._place, {})
+                # Also inside of a batch.
+                self._reading = self._begin(self._random.choice([0, *known]))
         self._client.close()
 
     async def _poll(self) -> None:
