@@ -19,7 +19,7 @@ _WEATHERS: Final = (
     Weather(most_piece_bytes=7, most_delay_s=0.0005),
     Weather(most_delay_s=0.01, reset_chance=0.005, stall_chance=0.01, stall_s=4),
 )
-_SYNCS: Final = ("sync", "sync_filesystem", "sync_directory", "write_file", "write")
+_OPERATIONS: Final = ("sync", "sync", "sync_filesystem", "sync_directory", "write_file", "write")
 _MOST_OPERATIONS: Final = 60
 
 
@@ -51,7 +51,7 @@ class Nemesis:
             if world.is_over:
                 return
             what = random.random()
-            if what < 0.2:
+            if what < 0.15:
                 self._change_weather()
             elif what < 0.35:
                 await self._break_disk()
@@ -92,9 +92,9 @@ class Nemesis:
     async def _break_disk(self) -> None:
         """Lets some operations of the disk fail; a log whose flush failed is offline until the next start."""
         node, random = self._world.node, self._random
-        operation = random.choice(_SYNCS)
+        operation = random.choice(_OPERATIONS)
         error = random.choice((errno.EIO, errno.ENOSPC))
-        fault = node.disk.fail(operation, "*", error, after=random.randrange(20), times=random.randint(1, 3))
+        fault = node.disk.fail(operation, "*", error, after=random.randrange(12), times=random.choice((1, 1, 1, 3)))
         self._note(f"the disk fails at {operation}, error {error}, after {fault.after}, {fault.times} times")
         await self._wait(random.uniform(0.5, 3))
         if fault in node.disk.faults:

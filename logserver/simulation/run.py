@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -82,6 +83,11 @@ async def _run(world: World, nemesis: Nemesis) -> None:
         await _play(world, nemesis)
     except Violation as violation:
         world.broken(violation)
+        await world.finish()
+    except Exception as error:
+        # What the checks had not thought of is told with the seed, too.
+        where = " ".join(traceback.format_exception(error)[-2:]).strip()
+        world.broken(Violation("fault", f"{error!r}: {where}"))
         await world.finish()
 
 

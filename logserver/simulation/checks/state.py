@@ -74,7 +74,10 @@ async def read_state(daemon: SimulatedDaemon, groups: Iterable[str], *, is_settl
     """
     state = State()
     if is_settled:
-        await _settle(daemon)
+        try:
+            await _settle(daemon)
+        except LogServerError as error:
+            raise Violation("coordinator unavailable", error.message) from error
     for topic in daemon.broker.topics():
         state.topics[topic.name] = dict(topic.record.settings)
         for partition in topic.partitions:
