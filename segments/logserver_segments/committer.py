@@ -16,6 +16,10 @@ from logserver_segments.seams import Disk, File
 _log = get_logger("logserver.segments")
 
 
+FLUSH_FAILED: Final = ".flush_failed"
+"""There from a flush that failed until a start has written again what it may have left in the page cache only."""
+
+
 class LogEnd(NamedTuple):
     """An end of a log: everything before it is meant."""
 
@@ -125,7 +129,7 @@ class FlushRounds:
 
     Args:
         disk: the disk.
-        directory: any path on the file system that all logs are on.
+        directory: the data directory of all the logs.
         wake: called when there is something for a next round, under a lock.
     """
 
@@ -183,6 +187,7 @@ class FlushRounds:
             try:
                 self._disk.sync_filesystem(self._directory)
             except Exception as error:
+                self._note_failure()
                 for entry in entries:
                     entry.error = error
             return
@@ -193,7 +198,16 @@ class FlushRounds:
                 for directory in entry.directories:
                     _sync_directories(self._disk, directory)
             except Exception as error:
+                self._note_failure()
                 entry.error = error
+
+    def _note_failure(self) -> None:
+        """Tells the next process, should this one end now: the page cache goes on showing what the disk did not take,
+        and no later flush fails for it. After a power cut there is no page cache, so the note need not be durable."""
+        try:
+            self._disk.write_file(f"{self._directory}/{FLUSH_FAILED}", b"", durable=False)
+        except OSError as error:
+            _log.error("that a flush failed could not be noted", path=self._directory, error=str(error))
 
     def _report(self, entries: list[_Dirty]) -> None:
         with self._lock:
@@ -218,7 +232,7 @@ class FlushCommitter(FlushRounds):
 
     Args:
         disk: the disk.
-        directory: any path on the file system that all logs are on.
+        directory: the data directory of all the logs.
         post: schedules a callable on the owner's thread, safe to call from another (e.g. `loop.call_soon_threadsafe`).
     """
 

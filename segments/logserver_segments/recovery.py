@@ -5,8 +5,9 @@ included, was synced when the recovery point was written. A torn, corrupt or out
 everything from it on is cut off, and one log line says what and where.
 """
 
+import errno
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from logserver_segments.checkpoints import LEADER_EPOCHS, CheckpointDamaged, LeaderEpochs
 from logserver_segments.committer import Committer
@@ -14,6 +15,7 @@ from logserver_segments.compaction.swap import finish_swaps
 from logserver_segments.config import LogConfig
 from logserver_segments.index import IndexDamaged
 from logserver_segments.log import Log
+from logserver_segments.log.state import DISK_FULL
 from logserver_segments.logs import get_logger
 from logserver_segments.producer_state import ProducerStates
 from logserver_segments.reading import BadBatch, find_batch
@@ -35,6 +37,8 @@ from logserver_segments.segment import (
     offset_of_file,
 )
 
+_PIECE_BYTES: Final = 1 << 20
+
 _log = get_logger("logserver.segments")
 
 
@@ -49,6 +53,7 @@ def open_log(
     clean: bool,
     recovery_point: int | None = None,
     start_offset: int = 0,
+    write_again: bool = False,
 ) -> Log:
     """Opens the log in a directory, making both if they are not there.
 
@@ -57,6 +62,8 @@ def open_log(
         clean: whether the last stop was a clean one; then nothing is read of the segments.
         recovery_point: everything before this offset is known to be good; None if nothing is known.
         start_offset: the log start offset as last persisted.
+        write_again: whether all that was checked is written again: a flush has failed in the process before, and the
+            page cache shows what the disk did not take as if it were there. The caller has to flush then.
 
     Raises:
         OSError: the disk refused.
@@ -87,6 +94,8 @@ def open_log(
         checked = _recover(name, segments, config, epochs, point if point is not None and epochs_known else 0, disk)
         end = checked.end
         aborted_from = _cut_aborted(segments, checked, recovery_point or 0)
+        if write_again:
+            _write_again(name, segments, checked.check_from)
     if end < start_offset and not clean:
         end = _begin_anew(name, segments, start_offset, resources)
     stale = [offset for offset in snapshots if offset > end]
@@ -251,6 +260,34 @@ def _recover(
         )
         return _recover(name, segments, config, epochs, 0, disk)
     return _Checked(check_from, end, has_markers)
+
+
+def _write_again(name: str, segments: Sequence[Segment], check_from: int) -> None:
+    """Writes what is behind an offset where it is already, the same bytes.
+
+    Raises:
+        OSError: the disk refused, and not because it is full: some file systems need space even for that.
+    """
+    for number, segment in enumerate(segments):
+        if number + 1 < len(segments) and segments[number + 1].base_offset <= check_from:
+            continue
+        position = segment.position_at_or_before(check_from, wait=True) if check_from > segment.base_offset else 0
+        try:
+            _copy_onto_itself(segment, position)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            _log.warning("what was checked is not written again: the disk is full", log=name)
+            return
+
+
+def _copy_onto_itself(segment: Segment, position: int) -> None:
+    file = segment.file
+    while position < segment.size:
+        data = file.read(min(_PIECE_BYTES, segment.size - position), position)
+        if not data:
+            raise OSError(errno.EIO, "the file ends before its batches do", segment.path)
+        position += file.write((data,), position)
 
 
 def _cut_aborted(segments: list[Segment], checked: _Checked, recovery_point: int) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from logserver_segments.committer import FlushCommitter, ImmediateCommitter, LogEnd, Loss, LossReason
+from logserver_segments.committer import FLUSH_FAILED, FlushCommitter, ImmediateCommitter, LogEnd, Loss, LossReason
 
 from .conftest import Lines
 from .fake_disk import FakeDisk, FakeFile
@@ -169,6 +169,8 @@ def test_a_failed_sync_is_one_logs_loss(held: tuple[HeldDisk, Owner, FlushCommit
     (loss,) = first.reports
     assert loss.reason is LossReason.FAILED and "Input/output error" in loss.message
     assert second.reports == [1]
+    # For the next process.
+    assert disk.exists(f"/d/{FLUSH_FAILED}")
 
 
 def test_a_failed_syncfs_is_every_dirty_logs_loss(held: tuple[HeldDisk, Owner, FlushCommitter]) -> None:
@@ -185,6 +187,7 @@ def test_a_failed_syncfs_is_every_dirty_logs_loss(held: tuple[HeldDisk, Owner, F
     owner.run_one()
     assert all(isinstance(log.reports[-1], Loss) for log in logs[:3])
     assert logs[3].reports == [1]
+    assert disk.exists(f"/d/{FLUSH_FAILED}")
 
 
 def test_after_a_loss_nothing_is_ever_reported_durable(held: tuple[HeldDisk, Owner, FlushCommitter]) -> None:

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from logserver_segments.committer import FLUSH_FAILED
 from logserver_segments.config import LogConfig
 from logserver_segments.disk import OsDisk
 from logserver_segments.errors import DiskFull, LogOffline, StorageError, WriteFailed
 
 from .conftest import Lines
 from .fake_disk import Write
-from .support import NOW, SMALL, Box, DelayingCommitter, Fate, batch, read, read_all, run, values
+from .support import NOW, PATH, SMALL, Box, DelayingCommitter, Fate, batch, read, read_all, run, values
 
 # Failed flushes
 
@@ -110,6 +111,28 @@ def test_a_tail_that_could_not_be_cut_off_is_cut_at_the_next_opening(operation: 
     box.directory.close_log("topic", 0)
     box.open_log()
     assert (box.log.log_end_offset, len(read_all(box.log))) == (3, 3)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_an_ended_process_could_not_flush_is_written_again_by_the_next_one(seed: int) -> None:
+    box = Box(committer=DelayingCommitter)
+    box.fill(3)
+    box.committer.finish(0)
+    box.fill(2, first=3)
+    # The page cache goes on showing what the disk did not take, also to the next process, whose flushes do not fail.
+    box.disk.fail("sync", "*.log", times=None)
+    box.disk.fail("truncate", "*.log", times=None)
+    box.committer.finish(0)
+    box.disk.faults.clear()
+    # By the committer of a server, which this is none of.
+    box.disk.write_file(f"{PATH}/{FLUSH_FAILED}", b"", durable=False)
+    box.kill()
+    assert not box.disk.exists(f"{PATH}/{FLUSH_FAILED}")
+    assert box.log.log_end_offset == 5
+    box.fill(3, first=5)
+    box.committer.finish(0)
+    box.crash(seed)
+    assert len(read_all(box.log)) == 8
 
 
 def test_a_loss_over_several_segments_takes_them_all_back() -> None:

@@ -29,7 +29,7 @@ def after_power_cut(tree: Tree, choose: Chance) -> Tree:
     """Returns what a power cut leaves, all of it durable; the tree stays as it is."""
     # Now and then everything that is not durable goes, or nothing does: what most crashes look like.
     whole = choose.randrange(8)
-    return Tree(_directory(tree.root, choose, {}, {0: 0.0, 1: 1.0}.get(whole)))
+    return Tree(_directory(tree.root, choose, {}, {6: 0.0, 7: 1.0}.get(whole)))
 
 
 def _directory(directory: Directory, choose: Chance, seen: dict[int, Inode], share: float | None) -> Directory:
@@ -55,10 +55,11 @@ def _content(inode: Inode, choose: Chance, share: float | None) -> bytes:
         return inode.durable
     if share == 1.0:
         return apply(inode.durable, inode.pending)
-    return apply(inode.durable, _survivors(inode.pending, choose))
+    return apply(inode.durable, _survivors(inode, choose))
 
 
-def _survivors(pending: list[Write | Cut], choose: Chance) -> list[Write | Cut]:
+def _survivors(inode: Inode, choose: Chance) -> list[Write | Cut]:
+    pending = inode.pending
     kind = choose.randrange(6)
     if kind == 0:
         return []
@@ -73,12 +74,22 @@ def _survivors(pending: list[Write | Cut], choose: Chance) -> list[Write | Cut]:
     if kind == 3:
         return [left for operation in pending for left in _sectors(operation, choose)]
     if kind == 4:
-        # The journal has the new size, the data never came.
-        return [
-            Write(operation.position, bytes(len(operation.data))) if isinstance(operation, Write) else operation
-            for operation in pending
-        ]
+        return _sizes(inode, pending)
     return [left for operation in pending if choose.random() < 0.7 for left in _torn(operation, choose)]
+
+
+def _sizes(inode: Inode, pending: list[Write | Cut]) -> list[Write | Cut]:
+    """Leaves the sizes that the journal has, and nothing of the data."""
+    left: list[Write | Cut] = []
+    size = len(inode.durable)
+    for operation in pending:
+        if isinstance(operation, Cut):
+            size = operation.size
+            left.append(operation)
+        elif operation.position + len(operation.data) > size:
+            size = operation.position + len(operation.data)
+            left.append(Cut(size))
+    return left
 
 
 def _torn(operation: Write | Cut, choose: Chance) -> list[Write | Cut]:

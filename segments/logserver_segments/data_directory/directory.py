@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from logserver_segments.checkpoints import TopicPartition
-from logserver_segments.committer import Committer, Loss, LossReason
+from logserver_segments.committer import FLUSH_FAILED, Committer, Loss, LossReason
 from logserver_segments.compaction.cleaner import Cleaner
 from logserver_segments.compaction.config import CleanerConfig
 from logserver_segments.compaction.schedule import Schedule
@@ -21,7 +21,7 @@ from logserver_segments.data_directory.names import (
     way_out,
 )
 from logserver_segments.data_directory.offsets import Offsets
-from logserver_segments.data_directory.topic_id import check_topic_id, write_topic_id
+from logserver_segments.data_directory.topic_id import check_topic_id, is_of_topic, write_topic_id
 from logserver_segments.log import Log
 from logserver_segments.logs import get_logger
 from logserver_segments.pool import Pool
@@ -99,6 +99,7 @@ class DataDirectory:
             self.is_new = not disk.exists(f"{path}/{META}")
             self.meta = load_meta(path, node_id, disk, random, cluster_id)
             self.was_clean = disk.exists(f"{path}/{CLEAN_SHUTDOWN}")
+            self._flush_failed = disk.exists(f"{path}/{FLUSH_FAILED}")
             self._offsets = Offsets(path, disk)
             cleaner = Cleaner(self.resources, workers, cleaners or workers, clock, cleaner_limits or CleanerConfig())
             self._schedule = Schedule(self._logs.items, self._offsets, cleaner, random)
@@ -135,13 +136,17 @@ class DataDirectory:
         """Opens a log, or makes an empty one if there is none.
 
         Raises:
-            ForeignDirectory: the directory holds a log of another topic of the same name.
+            ForeignDirectory: the directory holds a log of another topic of the same name, which no power cut can have
+                left there.
             OSError: the disk refused.
         """
         key = (topic, partition)
         assert key not in self._logs and self._committer is not None
         directory = self.log_directory(topic, partition)
         disk = self._disk
+        if not self.was_clean and not self._all_opened and not is_of_topic(directory, topic_id, disk):
+            # The topic was deleted and made again, and a power cut took back that its directory made way.
+            self._set_aside(key)
         is_new = not disk.exists(directory)
         if is_new:
             self._forget(key)
@@ -168,6 +173,7 @@ class DataDirectory:
             clean=is_new or (self.was_clean and not again),
             recovery_point=known,
             start_offset=self._offsets.start_offset(key),
+            write_again=self._flush_failed,
         )
         log.before_truncation = lambda end: self._offsets.lower(key, end)
         try:
@@ -183,7 +189,20 @@ class DataDirectory:
         return log
 
     def opened_all(self) -> None:
-        """Says that every log there is has been opened; before that a stop after an unclean end is not a clean one."""
+        """Says that every log there is has been opened; before that a stop after an unclean end is not a clean one.
+
+        Where a flush had failed before, what opening them has written again is flushed; if that fails, too, all logs
+        are offline.
+        """
+        if self._flush_failed:
+            try:
+                self._disk.sync_filesystem(self.path)
+                self._disk.remove(f"{self.path}/{FLUSH_FAILED}")
+                self._flush_failed = False
+            except OSError as error:
+                loss = Loss(LossReason.FAILED, f"the disk failed to flush: {error.strerror or error}")
+                for log in self._logs.values():
+                    log.lost(loss)
         self._all_opened = True
 
     def _forget(self, key: TopicPartition) -> None:
@@ -258,14 +277,7 @@ class DataDirectory:
         """
         paths = []
         for key in strays(self.path, known, self._disk):
-            self._forget(key)
-            path = way_out(self.path, key, STRAY_SUFFIX, self._random)
-            self._disk.rename(directory_of(self.path, key), path)
-            _log.warning(
-                "a log of no known topic was set aside; remove the directory if its topic was deleted",
-                log=f"{key[0]}-{key[1]}",
-                path=path,
-            )
+            path = self._set_aside(key)
             paths.append(path)
         return paths
 
@@ -304,6 +316,17 @@ class DataDirectory:
     def has_lost_logs(self) -> bool:
         """Whether the disk has taken a log offline since the start."""
         return bool(self.resources.lost)
+
+    def _set_aside(self, key: TopicPartition) -> str:
+        self._forget(key)
+        path = way_out(self.path, key, STRAY_SUFFIX, self._random)
+        self._disk.rename(directory_of(self.path, key), path)
+        _log.warning(
+            "a log of no known topic was set aside; remove the directory if its topic was deleted",
+            log=f"{key[0]}-{key[1]}",
+            path=path,
+        )
+        return path
 
     # Housekeeping
 
