@@ -8,7 +8,6 @@ from typing import Any, Final, ParamSpec, TypeVar
 from logserver_segments.committer import FlushRounds
 from logserver_segments.seams import Disk, Moved
 from logserver_segments.steps import steps_by_runs
-from logserver_segments.steps import steps_by_runs
 
 from logserver.daemon.threads import Threads
 from logserver.simulation.disk import PowerCut
@@ -68,12 +67,6 @@ class SimulatedWorkers:
 
         self._loop.call_later(self._random.uniform(0, self._most_delay_s), work)
         return done
-
-    def steps(
-        self, function: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> AsyncGenerator[T, None]:
-        """As `Workers.steps`."""
-        return steps_by_runs(self, function, *args, **kwargs)
 
     def steps(
         self, function: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs
@@ -142,10 +135,6 @@ class SimulatedThreads(Threads):
     def workers(self, count: int) -> SimulatedWorkers:
         """As `Threads.workers`."""
         return SimulatedWorkers(self._loop, self._random, self._most_work_s)
-
-    def process(self) -> SimulatedWorkers:
-        """As `Threads.process`."""
-        return self.workers(1)
 
     def process(self) -> SimulatedWorkers:
         """As `Threads.process`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-SEEDS = 20
+SEEDS = 12
 
 
 def crash_test(*arguments: str) -> subprocess.CompletedProcess[str]:
