@@ -24,6 +24,8 @@ class ShareMachine:
         self.limits = limits
         self.timers = Timers()
         self.states: dict[StateKey, KeyState] = {}
+        self.end = 0
+        """Offset behind the last record."""
 
     def apply(self, key_data: bytes, value: bytes | None, offset: int, timestamp_ms: int) -> None:
         """Takes the next record of the log.
@@ -31,6 +33,7 @@ class ShareMachine:
         Raises:
             FormatError: it can't be understood; UnknownRecordType if it is of a type that is not known here.
         """
+        self.end = offset + 1
         record_type, key = decode_key(key_data)
         if value is None:
             if record_type == SNAPSHOT:
@@ -72,14 +75,17 @@ class ShareMachine:
                 yield PRUNE
 
     def _cold(self, now_ms: int) -> Iterable[StateKey]:
-        """Yields the keys that nobody has written for a while, so that their old records keep others from going."""
+        """Yields the keys that nobody has written for a while, so that their old records keep others from going: if
+        there are more of these than keys that would be written."""
         if all(not state.updates for state in self.states.values()):
             # As quiet as it gets.
             return
         for key, state in self.states.items():
-            if now_ms - state.written_ms >= self.limits.cold_interval_ms:
+            behind = self.end - state.snapshot_offset
+            if behind > 2 * len(self.states) and now_ms - state.written_ms >= self.limits.cold_interval_ms:
                 yield key
 
-    def needed_from(self, end: int) -> int:
-        """Returns the offset of the first record that is needed, `end` if none is."""
-        return min((state.snapshot_offset for state in self.states.values()), default=end)
+    @property
+    def needed_from(self) -> int:
+        """Offset of the first record that is needed, or the end if none is."""
+        return min((state.snapshot_offset for state in self.states.values()), default=self.end)

@@ -71,6 +71,7 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
         return ShareMachine(self._limits)
 
     async def _replay(self, machine: ShareMachine) -> int:
+        machine.end = self.partition.log_start_offset
         return await replay(self.partition, machine)
 
     def _taken_up(self, machine: ShareMachine) -> None:
@@ -94,7 +95,7 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
 
     async def _prune_now(self, machine: ShareMachine) -> None:
         """Deletes the records that are not needed any more."""
-        needed = machine.needed_from(self._last_offset + 1)
+        needed = machine.needed_from
         try:
             # A snapshot has to be durable before what it stands for goes.
             await self._settled()
@@ -265,6 +266,8 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
             return LogServerError(
                 ErrorCode.coordinator_not_available, f"{self.partition} can't be written: {error.message}"
             )
+        machine = self.machine
+        machine.end = appended.last_offset + 1
         self._take_in(appended.last_offset, lambda: batch.appended(appended.base_offset))
         return None
 

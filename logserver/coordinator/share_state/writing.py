@@ -21,6 +21,8 @@ from logserver.coordinator.share_state.state_key import StateKey
 
 FULL_BYTES: Final = 4 << 20
 """A batch of this size takes nothing more: it is copied, and read again, as a whole."""
+FULL_STATES: Final = 1_000
+"""A batch of so many states neither: others want a turn of the event loop."""
 
 
 class Batch:
@@ -29,6 +31,7 @@ class Batch:
     def __init__(self, now_ms: int) -> None:
         self.size = 0
         self._now_ms = now_ms
+        self._states = 0
         self._records: list[NewRecord] = []
         self._snapshots: list[tuple[KeyState, int]] = []
 
@@ -38,7 +41,7 @@ class Batch:
     @property
     def full(self) -> bool:
         """Whether nothing more should be added."""
-        return self.size >= FULL_BYTES
+        return self.size >= FULL_BYTES or self._states >= FULL_STATES
 
     def build(self) -> bytes:
         """Returns the record batch."""
@@ -54,6 +57,7 @@ class Batch:
         self._records.append((self._now_ms, data, value, ()))
         size = len(data) + len(value or b"")
         self.size += size
+        self._states += record_type != EXTRAS
         return size
 
     def update(self, key: StateKey, state: KeyState, changes: Stored) -> None:

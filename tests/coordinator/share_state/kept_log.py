@@ -52,7 +52,8 @@ class KeptLog:
         return machine
 
     def prune(self, machine: ShareMachine) -> None:
-        self.start = machine.needed_from(self.end)
+        machine.end = self.end
+        self.start = machine.needed_from
 
     def as_kafka(self) -> dict[int, tuple[int, int]]:
         """Returns (state, delivery count) by offset as Kafka's share coordinator would find them: it passes by what is

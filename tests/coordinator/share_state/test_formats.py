@@ -165,7 +165,7 @@ def test_an_update_without_a_snapshot_is_a_state() -> None:
     machine.apply(encode_key(UPDATE, KEY), encode_update(UpdateValue(0, 1, 4, (StateBatch(4, 4, 0, 1),))), 9, NOW_MS)
     image = machine.states[KEY].image()
     assert image.stored is not None and image.stored.ranges == [available(4)]
-    assert machine.needed_from(20) == 9
+    assert machine.needed_from == 9
 
 
 def test_a_range_that_only_has_bytes_of_tags_is_read_slowly_and_the_same() -> None:
