@@ -32,6 +32,7 @@ BENCHMARKS: Final = (
     "flush",
     "groups",
     "startup",
+    "recovery",
     "restarts",
 )
 QUICK: Final = "quick"

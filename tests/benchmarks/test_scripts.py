@@ -25,6 +25,7 @@ SMALLEST = {
     "footprint": ["--no-kafka", "--quick", "--partitions=4", "--connections=4", "--megabytes=0.1"],
     "flush": ["--rounds=1", "--seconds=0.02", "--partitions=1,3", "--payload-bytes=1024", "--in-flight=1,2"],
     "startup": ["--rounds=1", "--partitions=3", "--fill-bytes=1024", "--megabytes=0.1"],
+    "recovery": ["--rounds=1", "--partitions=3", "--kept-bytes=1024", "--since-bytes=1024"],
     "latency": ["--rounds=1", "--records=5"],
     "cold_reads": ["--rounds=1", "--records=5", "--readers=2", "--delay-ms=1", "--cold-megabytes=1"],
     "restarts": ["--quick", "--heartbeat-ms=100"],
