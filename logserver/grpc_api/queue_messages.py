@@ -64,7 +64,7 @@ def to_record(request: queues_pb2.DeclareQueueRequest, known: QueueRecord | None
     counter = _COUNTERS.get(policy.counter)
     if counter is None:
         raise LogServerError(ErrorCode.invalid_request, f"there is no counter {policy.counter}")
-    if request.HasField("policy"):
+    if policy.HasField("counter"):
         changes["counter"] = counter.value
     return record._replace(**changes)  # type: ignore[arg-type]
 
