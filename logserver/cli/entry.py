@@ -17,6 +17,7 @@ from logserver.cli.failures import INTERRUPTED, silence_standard_output
 from logserver.cli.groups import groups
 from logserver.cli.import_kafka import import_kafka
 from logserver.cli.produce import produce
+from logserver.cli.queues import queues
 from logserver.cli.replay import replay
 from logserver.cli.serve import serve
 from logserver.cli.settings import settings
@@ -83,6 +84,7 @@ for command in (
     replay,
     groups,
     transactions,
+    queues,
     status,
     settings,
     verify,

@@ -22,6 +22,7 @@ COMMANDS = [
     "replay",
     "groups",
     "transactions",
+    "queues",
     "status",
     "settings",
     "verify",
