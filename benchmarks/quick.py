@@ -9,18 +9,21 @@ from typing import Final
 
 from benchmarks import consume, footprint, produce, requests, steady, transactions
 from benchmarks.peers import field
-from benchmarks.peers.field import KAFKA, OURS, OURS_RELAXED
+from benchmarks.peers.field import KAFKA, KAFKA_FSYNC, OURS, OURS_RELAXED, Contestant
 from benchmarks.support.contest import in_turn
 from benchmarks.support.numbers import spread
 from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Report
 from benchmarks.support.processes import Worker
+from benchmarks.support.rates import RAW
 
 CLAIM: Final = "what the full form shows, from fewer and shorter runs: good for seeing that something got slower"
 
 _NO_TANSU: Final = ("kafka",)
+_WITHOUT_FSYNC: Final = (OURS, KAFKA)
+_OF_CENTRE: Final = (OURS, KAFKA, KAFKA_FSYNC, produce.BUNDLED, produce.BUNDLED_MANY)
+_RELAXED: Final = (OURS_RELAXED, KAFKA)
 _CASES: Final = (
-    produce.CENTRE,
     produce.Case(100),
     produce.Case(acks="1"),
     produce.Case(partitions=200),
@@ -33,27 +36,24 @@ def measure(report: Report, stack: ExitStack, directory: Path, options: argparse
     megabytes, rounds = options.megabytes, options.rounds
     producing = produce.Producing(contestants, stack, directory)
     produce.warm_up(producing, megabytes)
-    produce.measure(
-        report,
-        producing,
-        {case: produce.records_of(case, megabytes) for case in _CASES},
-        rounds,
-        only=lambda name: "prebuilt" not in name and name != OURS_RELAXED,
-    )
+    for cases, names in (((produce.CENTRE,), _OF_CENTRE), (_CASES, _WITHOUT_FSYNC)):
+        records = {case: produce.records_of(case, megabytes) for case in cases}
+        produce.measure(report, producing, records, rounds, only=names.__contains__)
     consuming = consume.Consuming(contestants, stack, directory)
     consume.measure(
         report,
         consuming,
         {case: consume.records_of(case, megabytes) for case in (consume.HOT, consume.COLD, consume.BOTH)},
         rounds,
-        only=lambda name: "prebuilt" not in name,
+        only=lambda name: not name.endswith(RAW),
     )
     hammer = stack.enter_context(Worker("benchmarks.clients.hammer", directory / "hammer.log"))
     asked = requests.Requests(contestants, hammer, options.seconds, 100)
     for name in (requests.PRODUCE_1, requests.FETCH):
         in_turn("warming up", asked.entrants(name, 32, 1), 1, must=(OURS, OURS_RELAXED))
     requests.measure(report, asked, [(32, 1)], rounds)
-    at_rate = steady.Steady(contestants, stack, directory)
+    relaxed: dict[str, Contestant] = {name: contestants[name] for name in _RELAXED if name in contestants}
+    at_rate = steady.Steady(relaxed, stack, directory)
     peak = steady.peak_of(report, at_rate, produce.records_of(produce.CENTRE, megabytes))
     loads = [(peak * steady.PART_OF_PEAK, 0)]
     steady.measure(report, at_rate, loads, rounds, options.seconds * 2)

@@ -13,9 +13,9 @@ def draw(plot: Mapping[str, Any], folder: Path, prefix: str) -> str | None:
     """Draws a plot of `Report.document` into PREFIX-NAME.png and .svg.
 
     Returns:
-        The name of the PNG; None if there is nothing to draw, or nothing to draw with.
+        The name of the PNG; None if no line has two points, or there is nothing to draw with.
     """
-    lines = {name: points for name, points in plot["lines"].items() if points}
+    lines = {name: points for name, points in plot["lines"].items() if len(points) > 1}
     if not lines or not can_draw():
         return None
     import matplotlib
