@@ -230,7 +230,9 @@ class Load:
         outcome.stored = sum(map(len, stored.values()))
         outcome.twice = sum(len(found) > 1 for found in places.values())
         for value, (partition, offset) in self.books.acknowledged.items():
-            found = places.get(value, [(-1, -1)])
-            outcome.lost += all(place[0] != partition or (offset >= 0 and place[1] != offset) for place in found)
+            found = places.get(value, [])
+            if not any(place[0] == partition and (offset == place[1] or offset < 0) for place in found):
+                outcome.lost += 1
+                outcome.failures.append(f"{value} was acknowledged at {partition, offset} and is at {found}")
         outcome.acknowledged = dict(self.books.by_client)
-        outcome.failures = self.books.failures
+        outcome.failures += self.books.failures

@@ -1,5 +1,6 @@
 """Looking at a data directory as a whole: whose it is, which logs it has, what its checkpoints say."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -32,6 +33,8 @@ from logserver_segments.verification.findings import Finding, MakeSegment, Note,
 from logserver_segments.verification.task import EVERYTHING, METADATA_TOPIC, Part, RecordCheck, Task
 
 CUT_SUFFIX: Final = ".cut-"
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
+"""16 bytes as Kafka prints ids."""
 _UNFINISHED: Final = (".tmp", DELETED_SUFFIX, CLEANED_SUFFIX, SWAP_SUFFIX, REPLACES_SUFFIX)
 _OF_SEGMENT: Final = (INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX)
 
@@ -122,7 +125,9 @@ class _Examination:
             self._findings.append(Finding(path, None, "it is missing", remedy, None))
             return
         properties = parse_properties(self._disk.read_file(path))
-        missing = [name for name in ("cluster.id", "directory.id") if not properties.get(name)]
+        missing = [name for name in ("cluster.id",) if not properties.get(name)]
+        if not _ID.fullmatch(properties.get("directory.id", "")):
+            missing.append("directory.id")
         if not properties.get("node.id", "").isdigit():
             missing.append("node.id")
         if properties.get("logserver.format") != str(FORMAT):
