@@ -167,10 +167,18 @@ class Ledger:
         """(offset before which all may go, when that was asked, when it was answered) by partition."""
         self.scratch: list[tuple[bool, int, float, Moment]] = []
         """Each change of the topic that comes and goes: made or not, its number, when asked, when answered."""
+        self.promises: dict[str, list[Moment]] = {}
+        """When something was acknowledged, by what it was: the moments at which a cut is most telling."""
 
     def note(self, who: str, text: str, *about: object) -> None:
         """Adds a line to the history."""
         self.events.append(Event(self.now(), who, text, frozenset(str(one) for one in about)))
+
+    def promised(self, what: str) -> Moment:
+        """Notes that something was acknowledged; returns when."""
+        moment = self.moment()
+        self.promises.setdefault(what, []).append(moment)
+        return moment
 
     def send(self, sent: Sent) -> Sent:
         """Notes that a record is sent for the first time."""
@@ -198,7 +206,7 @@ class Ledger:
                 sent.place,
             )
         if not sent.is_acked:
-            sent.offset, sent.acked_at = offset, self.moment()
+            sent.offset, sent.acked_at = offset, self.promised("record")
         self._check_seen(sent.place, offset, sent.value)
 
     def saw(self, by: str, place: Place, offset: int, value: str) -> None:

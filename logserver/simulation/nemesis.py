@@ -143,7 +143,7 @@ class Nemesis:
         disk.operations_left = None
         world.node.kill()
         for _ in range(self._states - 1):
-            after = done if random.random() < 0.5 else random.randint(0, done)
+            after = self._point(life, done)
             await self.look(disk.left_by_power_cut(random, after), Moment(life, after))
         self._note(f"the power was cut, after {done} operations")
         world.node.disk = disk
@@ -152,6 +152,20 @@ class Nemesis:
         # The one that is gone on with, looked at before anybody writes to it.
         left = world.node.disk
         await self.look(left.left_by_power_cut(random), Moment(life, done))
+
+    def _point(self, life: int, done: int) -> int:
+        """Returns after how many operations of this life the power is to be cut: now, at any time, or just when
+        something had been acknowledged."""
+        random, promises = self._random, self._world.ledger.promises
+        chance = random.random()
+        if chance < 0.3:
+            return done
+        if promises and chance < 0.7:
+            moments = promises[random.choice(sorted(promises))]
+            mine = [moment.operations for moment in moments if moment.life == life]
+            if mine:
+                return random.choice(mine)
+        return random.randint(0, done)
 
     async def look(self, disk: RecordingDisk, at: Moment) -> None:
         """Checks one state.

@@ -18,19 +18,19 @@ TRIMMED: Final = "trimmed"
 SCRATCH: Final = "scratch"
 
 TOPICS: Final[dict[str, tuple[int, dict[str, str]]]] = {
-    PLAIN: (3, {"segment.bytes": "2048", "index.interval.bytes": "300"}),
-    MIXED: (3, {"segment.bytes": "2048", "index.interval.bytes": "300"}),
+    PLAIN: (3, {"segment.bytes": "4096", "index.interval.bytes": "300"}),
+    MIXED: (3, {"segment.bytes": "4096", "index.interval.bytes": "300"}),
     COMPACTED: (
         2,
         {
-            "segment.bytes": "1024",
+            "segment.bytes": "3072",
             "index.interval.bytes": "200",
             "cleanup.policy": "compact",
             "min.cleanable.dirty.ratio": "0.01",
             "delete.retention.ms": "3000",
         },
     ),
-    TRIMMED: (1, {"segment.bytes": "1024"}),
+    TRIMMED: (1, {"segment.bytes": "3072"}),
 }
 """The topics of every run: number of partitions, settings."""
 

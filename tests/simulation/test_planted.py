@@ -33,7 +33,9 @@ def test_every_fault_can_be_planted(name: str, tmp_path: Path) -> None:
     assert changed and all((tmp_path / path).read_text() != (ROOT / path).read_text() for path in changed)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.long) for name in names()])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.long) for name in names()]
+)
 @pytest.mark.timeout(1200)
 def test_every_fault_is_found(name: str) -> None:
     # What is sent when follows from the code, too: another version may need some seeds more.

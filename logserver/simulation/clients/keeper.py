@@ -50,7 +50,7 @@ class Keeper:
                     await self._change_scratch()
             except Lost:
                 await self._world.pause(self._random, 0.5)
-            await self._world.pause(self._random, 3)
+            await self._world.pause(self._random, 2)
         self._client.close()
 
     async def _trim(self, place: Place) -> None:
@@ -70,7 +70,7 @@ class Keeper:
         if answer.error_code:
             ledger.note("keeper", f"was refused: {ErrorCode(answer.error_code).name}", place)
             return
-        deletions[number] = (offset, deletions[number][1], ledger.moment())
+        deletions[number] = (offset, deletions[number][1], ledger.promised("deletion"))
         ledger.note("keeper", f"{place} begins at {answer.low_watermark}", place)
         if answer.low_watermark < offset:
             raise Violation("lost deletion", f"{place} begins at {answer.low_watermark}, not at {offset}", place)
@@ -98,7 +98,7 @@ class Keeper:
             if self._world.is_over:
                 return
             await self._world.pause(self._random, 0.5)
-        ledger.scratch[entry] = (make, self._scratches, ledger.scratch[entry][2], ledger.moment())
+        ledger.scratch[entry] = (make, self._scratches, ledger.scratch[entry][2], ledger.promised("topic"))
         ledger.note("keeper", f"it is {'there' if make else 'gone'}: {code.name}", SCRATCH)
 
     async def _make_scratch(self) -> ErrorCode:

@@ -199,7 +199,7 @@ class Member:
         answer = await self._client.call(OFFSET_COMMIT, 9, message)
         code = ErrorCode(answer.topics[0].partitions[0].error_code)
         if code is ErrorCode.none:
-            commit.acked_s, commit.acked_at = ledger.now(), ledger.moment()
+            commit.acked_s, commit.acked_at = ledger.now(), ledger.promised("offset")
             self._positions[place] = offset
             ledger.note(self._member, f"has committed {offset} of {place}", self._group)
         elif code in _REFUSED:

@@ -276,7 +276,7 @@ class Transactor:
                 self._transactional_id,
             )
         transaction.ended = is_commit
-        transaction.ended_at = ledger.moment()
+        transaction.ended_at = ledger.promised("transaction")
         if transaction.commit is not None and is_commit:
             transaction.commit.acked_s, transaction.commit.acked_at = ledger.now(), ledger.moment()
         ledger.note(self._name, f"{transaction} is ended", self._name, self._transactional_id, self._group)

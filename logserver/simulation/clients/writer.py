@@ -175,7 +175,7 @@ class Writer:
         if self._is_idempotent:
             sequence = self._sequences.get(place, 0)
             self._sequences[place] = sequence + len(records)
-        padding = "." * self._random.choice((0, 0, 20, 200))
+        padding = "." * self._random.choice((0, 0, 20, 200, 700))
         now_ms = 1_700_000_000_000 + int(self._world.loop.time() * 1000)
         return build_batch(
             [record_of(record, now_ms, padding) for record in records],
