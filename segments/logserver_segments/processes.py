@@ -148,6 +148,8 @@ class ProcessWorkers:
             try:
                 message: object = (function, args, kwargs)
                 while True:
+                    if self._closed:
+                        raise WorkerDied("no worker process: they were closed")
                     kind, value = await asyncio.wrap_future(self._thread.submit(self._ask, message))
                     if kind == "value":
                         yield value
@@ -165,9 +167,9 @@ class ProcessWorkers:
 
     def _ask(self, message: object) -> Any:
         with self._lock:
-            if self._closed:
-                raise WorkerDied("no worker process: they were closed")
             if self._process is None:
+                if self._closed:
+                    raise WorkerDied("no worker process: they were closed")
                 if message == "next":
                     raise WorkerDied("the worker process has been ended")
                 self._process = _Process()
