@@ -6,7 +6,8 @@ of its batch in the place of the base timestamp, the *delete horizon* (KIP-534).
 transaction of which no batch is left. Aborted records go at once.
 
 An emptied batch keeps its header where it tells a known producer's sequence, or a segment's end: where a segment ends
-before the next one begins, recovery takes it for cut short.
+before the next one begins, recovery takes it for cut short. Its timestamp is no longer above those before it: the time
+index would name it.
 """
 
 from collections.abc import Mapping
@@ -66,15 +67,16 @@ class Filter:
         """Records, not counting markers."""
         self.dropped = 0
 
-    def survivor(self, found: Found, is_end: bool, room: int) -> Survivor | None:
+    def survivor(self, found: Found, is_end: bool, room: int, latest_ms: int) -> Survivor | None:
         """Returns what stays of the next batch, if anything does.
 
         Args:
             is_end: whether it is the last one of its segment, whose offset has to stay.
             room: bytes that it may be larger than before: a delete horizon is far from the timestamps, so that these
                 take more bytes.
+            latest_ms: the largest timestamp of what stayed before it in its segment, -1 if there is none.
         """
-        stayed = self._marker(found, is_end) if found.header.is_control else self._records(found, is_end)
+        stayed = self._marker(found, is_end) if found.header.is_control else self._records(found, is_end, latest_ms)
         if stayed is not None and len(stayed.data) - found.header.size > room:
             # A record too many does no harm, and a tombstone may go another time.
             return stayed._replace(header=found.header, data=_whole(found))
@@ -102,7 +104,7 @@ class Filter:
             return Survivor(header, _whole(found), aborted)
         return None
 
-    def _records(self, found: Found, is_end: bool) -> Survivor | None:
+    def _records(self, found: Found, is_end: bool, latest_ms: int) -> Survivor | None:
         header = found.header
         if self._transactions.is_aborted(header):
             self.dropped += header.record_count
@@ -123,7 +125,7 @@ class Filter:
                     return Survivor(header, _whole(found))
                 return self._rebuilt(found, stays, self._horizon_ms if has_new_tombstones else None)
         if is_end or self._tells_producer(header):
-            return self._emptied(header)
+            return self._emptied(found, latest_ms)
         return None
 
     def _who_stays(self, header: BatchHeader, records: list[KeyOfRecord]) -> list[bool]:
@@ -141,8 +143,13 @@ class Filter:
         return Survivor(read_header(data), data)
 
     @staticmethod
-    def _emptied(header: BatchHeader) -> Survivor:
-        data = rebuild_batch(header, ())
+    def _emptied(found: Found, latest_ms: int) -> Survivor:
+        header = found.header
+        if not header.record_count:
+            return Survivor(header, _whole(found))
+        # With nothing before it, it keeps its own: retention goes by it.
+        timestamp_ms = min(header.max_timestamp, latest_ms) if latest_ms >= 0 else header.max_timestamp
+        data = rebuild_batch(header._replace(max_timestamp=timestamp_ms), ())
         return Survivor(read_header(data), data)
 
     def _tells_producer(self, header: BatchHeader) -> bool:

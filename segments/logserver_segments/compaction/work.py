@@ -116,7 +116,7 @@ def _write_group(
                 left -= found.header.size
                 is_end = source is group[-1] and found.position + found.header.size == source.size
                 room = _MAX_SEGMENT_BYTES - output.size - found.header.size - left
-                survivor = chooser.survivor(found, is_end, room)
+                survivor = chooser.survivor(found, is_end, room, output.latest_ms)
                 is_changed = is_changed or survivor is None or survivor.header is not found.header
                 if survivor is not None:
                     output.add(survivor.header, survivor.data, survivor.aborted)
@@ -151,6 +151,11 @@ class _Output:
     def size(self) -> int:
         """Bytes of batches so far."""
         return self._segment.size
+
+    @property
+    def latest_ms(self) -> int:
+        """The largest timestamp so far, -1 if there is none."""
+        return self._segment.max_timestamp
 
     def _path(self, path: str) -> str:
         return cleaned_path(path, self._job.token)
