@@ -34,6 +34,7 @@ BENCHMARKS: Final = (
     "startup",
     "recovery",
     "restarts",
+    "compaction",
 )
 QUICK: Final = "quick"
 """Is run on its own: parts of the others, in three minutes."""

@@ -22,6 +22,10 @@ class Topics:
         request = admin_pb2.CreateTopicRequest(name=name, partitions=partitions, settings=settings or {})
         self._admin.CreateTopic(request, timeout=_TIMEOUT_S)
 
+    def alter(self, name: str, settings: Mapping[str, str]) -> None:
+        """Changes settings of a topic."""
+        self._admin.AlterTopic(admin_pb2.AlterTopicRequest(name=name, set=settings), timeout=_TIMEOUT_S)
+
     def delete(self, name: str) -> None:
         """Deletes a topic."""
         self._admin.DeleteTopic(admin_pb2.DeleteTopicRequest(name=name), timeout=_TIMEOUT_S)

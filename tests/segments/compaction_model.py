@@ -303,7 +303,7 @@ class CompactionModel(RuleBasedStateMachine):
         assert not any(name.endswith((".cleaned", ".swap", ".replaces", ".tmp")) for name in self.box.names)
 
     @rule(
-        operation=st.sampled_from(["write", "create", "write_file", "rename", "remove", "sync", "sync_directory"]),
+        operation=st.sampled_from(["write", "create", "rename", "remove", "sync", "sync_directory"]),
         after=st.integers(0, 6),
     )
     def the_disk_refuses_while_compacting(self, operation: str, after: int) -> None:

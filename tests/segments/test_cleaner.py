@@ -451,7 +451,7 @@ def test_a_batch_that_unpacks_beyond_the_limit_is_left_with_its_log(lines: Lines
     assert box.log.log_start_offset == 0 and len(box.log.segments) > 2
 
 
-@pytest.mark.parametrize("operation", ["create", "write", "write_file", "sync", "sync_directory", "rename", "remove"])
+@pytest.mark.parametrize("operation", ["create", "write", "sync", "sync_directory", "rename", "remove"])
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
 def test_a_disk_that_refuses_leaves_a_log_that_has_all(operation: str, error: int) -> None:
     for after in range(100):

@@ -34,6 +34,18 @@ def cleaned_path(path: str, token: str) -> str:
     return f"{path}.{token}{CLEANED_SUFFIX}"
 
 
+def write_cleaned(path: str, content: bytes, token: str, disk: Disk) -> None:
+    """Writes a file of a new segment as a whole, and syncs it; that it is there becomes durable with the swap.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    file = disk.open(cleaned_path(path, token), create=True)
+    if content:
+        file.write((content,), 0)
+        file.sync()
+
+
 def write_replaces(directory: str, base_offset: int, last_base_offset: int, token: str, disk: Disk) -> None:
     """Writes down which segments a new one replaces: all from its base offset to another one (inclusive).
 
@@ -41,7 +53,7 @@ def write_replaces(directory: str, base_offset: int, last_base_offset: int, toke
         OSError: the disk refused.
     """
     path = f"{directory}/{file_name(base_offset, REPLACES_SUFFIX)}"
-    disk.write_file(cleaned_path(path, token), str(last_base_offset).encode("ascii"), durable=True)
+    write_cleaned(path, str(last_base_offset).encode("ascii"), token, disk)
 
 
 def discard(directory: str, base_offset: int, token: str, disk: Disk) -> None:

@@ -14,7 +14,7 @@ from logserver_segments.compaction.decided import DecidedTransactions
 from logserver_segments.compaction.job import Done, Job, Source, Written
 from logserver_segments.compaction.key_map import KeyMap
 from logserver_segments.compaction.survivors import Filter
-from logserver_segments.compaction.swap import cleaned_path, discard, write_replaces
+from logserver_segments.compaction.swap import cleaned_path, discard, write_cleaned, write_replaces
 from logserver_segments.compaction.throttle import Throttle, ThrottledFile
 from logserver_segments.markers import stored_marker
 from logserver_segments.partition_log import AbortedTransaction
@@ -197,7 +197,7 @@ class _Output:
             (segment.time_index.path, time_index),
             (segment.aborted.path, aborted),
         ):
-            disk.write_file(self._path(path), content, durable=True)
+            write_cleaned(path, content, self._job.token, disk)
         write_replaces(segment.directory, segment.base_offset, last_base_offset, self._job.token, disk)
         self._sizes = len(index), len(time_index), len(aborted)
 
