@@ -28,8 +28,9 @@ CLAIM: Final = (
 
 _MOST_RATIO: Final = 1.5
 _TIMEOUT_S: Final = 600
-_KEEP: Final = {"cleanup.policy": "compact", "segment.bytes": str(64 << 20), "min.cleanable.dirty.ratio": "1"}
+_KEEP: Final = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "1"}
 """With this ratio nothing is ever compacted."""
+_SEGMENT_BYTES: Final = 64 << 20
 
 _NOTES: Final = (
     "rate: a log of one partition, random keys, values that do not compress; once read for its keys and once for its "
@@ -153,8 +154,9 @@ def measure_neighbours(directory: Path, chosen: argparse.Namespace, report: Repo
         for number in range(chosen.rounds):
             progress(f"produce beside compaction: round {number + 1} of {chosen.rounds}")
             topic = f"compacted-{number}"
-            topics.create(topic, 1, _KEEP)
-            fill(server.address, topic, int(chosen.beside_megabytes * 1e6), chosen.keys)
+            size = int(chosen.beside_megabytes * 1e6)
+            topics.create(topic, 1, {**_KEEP, "segment.bytes": str(min(_SEGMENT_BYTES, max(size // 8, 1 << 20)))})
+            fill(server.address, topic, size, chosen.keys)
             sender = Sender(worker, server.address, "produced", chosen.run_records)
             sender.start()
             try:
@@ -166,8 +168,8 @@ def measure_neighbours(directory: Path, chosen: argparse.Namespace, report: Repo
                 topics.alter(topic, {"min.cleanable.dirty.ratio": "0"})
                 _wait(lambda: compacts(server.pid))
                 cleaning = time.perf_counter()
-                size = _log_bytes(directory / "data" / f"{topic}-0")
-                _wait(lambda topic=topic, size=size: _is_compacted(directory / "data" / f"{topic}-0", size))
+                folder = directory / "data" / f"{topic}-0"
+                _wait(lambda folder=folder: _is_compacted(folder))
                 cleaned = time.perf_counter()
             finally:
                 sender.stop()
@@ -192,20 +194,8 @@ def measure_neighbours(directory: Path, chosen: argparse.Namespace, report: Repo
     report.target("p99 of produces, with compaction to without", ratios, _MOST_RATIO, at_most=True)
 
 
-def _log_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.log"))
-
-
-def _is_compacted(folder: Path, size: int) -> bool:
-    """Whether a log is smaller than it was and nothing is under way."""
-    try:
-        return _log_bytes(folder) < size and not any(folder.glob("*.cleaned")) and _is_noted(folder)
-    except FileNotFoundError:
-        # Files change places meanwhile.
-        return False
-
-
-def _is_noted(folder: Path) -> bool:
+def _is_compacted(folder: Path) -> bool:
+    """Whether a log was compacted, as the server has written down."""
     topic, _, number = folder.name.rpartition("-")
     path = folder.parent / "cleaner-offset-checkpoint"
     return path.exists() and f"{topic} {number} " in path.read_text()

@@ -80,7 +80,7 @@ async def _compact_once(
         data.start(ImmediateCommitter(disk))
         config = LogConfig(
             # Small logs have several segments, too.
-            segment_bytes=min(_SEGMENT_BYTES, max(int(megabytes * 1e6) // 10, 1 << 16)),
+            segment_bytes=min(_SEGMENT_BYTES, max(int(megabytes * 1e6) // 10, 1 << 20)),
             compact=True,
             delete=False,
             min_cleanable_dirty_ratio=0.0,

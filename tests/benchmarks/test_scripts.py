@@ -28,7 +28,7 @@ SMALLEST = {
     "recovery": ["--rounds=1", "--partitions=3", "--kept-bytes=1024", "--since-bytes=1024"],
     "latency": ["--rounds=1", "--records=5"],
     "cold_reads": ["--rounds=1", "--records=5", "--readers=2", "--delay-ms=1", "--cold-megabytes=1"],
-    "compaction": ["--quick", "--megabytes=1", "--keys=200", "--beside-megabytes=5", "--seconds=0.1"],
+    "compaction": ["--quick", "--megabytes=3", "--keys=200", "--beside-megabytes=5", "--seconds=0.1"],
     "restarts": ["--quick", "--heartbeat-ms=100"],
     "groups": ["--rounds=1", "--seconds=0.05", "--groups=2", "--members=2", "--partitions=4", "--offsets=100"],
     "connections": ["--connections=20", "--value-bytes=1024", "--idle-ms=200"],
