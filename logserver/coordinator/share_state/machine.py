@@ -16,6 +16,9 @@ PRUNE: Final = "prune"
 _PRUNE: Final = (PRUNE,)
 _COLD: Final = ("cold",)
 
+_RECORDS: Final = 4
+"""Of a key, at most, that stay though they are not needed: a snapshot takes two."""
+
 
 class ShareMachine:
     """States by their keys. Pure but for what it is told."""
@@ -77,12 +80,9 @@ class ShareMachine:
     def _cold(self, now_ms: int) -> Iterable[StateKey]:
         """Yields the keys that nobody has written for a while, so that their old records keep others from going: if
         there are more of these than keys that would be written."""
-        if all(not state.updates for state in self.states.values()):
-            # As quiet as it gets.
-            return
         for key, state in self.states.items():
             behind = self.end - state.snapshot_offset
-            if behind > 2 * len(self.states) and now_ms - state.written_ms >= self.limits.cold_interval_ms:
+            if behind > _RECORDS * len(self.states) and now_ms - state.written_ms >= self.limits.cold_interval_ms:
                 yield key
 
     @property

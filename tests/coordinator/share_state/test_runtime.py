@@ -19,6 +19,7 @@ from logserver.coordinator.share_state.formats import (
     StateBatch,
     UpdateValue,
     decode_key,
+    decode_snapshot,
     encode_key,
     encode_snapshot,
     encode_update,
@@ -165,6 +166,31 @@ async def test_a_large_round_is_several(held: StatesNode, monkeypatch: pytest.Mo
     assert rounds > 5
 
 
+async def test_a_snapshot_of_a_large_state_waits_for_as_many_bytes_of_updates(tmp_path: Path) -> None:
+    node = await StatesNode(
+        tmp_path / "data", settings={"share.coordinator.snapshot.update.records.per.snapshot": "0"}
+    ).start()
+    writer = Writer(node)
+    await writer.open()
+    writer.change(*(available(2 * number) for number in range(100)))
+    await writer.settled()
+    for number in range(40):
+        writer.change(acknowledged(2 * number))
+        await writer.settled()
+    assert writer.taken == ["snapshot", *["delta"] * 40]
+    await node.stop()
+
+
+async def test_one_who_closes_during_a_round_hears_nothing_of_it(held: StatesNode) -> None:
+    writer = Writer(held)
+    await held.node.committing(writer.open())
+    writer.change(available(0, 9))
+    await turns()
+    writer.close()
+    held.committer.commit()
+    assert (writer.durable, writer.lost) == (0, [])
+
+
 # Opening and closing
 
 
@@ -261,7 +287,7 @@ async def test_a_state_that_begins_anew_gives_no_number_twice(node: StatesNode) 
     writer = Writer(node)
     await writer.open()
     writer.epoch = 7
-    writer.change(available(0, 9))
+    writer.change(available(0, 9), start=3)
     await writer.settled()
     await node.states.initialize(KEY, 1, 4)
     assert [error.code for error in writer.lost] == [ErrorCode.fenced_state_epoch]
@@ -270,6 +296,7 @@ async def test_a_state_that_begins_anew_gives_no_number_twice(node: StatesNode) 
         image = await node.image()
         assert image is not None and image.stored is not None
         assert (image.epoch, image.stored.epoch, image.stored.start, image.stored.ranges) == (7, 7, 4, [])
+        assert image.stored.reserve_end == 0, "of what comes nothing has been delivered"
         await node.crash()
         await node.start()
 
@@ -462,6 +489,12 @@ async def test_what_is_not_needed_any_more_is_deleted(node: StatesNode) -> None:
     pass_time(node, 300_000)
     await until(lambda: partition.log_start_offset == end)
     assert cold.taken == ["snapshot", "snapshot"]
+    (again,) = [
+        decode_snapshot(record.value)
+        for record_type, record in await records(node)
+        if record_type == SNAPSHOT and decode_key(record.key)[1] == cold.key
+    ]
+    assert (again.create_ms, again.write_ms) == (NOW_MS, NOW_MS + 300_000)
     # And that is all: nothing goes on where nothing happens.
     for _ in range(3):
         pass_time(node, 300_000)
@@ -472,6 +505,30 @@ async def test_what_is_not_needed_any_more_is_deleted(node: StatesNode) -> None:
     image, other = await node.image(), await node.image(cold.key)
     assert image is not None and image.start_offset == 10
     assert other is not None and other.stored is not None and other.stored.ranges == [available(0, 9)]
+
+
+async def test_states_are_not_written_again_where_little_would_go(node: StatesNode) -> None:
+    writers = [Writer(node, StateKey("g", TOPIC_ID, number)) for number in range(20)]
+    for writer in writers:
+        await writer.open()
+        writer.change(available(0, 9))
+        await writer.settled()
+    writers[0].change(acknowledged(0))
+    await writers[0].settled()
+    pass_time(node, 300_000)
+    await turns()
+    assert all("snapshot" not in writer.taken[1:] for writer in writers)
+
+
+async def test_what_is_below_the_log_start_is_not_there(node: StatesNode) -> None:
+    await node.states.initialize(KEY, 0, 0)
+    other = neighbour(node)
+    partition = runtime(node).partition
+    value = encode_snapshot(SnapshotValue(0, 0, 0, 5, NOW_MS, NOW_MS, ()))
+    await append(partition, (encode_key(SNAPSHOT, other), value), (encode_key(SNAPSHOT, KEY), value))
+    await node.node.broker.delete_records(partition.topic, partition.number, 2)
+    await reread(node)
+    assert list(node.states.keys()) == [KEY]
 
 
 async def test_nothing_is_deleted_before_the_snapshot_is_durable(held: StatesNode) -> None:
