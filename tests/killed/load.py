@@ -74,6 +74,9 @@ class Confluent:
         self._books = books
         settings = {"bootstrap.servers": server.kafka, "enable.idempotence": True, "linger.ms": 1, "log_level": 0}
         self._producer = confluent_kafka.Producer({**settings, "reconnect.backoff.max.ms": 200})
+        # By partition: what librdkafka makes of an offset that it was not told. Of a batch that the server knows as stored
+        # before, and no longer where, the first record has none, and the others are counted from there: 0, 1, 2.
+        self._counted: dict[int, int] = {}
 
     def send(self, value: str, partition: int) -> None:
         self._producer.produce(TOPIC, value, partition=partition, on_delivery=self._report)
@@ -84,8 +87,13 @@ class Confluent:
         assert isinstance(raw, bytes) and partition is not None
         if error is not None:
             self._books.failed(self.name, raw.decode(), error)
+            return
+        if offset is None or offset == self._counted.get(partition):
+            self._counted[partition] = 0 if offset is None else offset + 1
+            offset = -1
         else:
-            self._books.took(self.name, raw.decode(), partition, -1 if offset is None else offset)
+            self._counted.pop(partition, None)
+        self._books.took(self.name, raw.decode(), partition, offset)
 
     def close(self) -> None:
         assert self._producer.flush(_STUCK_S) == 0
