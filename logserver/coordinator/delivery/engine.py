@@ -183,7 +183,7 @@ class Engine:
         for found in self.unsettled.within(first, last):
             ranges.add(found.first, found.last)
 
-    def restore(self, delivery: Delivery, move: Move | None, now_ms: int) -> None:
+    def restore(self, delivery: Delivery, move: Move | None) -> None:
         """Takes in what somebody had before the state was read; READY, HELD by nobody, or DELAYED."""
         self.unsettled.add(delivery)
         if move is not None:
@@ -191,15 +191,15 @@ class Engine:
             delivery.until_ms = NEVER
             delivery.move = self.moves[move.intent] = move
             self.tally.moving += delivery.records
-        elif delivery.until_ms > now_ms:
+        elif delivery.state is State.READY:
+            self._make_ready(delivery, Position.ORIGINAL)
+        else:
+            # What is over by now ends as all others do.
             self._deadlines.add(delivery.until_ms, delivery.first, delivery.last)
             if delivery.state is State.HELD:
                 self.tally.held += delivery.records
             else:
                 self.tally.delayed += delivery.records
-        else:
-            delivery.until_ms = NEVER
-            self._make_ready(delivery, Position.ORIGINAL)
 
     def close_reserve(self) -> None:
         """Writes down exactly how far records were delivered: there will be no crash, but a stop."""
@@ -265,7 +265,7 @@ class Engine:
                     self._cut(delivery, delivery.first + left)
                 self._leave(delivery)
                 if settle:
-                    self.unsettled.remove(delivery)
+                    self._remove(delivery)
             else:
                 delivery = self._take_fresh(min(left, room), bytes_left)
                 if delivery is None:
@@ -378,7 +378,8 @@ class Engine:
         """
         found = self._find(handle, check, owner)
         kind = EventKind.FAILED if counts_as_failure else EventKind.RELEASED
-        for delivery in found:
+        # At the front, too, they stand in their order.
+        for delivery in reversed(found) if position is Position.FRONT else found:
             self._give_back(delivery, kind, counts_as_failure, position, not_before_ms, now_ms, reason)
         return bool(found)
 
@@ -417,7 +418,8 @@ class Engine:
     ) -> int:
         """Gives back everything that an owner holds; returns how many records that were."""
         records = 0
-        for delivery in sorted(self._owners.get(owner, ()), key=lambda found: found.first):
+        held = sorted(self._owners.get(owner, ()), key=lambda found: found.first, reverse=position is Position.FRONT)
+        for delivery in held:
             records += delivery.records
             self._give_back(delivery, EventKind.OWNER_GONE, counts_as_failure, position, None, now_ms, "")
         return records
@@ -614,8 +616,14 @@ class Engine:
         self._leave(delivery)
         self._forget(delivery, archived)
 
-    def _forget(self, delivery: Delivery, archived: bool) -> None:
+    def _remove(self, delivery: Delivery) -> None:
         self.unsettled.remove(delivery)
+        if delivery.last >= self.offered_end:
+            # It has not been offered since the state was read, and is not to be.
+            self.settled_ahead.add(delivery.first, delivery.last)
+
+    def _forget(self, delivery: Delivery, archived: bool) -> None:
+        self._remove(delivery)
         self.changes.note(delivery.first, delivery.last, archived=archived)
 
     def _give_back(

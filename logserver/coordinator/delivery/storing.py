@@ -137,7 +137,7 @@ def restored(
             move = moves.get(found.extras.intent)
             if move is not None:
                 move.perhaps_done = True
-            engine.restore(_delivery(first, last, found), move, now_ms)
+            engine.restore(_delivery(first, last, found), move)
     if stored.ranges:
         engine.known_end = max(start, min(stored.ranges[-1].last + 1, log_end))
     return engine
