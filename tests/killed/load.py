@@ -74,8 +74,8 @@ class Confluent:
         self._books = books
         settings = {"bootstrap.servers": server.kafka, "enable.idempotence": True, "linger.ms": 1, "log_level": 0}
         self._producer = confluent_kafka.Producer({**settings, "reconnect.backoff.max.ms": 200})
-        # By partition: what librdkafka makes of an offset that it was not told. Of a batch that the server knows as stored
-        # before, and no longer where, the first record has none, and the others are counted from there: 0, 1, 2.
+        # By partition: what librdkafka makes of an offset that it was not told. Of a batch that the server knows as
+        # stored before, and no longer where, the first record has none, and the others are counted from there: 0, 1, 2.
         self._counted: dict[int, int] = {}
 
     def send(self, value: str, partition: int) -> None:

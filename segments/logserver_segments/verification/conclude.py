@@ -14,7 +14,7 @@ from logserver_segments.checkpoints import (
 from logserver_segments.seams import Disk
 from logserver_segments.verification.directory import Examined, LogFiles
 from logserver_segments.verification.findings import Finding, Note, Replace, SetOffset, WriteFile
-from logserver_segments.verification.task import EpochRange, Walk
+from logserver_segments.verification.task import EVERYTHING, EpochRange, Walk
 
 
 class Conclusion(NamedTuple):
@@ -120,6 +120,9 @@ def _epoch_problem(
     except CheckpointDamaged as error:
         return str(error)
     entries = epochs.entries()
+    if trusted_to != EVERYTHING and entries:
+        # The log start is raised in this file before it is in the checkpoint.
+        start = max(start, entries[0][1])
     for epoch in known:
         for offset in (epoch.first_offset, epoch.last_offset):
             if not start <= offset < trusted_to:
