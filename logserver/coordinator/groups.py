@@ -34,6 +34,7 @@ from logserver.coordinator.shard import GroupShard
 from logserver.coordinator.shard_runtime import ShardRuntime, Watcher
 from logserver.coordinator.shards import Shards
 from logserver.coordinator.share.coordinator import ShareGroupCoordinator
+from logserver.coordinator.share.offsets import ShareOffsets
 from logserver.coordinator.share.state import NothingDelivered, ShareState
 from logserver.coordinator.turns import Turns
 from logserver.errors import ErrorCode, LogServerError
@@ -64,8 +65,13 @@ class GroupCoordinator:
         self._workers = workers
         self._turns = Turns()
         self._shards = Shards(broker, CONSUMER_OFFSETS, self._new_runtime)
-        self.share = ShareGroupCoordinator(self._shard, share_state or NothingDelivered())
+        share_state = share_state or NothingDelivered()
+        self.share = ShareGroupCoordinator(self._shard, share_state)
         """Members of share groups."""
+        self.share_offsets = ShareOffsets(
+            self.share, self._shard, self._existing, share_state, self._peers, self.topics
+        )
+        """Where share groups begin, and how far they are."""
 
     # Start and stop
 

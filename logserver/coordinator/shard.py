@@ -50,6 +50,7 @@ from logserver.coordinator.share.group import ShareGroup
 from logserver.coordinator.share.groups import SESSION as SHARE_SESSION
 from logserver.coordinator.share.groups import ShareGroups
 from logserver.coordinator.share.requests import ShareHeartbeat, ShareHeartbeatAnswer
+from logserver.coordinator.share.topics import ShareTopicState
 from logserver.coordinator.timers import Timers
 from logserver.coordinator.topics_view import TopicsView
 from logserver.coordinator.transactional_commits import commit_in_transaction
@@ -131,12 +132,16 @@ class GroupShard:
         Raises:
             LogServerError: as `ShareGroups.heartbeat`.
         """
-        group_id = request.group_id
+        self._check_share(request.group_id)
+        return self.share.heartbeat(request, now_ms)
+
+    def _check_share(self, group_id: str) -> None:
+        """Checks that a group is a share group, or is not there."""
         if group_id not in self.share.groups and self.has(group_id):
             raise LogServerError(
-                ErrorCode.group_id_not_found, f"the group {group_id[:100]!r} is {self._kind_of(group_id)}"
+                ErrorCode.group_id_not_found,
+                f"the group {group_id[:100]!r} is {self._kind_of(group_id)}, not a share group",
             )
-        return self.share.heartbeat(request, now_ms)
 
     def look_again(self, group_id: str, member_id: str) -> Decision[HeartbeatAnswer | None]:
         """Takes a member's next step, if there is one that needs no word of the member; does not count as a heartbeat.
@@ -292,6 +297,28 @@ class GroupShard:
         """
         self.check_empty(group_id, now_ms, "it can't be deleted")
         return self.share.begin_deletion(group_id)
+
+    def begin_share_offsets(self, group_id: str, topics: Mapping[str, ShareTopicState], now_ms: int) -> Decision[int]:
+        """Decides on setting where a share group begins; see `ShareGroups.begin_offsets`.
+
+        Raises:
+            LogServerError: GROUP_ID_NOT_FOUND for a group of another type, NON_EMPTY_GROUP.
+        """
+        self._check_share(group_id)
+        self.check_empty(group_id, now_ms, "its offsets can't be moved")
+        return self.share.begin_offsets(group_id, topics)
+
+    def begin_share_forgetting(
+        self, group_id: str, topic_ids: Collection[str], now_ms: int
+    ) -> Decision[Mapping[str, frozenset[int]] | None]:
+        """Decides on taking back what a share group has done in topics; see `ShareGroups.begin_forgetting`.
+
+        Raises:
+            LogServerError: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.
+        """
+        self.share.existing(group_id)
+        self.check_empty(group_id, now_ms, "its offsets can't be deleted")
+        return self.share.begin_forgetting(group_id, topic_ids)
 
     def check_empty(self, group_id: str, now_ms: int, consequence: str) -> None:
         """Checks that a group has no members.

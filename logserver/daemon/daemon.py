@@ -172,7 +172,7 @@ class Daemon:
         peers = LocalPeers(broker)
         share_state = ShareState(broker, self._clock, self._workers)
         self._share_state = share_state
-        states = GroupStates(share_state, lambda group_id, topic_id: queues.is_declared(group_id, topic_id))
+        states = GroupStates(share_state, lambda: queues)
         self._groups = GroupCoordinator(broker, peers, self._clock, self._workers, states)
         queues = QueueCoordinator(
             broker, store, peers, share_state, self._groups.limits.share, self._clock, self._random

@@ -336,8 +336,7 @@ DIFFERENCES: Final = (
         "consumers of what is committed wait for it",
     ),
     (
-        "what share groups are given (ShareFetch, ShareAcknowledge, their offsets), streams groups, what is among "
-        "brokers",
+        "streams groups, what is among brokers",
         "neither keys nor features are named; a request closes the connection",
         "are served",
         "not done yet; there are no other brokers",

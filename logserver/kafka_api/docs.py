@@ -24,9 +24,8 @@ serves is what Apache Kafka 4.3 serves, but for the gaps named below. This page 
 """
 
 _TAIL: Final = """
-Every other key of Apache Kafka is not served, and a request of it closes the connection: what share groups are given
-(KIP-932: their members are served, ShareFetch, ShareAcknowledge and their offsets are not), streams groups (KIP-1071),
-and what only brokers and controllers ask each other.
+Every other key of Apache Kafka is not served, and a request of it closes the connection: streams groups (KIP-1071), and
+what only brokers and controllers ask each other.
 
 `make differential` asks Apache Kafka 4.3.1 and this server the same 1,500 requests and prints the fields that differ;
 each difference that is left has its row below.

@@ -25,9 +25,7 @@ _VALUES: Final = "values of settings"
 _SYNONYMS: Final = "where a setting's value comes from (synonyms)"
 _NO_GROUPS: Final = "settings of streams groups"
 _QUORUM: Final = "the metadata quorum (DescribeQuorum)"
-_NOT_SERVED: Final = (
-    "what share groups are given (ShareFetch, ShareAcknowledge, their offsets), streams groups, what is among brokers"
-)
+_NOT_SERVED: Final = "streams groups, what is among brokers"
 _DEFAULTS: Final = "settings"
 _NAMES: Final = "names of settings"
 _CREATED: Final = "a topic that comes into being by being asked for"

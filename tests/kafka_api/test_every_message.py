@@ -52,6 +52,8 @@ REFUSED: Final = {
     "ShareFetch": {42},  # the member has no name
     "ShareAcknowledge": {42},  # nor here
     "ShareGroupDescribe": {69},  # the groups are no share groups
+    "AlterShareGroupOffsets": {69},  # nor is this one
+    "DeleteShareGroupOffsets": {69},
 }
 """What a sensible request is answered here besides 0, where it is something."""
 

@@ -172,6 +172,11 @@ class QueueCoordinator:
         topic = self._broker.find_topic_by_id(topic_id)
         return topic is not None and self.names.declared(group_id, topic.name) is not None
 
+    def is_consumed(self, group_id: str, topic_id: str) -> bool:
+        """Whether somebody consumes what a group does on a topic, by another door than Kafka's."""
+        topic = self._broker.find_topic_by_id(topic_id)
+        return topic is not None and self.names.name(group_id, topic.name) in self._consumers
+
     def lock_ms(self, queue: QueueName) -> int:
         """Returns how long records are locked for those who do not say."""
         if queue.record is not None:

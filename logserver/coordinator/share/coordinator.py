@@ -49,7 +49,7 @@ class ShareGroupCoordinator:
     async def _initialize(self, shard: ShardRuntime, initialization: Initialization) -> bool:
         """Has the state of partitions made; returns whether it is there."""
         group_id, state_epoch, partitions = initialization
-        async with self._turn(group_id):
+        async with self.turn(group_id):
             try:
                 await self._state.initialize(group_id, state_epoch, partitions)
             except LogServerError as error:
@@ -65,7 +65,7 @@ class ShareGroupCoordinator:
         Raises:
             LogServerError: NON_EMPTY_GROUP, also if somebody joins meanwhile; or the coordinator is not here.
         """
-        async with self._turn(group_id):
+        async with self.turn(group_id):
             partitions = await shard.decide(
                 group_id, lambda state, now_ms: state.begin_share_deletion(group_id, now_ms)
             )
@@ -73,6 +73,6 @@ class ShareGroupCoordinator:
                 await self._state.delete(group_id, partitions)
             await shard.decide(group_id, lambda state, now_ms: state.delete_group(group_id, now_ms))
 
-    def _turn(self, group_id: str) -> asyncio.Lock:
+    def turn(self, group_id: str) -> asyncio.Lock:
         """Returns what keeps state from being made and taken back at the same time."""
         return self._turns.setdefault(group_id, asyncio.Lock())

@@ -1,6 +1,6 @@
 """All share groups of a shard (KIP-932): the decisions on their members' requests, and what time brings them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Final
 
@@ -13,7 +13,7 @@ from logserver.coordinator.share.group import ShareGroup
 from logserver.coordinator.share.limits import ShareLimits
 from logserver.coordinator.share.member import ShareMember
 from logserver.coordinator.share.requests import ShareHeartbeat, ShareHeartbeatAnswer
-from logserver.coordinator.share.topics import Partitions
+from logserver.coordinator.share.topics import Partitions, ShareTopicState
 from logserver.coordinator.timers import TimerKey, Timers
 from logserver.coordinator.topics_view import TopicsView
 from logserver.errors import ErrorCode, LogServerError
@@ -113,6 +113,49 @@ class ShareGroups:
         """Decides on partitions whose delivery state could not be made; that is asked for anew at a heartbeat."""
         group = self.groups.get(group_id)
         topics = group.topics.given_up(partitions) if group is not None else None
+        if group is None or topics is None or topics == group.topics:
+            return Decision(None)
+        return Decision(None, (group.topics_entry(topics),), group_id)
+
+    # Offsets
+
+    def begin_offsets(self, group_id: str, topics: Mapping[str, ShareTopicState]) -> Decision[int]:
+        """Decides on setting where a group begins in partitions; the answer is the state epoch for that.
+
+        A group that is not there comes into being.
+        """
+        group = self.groups.get(group_id) or ShareGroup(group_id)
+        entries = (group.topics_entry(group.topics.begun(topics)),) if topics else ()
+        return Decision(group.epoch, entries, group_id)
+
+    def begin_forgetting(
+        self, group_id: str, topic_ids: Iterable[str]
+    ) -> Decision[Mapping[str, frozenset[int]] | None]:
+        """Decides on taking back all state of topics; the answer is of which partitions, by topic id, and None for a
+        group that has never begun anywhere.
+
+        Raises:
+            LogServerError: GROUP_ID_NOT_FOUND.
+        """
+        group = self.existing(group_id)
+        if not group.topics.since_ms:
+            return Decision(None)
+        partitions = {}
+        for topic_id in topic_ids:
+            known = group.topics.is_there(topic_id)
+            view = self._topics.by_id(topic_id)
+            if not known and topic_id in group.topics.deleting and view is not None:
+                # What an earlier attempt has left.
+                known = frozenset(range(view.partitions))
+            if known:
+                partitions[topic_id] = known
+        topics = group.topics.being_deleted(partitions)
+        return Decision(partitions, (group.topics_entry(topics),) if topics != group.topics else (), group_id)
+
+    def forgotten(self, group_id: str, topic_ids: Collection[str]) -> Decision[None]:
+        """Decides on topics whose state has been taken back."""
+        group = self.groups.get(group_id)
+        topics = group.topics.without(topic_ids) if group is not None else None
         if group is None or topics is None or topics == group.topics:
             return Decision(None)
         return Decision(None, (group.topics_entry(topics),), group_id)
