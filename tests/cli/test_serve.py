@@ -47,6 +47,20 @@ def test_it_says_when_it_is_ready_and_ends_cleanly_on_a_signal(tmp_path, number)
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("is_repeated", [True, False])
+def test_several_data_directories_are_named_one_by_one_or_with_commas(tmp_path, is_repeated):
+    paths = [str(tmp_path / name) for name in "abc"]
+    rest = ["--data-dir", paths[1], "--data-dir", paths[2]] if is_repeated else []
+    with serve(Path(paths[0] if is_repeated else ",".join(paths)), *rest) as server:
+        address = ready(server)
+        status = json.loads(CliRunner().invoke(main, ["status", "--json", "--server", address]).stdout)
+        assert [directory["path"] for directory in status["log_directories"]] == paths
+        assert server.end(signal.SIGTERM)[0] == 0
+    metas = [(tmp_path / name / "meta.properties").read_text().splitlines() for name in "abc"]
+    ids = [{line.partition("=")[0]: line.partition("=")[2] for line in meta} for meta in metas]
+    assert len({found["cluster.id"] for found in ids}) == 1 and len({found["directory.id"] for found in ids}) == 3
+
+
 def test_settings_come_from_file_environment_and_command_line(tmp_path):
     file = tmp_path / "settings.toml"
     file.write_text('"num.partitions" = 2\n"max.topics" = 2\n"log.level" = "debug"\n')
