@@ -25,8 +25,7 @@ from logserver_segments.segment import MAX_RELATIVE_OFFSET, Resources, Segment
 from logserver_segments.transaction_index import packed
 
 _BUFFER_BYTES: Final = 1 << 20
-_SYNC_BYTES: Final = 4 << 20
-"""After so much new data it is synced: with more at once, everybody else's flush would wait for it."""
+"""So much is written and synced at once: everybody else's flush waits for it."""
 _MAX_SEGMENT_BYTES: Final = 0x7FFF_FFFF
 _MOST_SOURCES: Final = 100
 """Segments that become one at once: the swap does a few things with each, and readers wait for it."""
@@ -144,7 +143,6 @@ class _Output:
         self._aborted: list[AbortedTransaction] = []
         self._buffers: list[Buffer] = []
         self._buffered = 0
-        self._since_sync = 0
         self._sizes = 0, 0, 0
 
     @property
@@ -177,18 +175,14 @@ class _Output:
     def _flush(self) -> None:
         assert self._file is not None
         self._file.write(self._buffers, self._segment.size - self._buffered)
-        self._since_sync += self._buffered
         self._buffers, self._buffered = [], 0
-        if self._since_sync >= _SYNC_BYTES:
-            self._file.sync()
-            self._since_sync = 0
+        self._file.sync()
 
     def finish(self, last_base_offset: int) -> None:
         """Makes all of it durable."""
         assert self._file is not None
         if self._buffers:
             self._flush()
-        self._file.sync()
         segment, disk = self._segment, self._disk
         segment.close_time_index()
         index, time_index, aborted = segment.index.content(), segment.time_index.content(), packed(self._aborted)
