@@ -90,6 +90,8 @@ def read_slice(
     Raises:
         BadBatch: as `find_batch`.
     """
+    if start > end:
+        raise BadBatch(f"no record batch at position {start}: the records end at {end}")
     # One read covers the usual case: the walk to the first batch is short, and the data follows at once.
     chunk_start = start
     chunk = fetch(start, min(end - start, max_bytes + _LOOK_AHEAD))

@@ -11,6 +11,7 @@ from logserver_segments.reading import ColdData
 from logserver_segments.seams import Mapping
 
 from .fake_disk import FakeDisk
+from .support import Box, read, read_all, records_in
 
 Kind = Literal["offset", "time"]
 
@@ -154,3 +155,19 @@ def test_entries_that_could_not_be_written_stay_in_memory() -> None:
     assert index.floor(55) == (40, 400)
     index.flush()
     assert _index(disk=disk, file_entries=6).entries()[-1] == (60, 600)
+
+
+def test_an_entry_that_points_behind_the_file_has_the_index_made_again() -> None:
+    box = Box()
+    box.fill(60)
+    box.directory.close()
+    first = box.log.segments[0]
+    content = bytearray(box.disk.inode(first.index.path).data)
+    assert len(content) >= 24
+    # In the middle, where opening the index after a clean stop does not look.
+    content[12:16] = b"\x00\xab\x5e\x29"
+    box.disk.damage(first.index.path, bytes(content))
+    box.open()
+    relative = int.from_bytes(content[8:12])
+    assert records_in(read(box.log, relative).data)[-1].offset >= relative
+    assert [record.offset for record in read_all(box.log)] == list(range(60))
