@@ -58,7 +58,7 @@ class Queues:
 
     def __init__(self, address: str) -> None:
         self.channel = grpc.insecure_channel(address)
-        self.stub = queues_pb2_grpc.QueuesStub(self.channel)
+        self.stub: Any = queues_pb2_grpc.QueuesStub(self.channel)  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Queues:
         return self
@@ -66,7 +66,7 @@ class Queues:
     def __exit__(self, *_: object) -> None:
         self.channel.close()
 
-    def declare(self, name: str, partitions: int = 1, **policy: Any) -> queues_pb2.Queue:
+    def declare(self, name: str, partitions: int = 1, **policy: Any) -> Any:
         request = queues_pb2.DeclareQueueRequest(
             name=name, partitions=partitions, policy=queues_pb2.QueuePolicy(**policy)
         )
@@ -76,7 +76,7 @@ class Queues:
         records = [common_pb2.Record(value=value) for value in values]
         self.stub.Send(queues_pb2.SendRequest(queue=name, messages=common_pb2.RecordList(records=records)), timeout=10)
 
-    def describe(self, name: str) -> queues_pb2.Queue:
+    def describe(self, name: str) -> Any:
         return self.stub.DescribeQueue(queues_pb2.DescribeQueueRequest(name=name), timeout=10).queue
 
     def counts(self, name: str) -> tuple[int, int, int, int]:
