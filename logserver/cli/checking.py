@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from typing import Final
 
 from logserver_segments.checkpoints import TopicPartition
 from logserver_segments.data_directory.meta import LOCK, META, claim, parse_properties
-from logserver_segments.disk import OsDisk
+from logserver_segments.disk import OsDisk, ReadOnlyDisk
 from logserver_segments.errors import DirectoryInUse, StorageError
 from logserver_segments.machine import SystemRandom
 from logserver_segments.seams import Lock
@@ -69,11 +70,13 @@ def check_directories(paths: Sequence[str], *, mend: bool, jobs: int | None, def
         CannotCheck: a directory is none of a server's, or in use.
     """
     started = time.monotonic()
-    disk = OsDisk()
+    disk = OsDisk() if mend else ReadOnlyDisk()
     checked = Checked(list(paths))
     with ExitStack() as stack:
         for path in paths:
-            stack.callback(_claim(path, disk).release)
+            lock = _claim(path, disk)
+            if lock is not None:
+                stack.callback(lock.release)
         try:
             found = _look(checked, disk, jobs, default_cleanup)
             checked.findings = found
@@ -86,7 +89,8 @@ def check_directories(paths: Sequence[str], *, mend: bool, jobs: int | None, def
     return checked
 
 
-def _claim(path: str, disk: OsDisk) -> Lock:
+def _claim(path: str, disk: OsDisk) -> Lock | None:
+    """Takes the lock of a server; there is none where nobody can write."""
     if not Path(path).is_dir():
         raise CannotCheck(f"There is no directory {path}.")
     try:
@@ -102,6 +106,8 @@ def _claim(path: str, disk: OsDisk) -> Lock:
     except StorageError as error:
         raise CannotCheck(sentence(str(error))) from error
     except OSError as error:
+        if error.errno == errno.EROFS and isinstance(disk, ReadOnlyDisk):
+            return None
         raise CannotCheck(f"{path} can't be looked at: {error.strerror or error}.") from error
 
 
@@ -159,7 +165,7 @@ def _other_directories(checked: Checked, image: dict[bytes, bytes], disk: OsDisk
 
 def check_one(task: Task) -> Walk:
     """Does one task, in whatever process."""
-    return check(task, OsDisk())
+    return check(task, ReadOnlyDisk())
 
 
 def _add(checked: Checked, examined: Examined, found: Conclusion) -> None:

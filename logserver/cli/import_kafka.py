@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from logserver.cli.options import json_option
-from logserver.cli.output import byte_text, print_json, print_table
+from logserver.cli.output import byte_text, count_text, print_json, print_table
 
 if TYPE_CHECKING:
     from logserver.cli.importing import Report
@@ -55,9 +55,10 @@ def import_kafka(
     for warning in report.warnings:
         click.echo(f"Warning: {warning}.", err=True)
     click.echo(
-        f"Brought in {report.records:,} records of {len(report.topics)} topics, {report.groups:,} groups with "
-        f"{report.committed_offsets:,} committed offsets and {report.transactional_ids:,} transactional ids, "
-        f"{byte_text(report.bytes_copied)} in {report.seconds:.1f} s."
+        f"Brought in {count_text(report.records, 'record')} of {count_text(len(report.topics), 'topic')}, "
+        f"{count_text(report.groups, 'group')} with {count_text(report.committed_offsets, 'committed offset')} and "
+        f"{count_text(report.transactional_ids, 'transactional id')}, {byte_text(report.bytes_copied)} in "
+        f"{report.seconds:.1f} s."
     )
     node = f" --set node.id={node_id}" if node_id != 1 else ""
     click.echo(f"Start the server with `logserver serve --data-dir {report.directory}{node}`.")

@@ -22,7 +22,7 @@ from logserver_segments.data_directory import DataDirectory
 from logserver_segments.data_directory.directory import CLEAN_SHUTDOWN
 from logserver_segments.data_directory.meta import LOCK, META, load_meta
 from logserver_segments.data_directory.names import directory_of
-from logserver_segments.disk import OsDisk
+from logserver_segments.disk import OsDisk, ReadOnlyDisk
 from logserver_segments.machine import SystemClock, SystemRandom, ThreadWorkers
 from logserver_segments.verification.records import read_log
 
@@ -119,7 +119,7 @@ def import_kafka(paths: Sequence[str], target: str, *, node_id: int, jobs: int |
     try:
         with ExitStack() as stack:
             _check_target(target)
-            source = open_source(paths, stack, disk, SystemRandom())
+            source = open_source(paths, stack, ReadOnlyDisk(), SystemRandom())
             report = _Import(source, target, node_id, disk).run(jobs)
     except CannotBringIn as error:
         raise CommandFailed(sentence(str(error))) from error
@@ -144,7 +144,7 @@ def _check_target(target: str) -> None:
 
 def copy_one(task: _Copy) -> BroughtIn:
     """Copies one log, in whatever process."""
-    return bring_in(task.source, task.target, task.topic_id, OsDisk())
+    return bring_in(task.source, task.target, task.topic_id, OsDisk(), ReadOnlyDisk())
 
 
 class _Import:
@@ -212,9 +212,8 @@ class _Import:
             for number in range(topic.partitions):
                 if (topic.name, number) not in self._copied:
                     # What the server would make itself, had it been there.
-                    self._copied[topic.name, number] = bring_in(
-                        self._empty(), directory_of(self._folder, (topic.name, number)), topic.topic_id, disk
-                    )
+                    target = directory_of(self._folder, (topic.name, number))
+                    self._copied[topic.name, number] = bring_in(self._empty(), target, topic.topic_id, disk, disk)
 
     def _empty(self) -> str:
         path = f"{self._folder}/nothing.tmp"

@@ -48,6 +48,11 @@ def byte_text(count: float) -> str:
     return f"{count / 1024:.1f} PiB"
 
 
+def count_text(number: int, one: str, many: str | None = None) -> str:
+    """A number of things: 1 log, 1,234 logs, 2 batches."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def summary_text(records: int, bytes_count: int, seconds: float) -> str:
     """Records, bytes and rates in one line."""
     rate = records / seconds if seconds > 0 else 0.0

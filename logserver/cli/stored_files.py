@@ -16,7 +16,7 @@ from logserver_segments.checkpoints import CheckpointDamaged, LeaderEpochs, pars
 from logserver_segments.data_directory.meta import META, parse_properties
 from logserver_segments.data_directory.names import key_of
 from logserver_segments.data_directory.topic_id import PARTITION_METADATA
-from logserver_segments.disk import OsDisk
+from logserver_segments.disk import ReadOnlyDisk
 from logserver_segments.index import Index
 from logserver_segments.producer_snapshot import SnapshotDamaged, unpack_snapshot
 from logserver_segments.segment import (
@@ -81,7 +81,7 @@ def documents(path: Path, *, with_records: bool) -> Iterator[Document]:
 
 
 def _batches(path: Path, with_records: bool) -> Iterator[Document]:
-    file = OsDisk().open(str(path))
+    file = ReadOnlyDisk().open(str(path))
     key = key_of(path.absolute().parent.name)
     decoder = RECORD_DECODERS.get(key[0]) if key is not None else None
     # What was cut out may begin anywhere.

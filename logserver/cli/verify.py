@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from logserver.cli.options import json_option
-from logserver.cli.output import byte_text, print_json
+from logserver.cli.output import byte_text, count_text, print_json
 from logserver.cli.settings import CONFIG_OPTION, SET_OPTION, load_or_fail
 
 if TYPE_CHECKING:
@@ -87,21 +87,17 @@ def _place(finding: Finding) -> str:
 
 def _summary(checked: Checked, repaired: bool) -> str:
     looked = (
-        f"{_count(checked.logs, 'log')}, {_count(checked.batches, 'batch', 'batches')}, "
-        f"{_count(checked.records, 'record')}, {byte_text(checked.bytes_checked)} in {checked.seconds:.1f} s"
+        f"{count_text(checked.logs, 'log')}, {count_text(checked.batches, 'batch', 'batches')}, "
+        f"{count_text(checked.records, 'record')}, {byte_text(checked.bytes_checked)} in {checked.seconds:.1f} s"
     )
     if not checked.findings:
         return f"{looked}: nothing is wrong."
-    findings = _count(len(checked.findings), "finding")
+    findings = count_text(len(checked.findings), "finding")
     if not repaired:
         return f"{looked}: {findings}. Keep a copy of the directory, then run it with --repair."
     if not checked.left:
         return f"{looked}: {findings}, all repaired."
     return f"{looked}: {findings}, {len(checked.left)} of them not repaired."
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _document(checked: Checked, repaired: bool) -> dict[str, Any]:

@@ -51,23 +51,27 @@ class BroughtIn(NamedTuple):
     """What was not brought in, in words."""
 
 
-def bring_in(source: str, target: str, topic_id: str, disk: Disk) -> BroughtIn:
+def bring_in(source: str, target: str, topic_id: str, disk: Disk, source_disk: Disk) -> BroughtIn:
     """Copies the log in one directory to another, which is made, and checks every batch on the way.
 
     Batches are copied as they are, indexes are made anew. Nothing is durable yet when this returns.
+
+    Args:
+        disk: of the target.
+        source_disk: of the source, which is only read.
 
     Raises:
         CannotBringIn: it is in a format that is not known, or a compaction was cut short.
         OSError: the disk refused.
     """
-    entries = disk.list(source)
+    entries = source_disk.list(source)
     if any(entry.name.endswith(SWAP_SUFFIX) for entry in entries):
         raise CannotBringIn(
             f"{source} was left in the middle of a compaction; start the broker once more and stop it properly"
         )
     disk.make_directory(target)
     write_topic_id(target, topic_id, disk)
-    copying = _Copying(source, target, disk)
+    copying = _Copying(source, target, disk, source_disk)
     files = sorted(entry for entry in entries if is_file_of_log(entry.name) and entry.name.endswith(LOG_SUFFIX))
     for number, entry in enumerate(files):
         behind = offset_of_file(files[number + 1].name) if number + 1 < len(files) else None
@@ -78,10 +82,11 @@ def bring_in(source: str, target: str, topic_id: str, disk: Disk) -> BroughtIn:
 
 
 class _Copying:
-    def __init__(self, source: str, target: str, disk: Disk) -> None:
+    def __init__(self, source: str, target: str, disk: Disk, source_disk: Disk) -> None:
         self._source = source
         self._target = target
         self._disk = disk
+        self._source_disk = source_disk
         self._end = 0
         self._batches = self._records = self._bytes = 0
         self._leader_epoch = self._producer_id = -1
@@ -101,7 +106,7 @@ class _Copying:
 
     def segment(self, base: int, size: int, behind: int | None) -> None:
         """Copies a segment; the next one begins at `behind`."""
-        old = self._disk.open(f"{self._source}/{file_name(base, LOG_SUFFIX)}")
+        old = self._source_disk.open(f"{self._source}/{file_name(base, LOG_SUFFIX)}")
         resources = Resources(self._disk, Pool[File](1), Pool[Mapping](1))
         segment = Segment(self._target, base, resources)
         new = segment.create()
@@ -155,9 +160,9 @@ class _Copying:
                 continue
             offset = offset_of_file(name)
             if name.endswith(TXN_INDEX_SUFFIX) and file_name(offset, LOG_SUFFIX) in names:
-                self._write(name, self._disk.read_file(f"{self._source}/{name}"))
+                self._write(name, self._source_disk.read_file(f"{self._source}/{name}"))
             elif name.endswith(SNAPSHOT_SUFFIX) and start_offset <= offset <= self._end:
-                content = self._disk.read_file(f"{self._source}/{name}")
+                content = self._source_disk.read_file(f"{self._source}/{name}")
                 try:
                     unpack_snapshot(content)
                 except SnapshotDamaged as error:
@@ -170,7 +175,7 @@ class _Copying:
         epochs = LeaderEpochs()
         if LEADER_EPOCHS in names:
             try:
-                epochs.load(self._disk.read_file(f"{self._source}/{LEADER_EPOCHS}"))
+                epochs.load(self._source_disk.read_file(f"{self._source}/{LEADER_EPOCHS}"))
             except CheckpointDamaged as error:
                 self._problems.append(f"{self._source}/{LEADER_EPOCHS} was made again: {error}")
         epochs.truncate_end(self._end)

@@ -308,3 +308,14 @@ class OsDisk:
             os.close(fd)
             raise
         return OsLock(fd)
+
+
+class ReadOnlyDisk(OsDisk):
+    """The same for who only looks: files are opened for reading, so that they can be on what can't be written to."""
+
+    __slots__ = ()
+
+    def open(self, path: str, *, create: bool = False) -> OsFile:
+        if create:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return OsFile(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))

@@ -1,6 +1,8 @@
 """`logserver verify` on directories that real servers have left, as they are and damaged in every way."""
 
+import ctypes
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -23,6 +25,10 @@ from . import stored
 
 PLAIN: Final = "plain-0"
 FIRST: Final = "00000000000000000000"
+_BIND: Final = 0x1000
+_READ_ONLY: Final = 0x21
+"""Of mount(2): read-only, to be changed of what is mounted."""
+_DETACH: Final = 2
 
 
 @pytest.fixture(scope="module")
@@ -560,3 +566,18 @@ def test_the_command_as_users_run_it(data: Path) -> None:
     assert f"{data}/{PLAIN}/{FIRST}.log, position 0: record batch with a wrong CRC" in done.stdout
     assert "    repair moves " in done.stdout
     assert done.stderr == ""
+
+
+def test_a_directory_that_can_not_be_written_to_can_be_checked(stopped: Path, tmp_path: Path) -> None:
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    source, target = os.fsencode(stopped), os.fsencode(mounted)
+    if libc.mount(source, target, None, _BIND, None) or libc.mount(None, target, None, _BIND | _READ_ONLY, None):
+        pytest.skip(f"mounting is not allowed here: {os.strerror(ctypes.get_errno())}")
+    try:
+        assert verify(mounted)[0] == 0
+        result = CliRunner().invoke(main, ["dump", str(mounted / PLAIN / f"{FIRST}.log"), "--batches"])
+        assert result.exit_code == 0
+    finally:
+        libc.umount2(target, _DETACH)
