@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any, Final, Unpack
 
@@ -139,7 +139,8 @@ class Worker:
         while not finished.wait(lock_s / EXTEND_PART):
             for message in list(self._running.values()):
                 if not message.is_settled:
-                    message.extend(lock_s)
+                    with suppress(ClientClosed):
+                        message.extend(lock_s)
 
     @contextmanager
     def _stopped_by_signals(self, wanted: bool) -> Iterator[None]:

@@ -13,9 +13,11 @@ from logserver_client import (
     MessageLost,
     Queue,
     QueueDescription,
+    Queues,
 )
 
 from logserver.testing import LogServer
+from tests.client.conftest import ServerProcess
 from tests.client.queueing import NewQueue, describe, new_queue, queue
 
 __all__ = ["describe", "new_queue", "queue"]
@@ -295,6 +297,42 @@ def test_a_stream_that_breaks_is_opened_again_and_its_messages_are_lost(server: 
             held.ack(wait=True)
         again.ack(wait=True)
         assert messages.lost == 1
+
+
+def test_a_server_that_was_killed_is_waited_for(server_process: ServerProcess) -> None:
+    with Queues(server_process.address) as queues:
+        queues.declare("killed")
+    with Queue(server_process.address, "killed") as queue:
+        _send(queue, 10)
+        with queue.consume(prefetch=5) as messages:
+            messages.ack([next(iter(messages)) for _ in range(3)])
+            messages.flush()
+            server_process.kill()
+            server_process.start()
+            offsets: set[int] = set()
+            while offsets != set(range(3, 10)):
+                message = messages.get(timeout=60)
+                assert message is not None
+                try:
+                    message.ack(wait=True)
+                except MessageLost:
+                    # One that had come before.
+                    continue
+                offsets.add(message.offset)
+
+
+def test_the_client_reads_no_further_than_its_buffer(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logserver_client._queue.stream._BUFFER_BYTES", 5_000)
+    queue.send_many([b"x" * 1000] * 500).result(timeout=30)
+    with queue.consume(auto_ack=True, max_bytes=2_000) as messages:
+        stream = messages._stream
+        while not stream._is_stalled:
+            pass
+        assert stream._added_bytes < 20_000
+        messages.flush()
+        for _ in range(500):
+            assert messages.get(timeout=60) is not None
+        assert messages.get(timeout=0) is None
 
 
 def test_flush_says_once_that_something_was_lost(server: LogServer, queue: Queue) -> None:

@@ -226,7 +226,8 @@ class Outbox:
                 acked = {}
             if isinstance(item, Marker):
                 self._waiting.append(item)
-            else:
+            elif item.verdict.outcome != queues_pb2.OUTCOME_EXTEND or not item.message.is_settled:
+                # Somebody may extend on one thread what is settled on another: then there is nothing to extend.
                 offset = item.message[2]
                 self._add(Piece(item.message[0], offset, offset, item.verdict))
         if acked:
