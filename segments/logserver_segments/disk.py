@@ -26,6 +26,14 @@ _MAX_BUFFERS = os.sysconf("SC_IOV_MAX") if hasattr(os, "sysconf") else 16
 _COLD = (errno.EAGAIN, errno.EWOULDBLOCK)
 
 
+# Zeroing what is read over at once takes a fifth of the processor time of reading megabytes. For a few kilobytes it is
+# cheaper than this call.
+_unfilled = ctypes.pythonapi.PyByteArray_FromStringAndSize
+_unfilled.restype = ctypes.py_object
+_unfilled.argtypes = (ctypes.c_char_p, ctypes.c_ssize_t)
+_UNFILLED_FROM = 64 * 1024
+
+
 class _PyBuffer(ctypes.Structure):
     """CPython's Py_buffer, as far as needed to learn the address of a read-only mapping."""
 
@@ -119,7 +127,8 @@ class OsFile:
     def read_resident(self, size: int, position: int) -> Buffer | None:
         if _RWF_NOWAIT is None:
             return self.read(size, position)
-        buffer = bytearray(size)
+        # Of an unfilled one only what was read is handed out.
+        buffer: bytearray = bytearray(size) if size < _UNFILLED_FROM else _unfilled(None, size)
         try:
             count = os.preadv(self._fd, [buffer], position, _RWF_NOWAIT)
         except OSError as error:

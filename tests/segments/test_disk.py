@@ -58,6 +58,16 @@ def test_what_is_in_memory_is_read_without_waiting(place: tuple[Any, str]) -> No
     assert bytes(file.read_resident(100, 4)) == b"ef"
 
 
+def test_a_large_read_has_the_bytes_of_the_file_and_no_others(place: tuple[Any, str]) -> None:
+    disk, path = place
+    file = disk.open(f"{path}/f", create=True)
+    data = bytes(range(256)) * 2_000
+    file.write((data,), 0)
+    assert bytes(file.read_resident(len(data), 0)) == data
+    assert bytes(file.read_resident(1 << 20, 1_000)) == data[1_000:]
+    assert bytes(file.read_resident(1 << 20, len(data))) == b""
+
+
 def test_a_mapping_shows_the_first_bytes_also_when_the_file_grows_or_goes(place: tuple[Any, str]) -> None:
     disk, path = place
     file = disk.open(f"{path}/f", create=True)
