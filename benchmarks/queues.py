@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,11 +16,11 @@ from benchmarks.peers.fetching import needs_module
 from benchmarks.peers.field import left_out
 from benchmarks.support.contest import Rounds, in_turn
 from benchmarks.support.numbers import spread
-from benchmarks.support.options import parser, scratch
-from benchmarks.support.output import Report
+from benchmarks.support.options import parser, scratch, whole_numbers
+from benchmarks.support.output import Report, progress
 from benchmarks.support.processes import Worker, log_server
 from benchmarks.support.rates import size
-from benchmarks.support.usage import cpu_of
+from benchmarks.support.usage import cpu_of, memory_of
 
 CLAIM: Final = (
     "acknowledged in batches 1.5 times as many messages a second as the better of RabbitMQ and Redis Streams, one by "
@@ -33,6 +34,8 @@ RABBITMQ: Final = "RabbitMQ, pika"
 REDIS: Final = "Redis Streams, redis-py"
 _SIZES: Final = (100, 1024)
 _TIMEOUT_S: Final = 900
+_MIB: Final = 1 << 20
+_SETTLE_S: Final = 1.0
 
 _NOTES: Final = (
     "one process sends, another receives and acknowledges at the same time; messages/s: from the first send to the "
@@ -44,6 +47,8 @@ _NOTES: Final = (
     "no acknowledgements, and Redis each",
     f"{RABBITMQ}: {rabbitmq.ABOUT}",
     f"{REDIS}: consumer group, XREADGROUP COUNT 100, XACK; {redis.ABOUT}; durable here",
+    "that wait: the first message is measured from asking for messages until one is received and its acknowledgement "
+    "durable, by a new consumer; RssAnon of the server's process",
     "at a fixed rate: p50 and p99 from when a message was due until it was received, acknowledged one by one; an open "
     "loop, nothing is left out",
 )
@@ -159,6 +164,31 @@ def measure(report: Report, queues: Queues, messages: int, fixed_rate: float, ro
         table.notes += [f"without {name}: {why}" for name, why in found.failed.items()]
 
 
+def measure_backlogs(report: Report, side: Side, backlogs: Sequence[int], rounds: int) -> None:
+    """Looks at this server's memory, and how long the first message takes, with many that wait."""
+    table = report.table(f"{size(_SIZES[0])} messages that wait")
+    for backlog in backlogs:
+        progress(f"a backlog of {backlog:,}")
+        where = {"address": side.address, "queue": f"backlog-{backlog}"}
+        side.sender.ask({"kind": "declare", **where}, _TIMEOUT_S)
+        before = memory_of(side.pid).anonymous
+        job = {"messages": backlog, "value_bytes": _SIZES[0], "rate": 0}
+        side.sender.ask({"kind": "send", **where, **job}, _TIMEOUT_S)
+        time.sleep(_SETTLE_S)
+        waiting = memory_of(side.pid).anonymous
+        took = [side.receiver.ask({"kind": "first", **where}, _TIMEOUT_S) * 1000 for _ in range(rounds)]
+        table.rows.append(
+            {
+                "messages": backlog,
+                "RssAnon MiB before": before / _MIB,
+                "waiting": waiting / _MIB,
+                "one received": memory_of(side.pid).anonymous / _MIB,
+                "first message ms": spread(took),
+            }
+        )
+        report.runs.append({"backlog": backlog, "before": before, "waiting": waiting, "first_ms": took})
+
+
 def _judge(report: Report, case: str, together: bool, found: Rounds) -> None:
     """Holds a case against its target."""
     report.figure(f"{case}: {OURS}, messages/s", found.values(OURS, rate))
@@ -175,11 +205,13 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
     made.add_argument("--messages", type=int, help="of one run (100000, quick: 5000)")
     made.add_argument("--rate", type=float, default=1000, help="messages a second where it is fixed (1000)")
+    made.add_argument("--backlog", type=whole_numbers, help="messages that wait (1000,10000000; quick: 100,1000)")
     peers = ("rabbitmq", "redis")
     made.add_argument("--peers", nargs="*", choices=peers, default=peers, help="beside this server (all)")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (1 if found.quick else 5)
     found.messages = found.messages or (5_000 if found.quick else 100_000)
+    found.backlog = found.backlog or ([100, 1_000] if found.quick else [1_000, 10_000_000])
     return found
 
 
@@ -190,6 +222,7 @@ def main() -> None:
     with scratch(chosen.directory) as directory, ExitStack() as stack:
         queues = Queues(started(stack, report, directory, chosen.peers))
         measure(report, queues, chosen.messages, chosen.rate, chosen.rounds)
+        measure_backlogs(report, queues.sides[OURS], chosen.backlog, chosen.rounds)
     report.emit(as_json=chosen.json)
 
 

@@ -1,5 +1,6 @@
 """Worker process: a work queue of this server, by the bundled client."""
 
+import time
 from typing import Any, Final
 
 from logserver_client import Queue, Queues
@@ -60,5 +61,14 @@ def consume(address: str, queue: str, messages: int, together: bool) -> Any:
         return received.told()
 
 
+def first(address: str, queue: str) -> float:
+    """Returns the seconds from asking for messages to the first one."""
+    with Queue(address, queue) as opened:
+        began = time.perf_counter()
+        with opened.consume(prefetch=ACKNOWLEDGED_TOGETHER) as consumption:
+            next(iter(consumption)).ack(wait=True)
+            return time.perf_counter() - began
+
+
 if __name__ == "__main__":
-    work({"declare": declare, "delete": delete, "send": send, "consume": consume})
+    work({"declare": declare, "delete": delete, "send": send, "consume": consume, "first": first})

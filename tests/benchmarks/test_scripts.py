@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 SMALLEST = {
     "quick": ["--peers", "--rounds=1", "--megabytes=0.1", "--seconds=0.05", "--quick"],
-    "queues": ["--peers", "--rounds=1", "--messages=150", "--rate=200"],
+    "queues": ["--peers", "--rounds=1", "--messages=150", "--rate=200", "--backlog=10"],
     "other_logs": ["--peers", "--rounds=1", "--megabytes=0.1"],
     "produce": ["--peers", "--rounds=1", "--megabytes=0.1", "--only=1 KiB, acks=all, 1 partition"],
     "consume": ["--peers", "--rounds=1", "--megabytes=0.1", "--only=1 partition"],
