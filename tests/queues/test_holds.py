@@ -15,7 +15,7 @@ HOUR_S = 3600
 @pytest.fixture
 def server() -> Iterator[LogServer]:
     with LogServer() as server, AdminClient(server.grpc) as admin:
-        admin.create_topic("q", config={"retention.ms": "60000", "segment.bytes": "1048576"})
+        admin.create_topic("q", settings={"retention.ms": "60000", "segment.bytes": "1048576"})
         yield server
 
 

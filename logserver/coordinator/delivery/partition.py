@@ -155,7 +155,13 @@ class QueuePartition:
         if source.unavailable is not None:
             self._ended(self, source.unavailable)
             return
-        engine = self.engine
+        self.refresh()
+        if self.dispatcher.is_wanted:
+            self._run_soon()
+
+    def refresh(self) -> None:
+        """Takes note of where the source begins and ends now; of what is deleted there nobody tells."""
+        source, engine = self.source, self.engine
         end = source.last_stable_offset if self.reader.committed_only else source.high_watermark
         if self._until is not None:
             end = min(end, self._until)
@@ -164,8 +170,6 @@ class QueuePartition:
         if source.log_start_offset > engine.start:
             engine.drop_below(source.log_start_offset, self._now_ms())
             self.changed()
-        if self.dispatcher.is_wanted:
-            self._run_soon()
 
     async def oldest_ready_ms(self) -> int | None:
         """Returns when the first record that is ready was written, None if none is.
@@ -190,6 +194,8 @@ class QueuePartition:
         self._running = False
         if self._end is not None:
             return
+        if self.source.log_start_offset > self.engine.start:
+            self.refresh()
         self._look()
         self.dispatcher.dispatch(self._now_ms())
         if self.dispatcher.is_wanted and not self._looking and self._has_more():

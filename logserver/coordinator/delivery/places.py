@@ -133,6 +133,7 @@ class Places:
         place = self._open.get(key)
         if place is not None:
             self._idle.discard(key)
+            place.refresh()
             return place
         opening = self._opening.get(key)
         if opening is None:
