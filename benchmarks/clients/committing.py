@@ -4,7 +4,6 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from benchmarks.clients.frames import SIZE, frame
@@ -31,7 +30,8 @@ class _Connection:
         self.socket = socket.create_connection(address, timeout=_TIMEOUT_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.requests = requests
-        self.next = self.received = 0
+        self.next = 0
+        self.received = b""
         self.asked_at = 0.0
 
     def ask(self, now: float) -> None:
@@ -52,46 +52,54 @@ class _Connection:
         return data
 
 
-def commit(
-    address: str, server_pid: int, topic: str, groups: int, connections: int, seconds: float, prefix: str = "group"
-) -> Any:
+def commit(address: str, server_pid: int, topic: str, groups: int, connections: int, seconds: float) -> Any:
     """Has each group commit once, and then all in turn for so long; returns the rate and percentiles of their waits."""
     host, _, port = address.rpartition(":")
-    requests = [_request(f"{prefix}-{number:06}", topic) for number in range(groups)]
+    requests = [_request(f"group-{number:06}", topic) for number in range(groups)]
     every = [_Connection((host, int(port)), requests[n::connections]) for n in range(connections)]
-    _find_coordinator(every[0], f"{prefix}-{0:06}")
-    size = max(_first(one) for one in every)
-    waits: list[float] = []
-    with select.epoll() as epoll:
-        by_number = {one.socket.fileno(): one for one in every}
-        for one in every:
-            one.socket.setblocking(False)
-            epoll.register(one.socket, select.EPOLLIN)
-        with Meter(server_pid) as meter:
-            end = time.perf_counter() + seconds
-            for one in every:
-                one.ask(time.perf_counter())
-            under_way = len(every)
-            while under_way:
-                if time.perf_counter() > end + _TIMEOUT_S:
-                    raise CannotDo(f"{under_way} commits have not been answered")
-                for number, _ in epoll.poll(1):
-                    one = by_number[number]
-                    one.received += len(one.socket.recv(_READ_BYTES))
-                    if one.received < size:
-                        continue
-                    one.received = 0
-                    now = time.perf_counter()
-                    waits.append(now - one.asked_at)
-                    if now < end:
-                        one.ask(now)
-                    else:
-                        under_way -= 1
+    _find_coordinator(every[0], f"group-{0:06}")
+    # No request has a number of its own, so all are answered the same if nothing is wrong.
+    expected = _first(every[0])
+    for one in every:
+        one.socket.setblocking(False)
+    _pump(every, expected, groups, 0)
+    with Meter(server_pid) as meter:
+        waits = _pump(every, expected, 0, time.perf_counter() + seconds)
     for one in every:
         one.socket.close()
     waits.sort()
     percentiles = {f"p{percent}_s": percentile(waits, percent) for percent in (50, 99)}
     return {"commits": len(waits), **percentiles, **meter.to_json(None)}
+
+
+def _pump(every: list[_Connection], expected: bytes, least: int, end: float) -> list[float]:
+    """Has all commit until there were so many, and the time is over; returns how long each took, in seconds."""
+    waits: list[float] = []
+    by_number = {one.socket.fileno(): one for one in every}
+    with select.epoll() as epoll:
+        for one in every:
+            epoll.register(one.socket, select.EPOLLIN)
+            one.ask(time.perf_counter())
+        under_way = len(every)
+        deadline = max(end, time.perf_counter()) + _TIMEOUT_S
+        while under_way:
+            if time.perf_counter() > deadline:
+                raise CannotDo(f"{under_way} commits have not been answered")
+            for number, _ in epoll.poll(1):
+                one = by_number[number]
+                one.received += one.socket.recv(_READ_BYTES)
+                if len(one.received) < len(expected):
+                    continue
+                if one.received != expected:
+                    raise CannotDo("a commit is answered with an error")
+                one.received = b""
+                now = time.perf_counter()
+                waits.append(now - one.asked_at)
+                if now < end or len(waits) + under_way <= least:
+                    one.ask(now)
+                else:
+                    under_way -= 1
+    return waits
 
 
 def _request(group: str, topic: str) -> bytes:
@@ -117,20 +125,18 @@ def _find_coordinator(connection: _Connection, group: str) -> None:
     _until_answered(lambda: int(_read(_FIND_COORDINATOR, _FIND_VERSION, connection.answer(asked)).error_code))
 
 
-def _first(connection: _Connection) -> int:
-    """Commits once for each group; returns the size of a response."""
-    size = 0
+def _first(connection: _Connection) -> bytes:
+    """Commits for the first group until there is no error; returns the response."""
+    data = b""
 
-    def error(request: bytes) -> int:
-        nonlocal size
-        data = connection.answer(request)
-        size = len(data)
+    def error() -> int:
+        nonlocal data
+        data = connection.answer(connection.requests[0])
         answer = _read(_OFFSET_COMMIT, _VERSION, data)
         return sum(abs(int(partition.error_code)) for topic in answer.topics for partition in topic.partitions)
 
-    for request in connection.requests:
-        _until_answered(partial(error, request))
-    return size
+    _until_answered(error)
+    return data
 
 
 def _until_answered(ask: Callable[[], int]) -> None:
