@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarks.support.filling import Filler
 from benchmarks.support.numbers import spread
@@ -13,7 +13,7 @@ from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Report, progress
 from benchmarks.support.processes import Server, log_server
 from benchmarks.support.topics import Topics
-from benchmarks.support.usage import Memory, memory_of
+from benchmarks.support.usage import Memory, cpu_of, memory_of
 
 CLAIM: Final = (
     "with 10,000 partitions a start takes as long as there was written since the last checkpoint, however much is "
@@ -28,13 +28,22 @@ _CLEAN: Final = ".kafka_cleanshutdown"
 _SETTINGS: Final = {"log.flush.offset.checkpoint.interval.ms": "3600000", "log.dir.min.free.bytes": "0"}
 
 _NOTES: Final = (
-    "start: from the start of the process to its line `ready`; files in the page cache",
+    "start: from the start of the process to its line `ready`; files in the page cache. After SIGKILL the file system "
+    "is synced first, which takes as long as all that others have written there does; that takes no processor time",
     "stop: from SIGTERM to the end of the process, right after records went into every partition; clean if it left "
     "what says so",
     "kept: below the recovery point, by a clean stop; since then: written after it, and checked after SIGKILL",
     "RssAnon is the memory of the process itself when it is ready; RssFile are pages of mapped files and code",
     "Median (least to most) of the rounds",
 )
+
+
+class Start(NamedTuple):
+    """A start: until it was ready, in seconds of the clock and of the processor, and the memory then."""
+
+    seconds: float
+    cpu_s: float
+    memory: Memory
 
 
 class Directory:
@@ -73,16 +82,16 @@ class Directory:
         server.end()
         return took, (self._path / _CLEAN).exists()
 
-    def start(self, bytes_each: int | None) -> tuple[float, Memory]:
+    def start(self, bytes_each: int | None) -> "Start":
         """Starts a server after a clean stop (None), or after so much has been written since then and SIGKILL; stops it
-        cleanly. Returns how long it took to be ready, and its memory then."""
+        cleanly."""
         if bytes_each is not None:
             server = self._start()
             if bytes_each:
                 self._fill(server, bytes_each)
             server.kill()
         with self._start() as server:
-            return server.ready_after_s, memory_of(server.pid)
+            return Start(server.ready_after_s, cpu_of(server.pid).total_s, memory_of(server.pid))
 
 
 def measure(report: Report, chosen: argparse.Namespace, directory: Path) -> None:
@@ -101,18 +110,18 @@ def measure(report: Report, chosen: argparse.Namespace, directory: Path) -> None
         for since in (None, 0, *chosen.since_bytes):
             progress(f"starts: {'clean' if since is None else f'{since:,} bytes in each since then'}")
             found = [data.start(since) for _ in range(chosen.rounds)]
-            seconds = [took for took, _ in found]
             starts.rows.append(
                 {
                     "kept, MiB": before / _MIB,
                     "since then, MiB": None if since is None else since * chosen.partitions / _MIB,
                     "end": "clean" if since is None else "SIGKILL",
-                    "s": spread(seconds),
-                    "RssAnon MiB": spread([memory.anonymous / _MIB for _, memory in found]),
-                    "RssFile MiB": spread([memory.file / _MIB for _, memory in found]),
+                    "s": spread([start.seconds for start in found]),
+                    "processor s": spread([start.cpu_s for start in found]),
+                    "RssAnon MiB": spread([start.memory.anonymous / _MIB for start in found]),
+                    "RssFile MiB": spread([start.memory.file / _MIB for start in found]),
                 }
             )
-            report.runs.append({"kept": before, "since": since, "seconds": seconds})
+            report.runs.append({"kept": before, "since": since, "starts": [start._asdict() for start in found]})
 
 
 def _sizes(text: str) -> list[int]:
