@@ -60,7 +60,7 @@ def test_each_message_has_the_story_of_its_range() -> None:
 
 
 def test_ranges_go_over_batches_and_neighbours_with_one_story_are_one_delivery() -> None:
-    found = messages(arrival([(0, 4, 1, 1), (5, 12, 1, 1), (13, 13, 1, 2)], batch(0, 4), batch(4, 3), batch(7, 10)))
+    found = messages(arrival([(0, 4, 1, 1), (5, 12, 1, 1), (13, 13, 2, 1)], batch(0, 4), batch(4, 3), batch(7, 10)))
     assert [message.offset for message in found] == list(range(14))
     assert len({id(message.delivery) for message in found}) == 2
     assert (found[0].delivery.first, found[0].delivery.last) == (0, 12)
