@@ -70,9 +70,16 @@ class DataDirectories:
             self._open_all(open_one)
             self._where[main_log] = self._main_directory(main_path)
         except BaseException:
-            for directory in self.online:
-                directory.close()
+            self._close()
             raise
+
+    def _close(self) -> None:
+        for directory in self.online:
+            try:
+                directory.close()
+            except OSError as error:
+                # Why there is no start is told by the caller.
+                _log.error("no clean stop", path=directory.path, error=str(error))
 
     def _open_all(self, open_one: OpenDirectory) -> None:
         # A new directory gets the cluster's id; but first it has to be sure that the others are all there is.
