@@ -268,6 +268,18 @@ def test_receive_waits_for_the_first(queue: Queue) -> None:
     timer.join()
 
 
+def test_a_coordinator_that_is_not_there_yet_is_waited_for(server: LogServer, queue: Queue) -> None:
+    _send(queue, 1)
+    with server.fail("Receive", "COORDINATOR_LOAD_IN_PROGRESS", times=2) as received:
+        (message,) = queue.receive(wait=30)
+    with server.fail("Settle", "COORDINATOR_LOAD_IN_PROGRESS", times=2) as settled:
+        message.ack(wait=True)
+    with server.fail("Consume", "COORDINATOR_LOAD_IN_PROGRESS", times=2) as consumed, queue.consume() as messages:
+        _send(queue, 1)
+        assert messages.get(timeout=60) is not None
+    assert [fault.failed for fault in (received, settled, consumed)] == [2, 2, 2]
+
+
 def test_what_is_lost_is_told(server: LogServer, address: str, new_queue: NewQueue) -> None:
     told: list[MessageLost] = []
     with Queue(address, new_queue(), on_lost=told.append) as queue:

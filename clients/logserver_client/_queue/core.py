@@ -7,15 +7,16 @@ from typing import Final, TypeVar
 
 from logserverpb.v1 import queues_pb2
 
+from logserver_client._backoff import Backoff
 from logserver_client._queue.config import QueueConfig
 from logserver_client._queue.delivery import Delivery, Session, deliveries_of, messages_of
 from logserver_client._queue.message import BaseMessage, Handle, milliseconds
 from logserver_client._queue.outbox import OnLost
 from logserver_client._queue.settler import Settler
 from logserver_client._queue.stream import ConsumeStream
-from logserver_client._queue.wire import receive_method
+from logserver_client._queue.wire import Received, receive_method
 from logserver_client._transport.cluster import Cluster
-from logserver_client.errors import client_closed
+from logserver_client.errors import CoordinatorNotAvailable, client_closed
 
 M = TypeVar("M", bound=BaseMessage)
 
@@ -99,9 +100,7 @@ class QueueCore:
             lock_ms=0 if lock_s is None else milliseconds("lock", lock_s),
             settle=auto_ack,
         )
-        connection = cluster.bootstrap
-        timeout_s = self.config.request_timeout_s + wait_s
-        answer = await connection.call(receive_method(connection.channel), request, timeout_s)
+        answer = await self._received(cluster, request, self.config.request_timeout_s + wait_s)
         session = Session(answer.head.incarnation)
         found: list[M] = []
         for arrival in answer.arrivals:
@@ -109,6 +108,25 @@ class QueueCore:
             for some in messages_of(arrival, deliveries, kind):
                 found += some
         return found
+
+    async def _received(self, cluster: Cluster, request: queues_pb2.ReceiveRequest, timeout_s: float) -> Received:
+        """Calls Receive, again where the connection breaks or the coordinator is not there yet."""
+        connection = cluster.bootstrap
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        backoff = Backoff(self.config.retry_backoff_ms, self.config.retry_backoff_max_ms, Random())
+        while True:
+            try:
+                answer: Received = await connection.call(
+                    receive_method(connection.channel), request, deadline_s - loop.time()
+                )
+            except CoordinatorNotAvailable:
+                delay_s = backoff.next_delay_s()
+                if loop.time() + delay_s >= deadline_s:
+                    raise
+                await asyncio.sleep(delay_s)
+            else:
+                return answer
 
     async def by_handles(self, kind: type[M], owner: object, handles: Iterable[str]) -> list[M]:
         """Returns the messages of handles, without what is in them.

@@ -6,8 +6,10 @@ from typing import Any
 
 from logserverpb.v1 import queues_pb2
 
+from logserver_client._group.offsets import ask_coordinator
 from logserver_client._queue.outbox import Frame, OnLost, Outbox
 from logserver_client._transport.cluster import Cluster
+from logserver_client._transport.connection import Connection
 from logserver_client.errors import LogServerError
 
 
@@ -60,11 +62,14 @@ class Settler:
                 )
 
     async def _settle(self, frame: Frame) -> queues_pb2.SettleResponse:
-        connection = self._cluster.bootstrap
         request = queues_pb2.SettleRequest(
             queue=self._queue,
             incarnation=frame.pieces[0].delivery.session.incarnation,
             settlements=frame.settlements(),
         )
-        answer: queues_pb2.SettleResponse = await connection.call(connection.queues.Settle, request, self._timeout_s)
+        answer: queues_pb2.SettleResponse = await ask_coordinator(self._cluster, _settle, request, self._timeout_s)
         return answer
+
+
+def _settle(connection: Connection) -> Callable[..., Any]:
+    return connection.queues.Settle  # type: ignore[no-any-return]
