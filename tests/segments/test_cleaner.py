@@ -76,10 +76,36 @@ def test_a_topic_made_anew_is_compacted_from_its_own_beginning() -> None:
     assert len(_left(box)) < 20
     run(box.directory.delete("topic", 0))
     box.open_log()
-    # It ends before the offset up to which the one before was compacted.
-    _keys(box, [b"a", b"b"] * 10)
-    run(box.directory.compact())
-    assert len(_left(box)) < 10
+    # First it ends before the offset up to which the one before was compacted, then behind it.
+    for _ in range(3):
+        _keys(box, [b"a", b"b"] * 10)
+        run(box.directory.compact())
+        assert len(_left(box)) < 10
+
+
+def test_a_log_that_was_cut_is_compacted_from_there_on_also_after_a_restart() -> None:
+    for restart in (False, True):
+        box = Box(COMPACT)
+        _keys(box, [b"a", b"b"] * 20)
+        run(box.directory.compact())
+        box.log.truncate(10)
+        if restart:
+            box.kill()
+        end = box.log.log_end_offset
+        # As many as were there; they are not those that were compacted.
+        _keys(box, [b"key %d" % number for number in range(30)] * 3)
+        run(box.directory.compact())
+        left = [offset for offset, _, _ in _left(box) if offset >= end]
+        assert len(left) < 45, left
+
+
+def test_up_to_where_a_log_is_compacted_outlives_a_restart() -> None:
+    box = Box(COMPACT)
+    _keys(box, [b"a", b"b"] * 20)
+    assert run(box.directory.compact()) == 1
+    for restart in (box.reopen, box.kill, box.crash):
+        restart()
+        assert run(box.directory.compact()) == 0
 
 
 def test_the_last_value_of_each_key_stays_at_its_offset() -> None:
@@ -545,6 +571,29 @@ def _held() -> tuple[Box, HeldWorkers, "asyncio.Task[Cleaned | None]"]:
     box.log.roll()
     task = asyncio.ensure_future(box.clean())
     return box, workers, task
+
+
+async def test_a_cut_undoes_a_swap_that_has_begun() -> None:
+    for killed in (False, True):
+        box, workers, task = _held()
+        # Past the producers and the first new segment, to where the swap is made durable.
+        for _ in range(2):
+            await workers.reached()
+            workers.release()
+        await workers.reached()
+        assert any(name.endswith(".log.swap") for name in box.names)
+        box.log.truncate(3)
+        assert not any(name.endswith(".swap") for name in box.names)
+        end = box.log.log_end_offset
+        if killed:
+            box.disk.kill()
+        else:
+            box.disk.crash(random.Random(1))
+        workers.hold = False
+        box.open()
+        assert box.log.log_end_offset == end <= 3
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def test_appends_and_reads_go_on_while_a_log_is_compacted() -> None:
