@@ -63,6 +63,19 @@ def test_aborted_records_go_and_do_not_count_as_newer() -> None:
     assert [header.base_offset for header in _headers(box) if not header.is_control] == [0, 4, 6, 8]
 
 
+def test_records_whose_abort_marker_is_in_the_active_segment_go() -> None:
+    box, producer = _box()
+    box.append(keyed((b"a", b"old")))
+    producer.send(b"new", key=b"a")
+    _pad(box)
+    producer.abort()
+    box.append(keyed((b"b", b"x")))
+    assert box.log.last_stable_offset == box.log.log_end_offset
+    _clean(box)
+    assert [header.base_offset for header in _headers(box) if header.record_count] == [0, 2, 3, 4]
+    assert read_committed(box.log) == [(0, b"old"), (2, b"x"), (4, b"x")]
+
+
 def test_what_is_behind_an_open_transaction_is_not_touched() -> None:
     box, producer = _box()
     other = TransactionalProducer(box.log, 8)
