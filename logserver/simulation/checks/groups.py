@@ -57,7 +57,9 @@ def check_sequences(daemon: SimulatedDaemon, state: State, ledger: Ledger, at: M
             appended = daemon.broker.partition(*place).append(last.data, None)
         except LogServerError as error:
             # Of what was written before the last start only the last batch's place is remembered.
-            if error.code is ErrorCode.duplicate_sequence_number and _goes_on(state, place, writer, last.last_offset):
+            if error.code is ErrorCode.duplicate_sequence_number and _goes_on(
+                ledger, place, writer, last.last_offset, at
+            ):
                 continue
             raise Violation(
                 "lost sequence", f"the last batch of {writer} in {place} was refused again: {error.message}", place
@@ -71,9 +73,11 @@ def check_sequences(daemon: SimulatedDaemon, state: State, ledger: Ledger, at: M
             )
 
 
-def _goes_on(state: State, place: Place, writer: str, last_offset: int) -> bool:
-    """Returns whether a writer has records behind an offset."""
-    mine = [
-        offset for offset, stored in state.partitions[place].records.items() if stored.value.startswith(f"{writer}:")
-    ]
-    return any(offset > last_offset for offset in mine)
+def _goes_on(ledger: Ledger, place: Place, writer: str, last_offset: int, at: Moment) -> bool:
+    """Returns whether a writer has sent more behind an offset. Whether that is there can't be seen in the records:
+    compaction may have taken them."""
+    number = ledger.by_offset[place][last_offset].number
+    return any(
+        sent.writer == writer and sent.place == place and sent.number > number and sent.sent_at <= at
+        for sent in ledger.sent.values()
+    )
