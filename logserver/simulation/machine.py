@@ -10,7 +10,8 @@ from logserver_segments.seams import Disk, Moved
 from logserver_segments.steps import steps_by_runs
 
 from logserver.daemon.threads import Threads
-from logserver.simulation.disk import PowerCut
+from logserver.simulation.disk import PowerCut, RecordingDisk
+from logserver.simulation.disk.recording import ANYBODY, FLUSHER
 from logserver.simulation.loop import SimulatedLoop
 
 T = TypeVar("T")
@@ -104,6 +105,17 @@ class SimulatedCommitter(FlushRounds):
             self._loop.call_later(self._delay_s(), self._end_round, entries)
         else:
             self._is_flushing = False
+
+    def _flush(self, entries: list[Any]) -> None:
+        disk = self._disk
+        if not isinstance(disk, RecordingDisk):
+            super()._flush(entries)
+            return
+        disk.caller = FLUSHER
+        try:
+            super()._flush(entries)
+        finally:
+            disk.caller = ANYBODY
 
     def _end_round(self, entries: list[Any]) -> None:
         self._report(entries)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from crc32c import crc32c
-from logserver_records.batch import split
+from logserver_records.batch import BatchHeader, split
 from logserver_segments.errors import (
     DuplicateSequence,
     InvalidTransactionState,
@@ -44,6 +44,23 @@ def test_the_last_five_batches_are_known() -> None:
         with pytest.raises(DuplicateSequence, match=f"sequences {sequence} to {sequence} again"):
             _send(box, sequence)
     assert len(read_all(box.log)) == 7
+
+
+def test_a_batch_that_compaction_took_from_between_two_others_is_known_to_have_been_there() -> None:
+    states = ProducerStates(10)
+
+    def header(sequence: int, count: int) -> BatchHeader:
+        ((_, found),) = split(batch(*[b"x"] * count, producer=(7, 0, sequence)))
+        return found
+
+    for sequence, count, offset in ((0, 2, 0), (3, 3, 3)):
+        states.update(header(sequence, count), offset)
+    with pytest.raises(DuplicateSequence, match="sequences 2 to 2 again"):
+        states.check(header(2, 1))
+    # Of other bounds than what was stored.
+    for sequence, count in ((1, 2), (2, 2)):
+        with pytest.raises(OutOfOrderSequence):
+            states.check(header(sequence, count))
 
 
 def test_a_gap_is_refused_and_nothing_stored() -> None:

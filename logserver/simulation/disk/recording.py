@@ -9,6 +9,7 @@ import os
 import posixpath
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from logserver_records.batch import Buffer
 from logserver_segments.seams import Entry
@@ -19,6 +20,10 @@ from logserver.simulation.disk.power import Chance, after_power_cut
 from logserver.simulation.disk.tree import Directory, Inode, Tree
 
 _UNLIMITED = 1 << 40
+ANYBODY: Final = "anybody"
+FLUSHER: Final = "flusher"
+CALLERS: Final = (ANYBODY, FLUSHER)
+"""Who syncs file systems, each through a descriptor of its own."""
 
 
 class RecordingMapping:
@@ -104,6 +109,8 @@ class RecordingFile:
             self._disk.syncs.append(self.path)
             try:
                 self._disk.meet("sync", self.path)
+                if self._inode.has_error:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO), self.path)
             except OSError:
                 self._do(Kind.FAILED_SYNC)
                 raise
@@ -152,6 +159,9 @@ class RecordingDisk:
         self.maps: list[str] = []
         self.syncs: list[str] = []
         self.filesystem_syncs = 0
+        self.caller = ANYBODY
+        """Who asks: Linux tells of a failure to flush once to each descriptor that a file system is synced through."""
+        self._untold: set[str] = set()
 
     def do(self, operation: Operation) -> None:
         """Notes an operation and does it."""
@@ -371,7 +381,11 @@ class RecordingDisk:
                 self.meet("sync_filesystem", path)
             except OSError:
                 self.do(Operation(Kind.FAILED_SYNC_FILESYSTEM, path))
+                self._untold = set(CALLERS) - {self.caller}
                 raise
+            if self.caller in self._untold:
+                self._untold.discard(self.caller)
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
             self.do(Operation(Kind.SYNC_FILESYSTEM, path))
 
     def space(self, path: str) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 Durable is the content of a file as of its last sync, and the entries of a directory as of its last sync. Syncing a file
 does not sync its directory entry. After a sync that failed, what it should have written is visible and never becomes
-durable, as with Linux's page cache.
+durable, as with Linux's page cache; who syncs a file whose data a failed sync of the whole file system has lost is
+told, too.
 """
 
 import errno
@@ -38,6 +39,8 @@ class Inode:
         self.data = bytearray(content)
         self.durable = content
         self.pending: list[Write | Cut] = []
+        self.has_error = False
+        """Whether data was lost by a failed sync of the file system, which the next sync of the file has to tell."""
 
     def write(self, data: bytes, position: int) -> None:
         """Writes; a gap before the position becomes zeros."""
@@ -75,6 +78,13 @@ class Inode:
     def forget(self) -> None:
         """A sync failed: data that it should have made durable never will be. Sizes are the journal's business."""
         self.pending = [operation for operation in self.pending if isinstance(operation, Cut)]
+        self.has_error = False
+
+    def forget_untold(self) -> None:
+        """As `forget`, where whoever syncs the file has not been told."""
+        lost = any(isinstance(operation, Write) for operation in self.pending)
+        self.forget()
+        self.has_error = lost
 
 
 def apply(content: bytes, operations: Sequence[Write | Cut]) -> bytes:
@@ -193,7 +203,7 @@ class Tree:
             _sync_all(self.root)
         elif kind is Kind.FAILED_SYNC_FILESYSTEM:
             for _, inode in self.files():
-                inode.forget()
+                inode.forget_untold()
         else:
             self._change_entries(operation)
 
@@ -240,6 +250,7 @@ def _copied(directory: Directory, seen: dict[int, Node]) -> Directory:
         if found is None:
             found = Inode(node.number)
             found.data, found.durable, found.pending = bytearray(node.data), node.durable, list(node.pending)
+            found.has_error = node.has_error
             seen[id(node)] = found
         return found
 
