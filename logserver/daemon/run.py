@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from logserver.daemon.daemon import Daemon
-from logserver.daemon.process import prepare_process
+from logserver.daemon.process import give_back_when_idle, prepare_process
 from logserver.settings import ServerSettings
 
 T = TypeVar("T")
@@ -50,11 +50,13 @@ async def _serve(settings: ServerSettings, ready: Callable[[str], None]) -> bool
         loop.add_signal_handler(number, stop.set)
     daemon = Daemon(settings)
     await daemon.start()
+    giving_back = asyncio.create_task(give_back_when_idle(), name="give-back-memory")
     try:
         doors = [f"grpc={address}" for address in daemon.grpc_addresses]
         doors += [f"kafka={address}" for address in daemon.kafka_addresses]
         ready(" ".join(["ready", *doors]))
         await stop.wait()
     finally:
+        giving_back.cancel()
         await daemon.stop()
     return daemon.is_stuck
