@@ -12,6 +12,9 @@ _STALE: Final = 64
 """So many forgotten entries are never worth clearing away."""
 
 
+_NOWHERE: Final = (-2, 0)
+
+
 class Position(Enum):
     """Where a record goes that is released."""
 
@@ -125,6 +128,8 @@ class OffsetOrder:
         return None
 
     def forget(self, delivery: Delivery) -> None:
+        # An entry counts as long as it says where its delivery stands.
+        delivery.sort_key = _NOWHERE
         if self._heap and self._heap[0][2] is delivery:
             heappop(self._heap)
             return

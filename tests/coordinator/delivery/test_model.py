@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from logserver.coordinator.delivery.changes import Changes
 from logserver.coordinator.delivery.credits import Credit
 from logserver.coordinator.delivery.engine import Engine
-from logserver.coordinator.delivery.handles import Acquired, Handle
+from logserver.coordinator.delivery.handles import Acquired, Check, Handle
 from logserver.coordinator.delivery.moves import Destination
 from logserver.coordinator.delivery.order import OffsetOrder, Position
 from logserver.coordinator.delivery.policy import Backoff, Limit, Policy
@@ -101,10 +101,13 @@ class DeliveryModel(RuleBasedStateMachine):
         return Handle(first, last, acquired.number), named, self.specification.is_held(first, last, acquired.number)
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data())
-    def acknowledge(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), check=st.sampled_from(Check))
+    def acknowledge(self, data: st.DataObject, check: Check) -> None:
         handle, named, is_good = self.pick(data)
-        assert self.engine.acknowledge(handle, now_ms=self.now_ms) is is_good
+        if check is Check.LATEST:
+            stages = (Stage.HELD, Stage.READY, Stage.DELAYED)
+            is_good = all(each.number == handle.number and each.stage in stages for each in named)
+        assert self.engine.acknowledge(handle, now_ms=self.now_ms, check=check) is is_good
         for message in named if is_good else ():
             message.stage, message.until_ms = Stage.SETTLED, None
 
@@ -162,7 +165,7 @@ class DeliveryModel(RuleBasedStateMachine):
         for offset in range(move.first, move.last + 1):
             self.specification.messages[offset].stage = Stage.ARCHIVED
 
-    @rule(really=st.integers(0, 9))
+    @rule(really=st.integers(0, 3))
     def purge(self, really: int) -> None:
         if really:
             return

@@ -1,0 +1,120 @@
+"""What the delivery engine got wrong once, and bounds that a model would not notice."""
+
+import random
+
+import pytest
+
+from logserver.coordinator.delivery.changes import Changes
+from logserver.coordinator.delivery.engine import Engine
+from logserver.coordinator.delivery.handles import Acquisition, Check, Handle
+from logserver.coordinator.delivery.order import OffsetOrder, Position
+from logserver.coordinator.delivery.policy import Backoff, Limit, Policy
+from logserver.coordinator.delivery.storing import restored, take_delta, take_snapshot
+from logserver.coordinator.delivery.unsettled import NOBODY
+
+BIG = 1 << 30
+
+
+def new_engine(records: int = 100, policy: Policy | None = None) -> Engine:
+    engine = Engine(0, 1, policy or Policy(), OffsetOrder(), random.Random(1), Changes())
+    engine.offer(0, records - 1, size=records * 10)
+    return engine
+
+
+def again(engine: Engine, end: int = 100) -> Engine:
+    """Returns what a restart makes of an engine, with everything written."""
+    stored = take_snapshot(engine)
+    return restored(stored, 0, end, engine.policy, OffsetOrder(), random.Random(1), Changes(), None, now_ms=0)
+
+
+def acquire(
+    engine: Engine, count: int, owner: str = "anna", lock_ms: int | None = None, now_ms: int = 0
+) -> Acquisition:
+    return engine.acquire(owner, count, BIG, lock_ms, now_ms=now_ms)
+
+
+def given(found: Acquisition) -> list[int]:
+    return [offset for each in found.ranges for offset in range(each.first, each.last + 1)]
+
+
+def test_what_is_settled_after_its_lock_has_run_out_is_not_given_out() -> None:
+    engine = new_engine()
+    handle = acquire(engine, 6, NOBODY, 10).ranges[0].handle
+    engine.expire(10)
+    assert engine.acknowledge(Handle(1, 1, handle.number), now_ms=10, check=Check.LATEST)
+    assert given(acquire(engine, 6, now_ms=10)) == [0, 2, 3, 4, 5, 6]
+
+
+def test_what_is_purged_is_not_given_out() -> None:
+    engine = new_engine(10)
+    acquire(engine, 5)
+    engine.release_owner("anna", now_ms=0)
+    assert engine.purge(0) == 10
+    engine.offer(10, 11)
+    assert given(acquire(engine, 5)) == [10, 11]
+
+
+def test_what_is_settled_after_a_restart_is_not_offered_again() -> None:
+    engine = new_engine()
+    acquire(engine, 5, NOBODY, 1_000)
+    engine = again(engine)
+    assert engine.acknowledge(Handle(2, 2, (1 << 40) + 1), now_ms=0)
+    assert [(found.first, found.last) for found in take_delta(engine).ranges] == [(2, 2)]
+    engine.offer(0, 99)
+    engine.expire(1_000)
+    assert given(acquire(engine, 6, now_ms=1_000)) == [0, 1, 3, 4, 5, 6]
+
+
+def test_a_lock_that_ended_while_nobody_was_there_is_a_failure_like_others() -> None:
+    engine = new_engine(policy=Policy(Limit(1)))
+    acquire(engine, 1, NOBODY, 1_000)
+    engine = again(engine)
+    assert engine.expire(1_000) == 1
+    assert engine.counts().in_flight == 0
+    engine.offer(0, 99)
+    assert given(acquire(engine, 1)) == [1]
+
+
+def test_a_range_that_is_released_to_the_front_keeps_its_order() -> None:
+    engine = new_engine()
+    number = acquire(engine, 6).ranges[0].number
+    engine.extend(Handle(2, 3, number), 5_000, now_ms=0)
+    assert engine.release(Handle(0, 5, number), False, Position.FRONT, now_ms=0)
+    assert given(acquire(engine, 7)) == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_a_hundred_and_twenty_thousand_records_can_be_in_flight_one_by_one() -> None:
+    engine = new_engine(130_000)
+    handles = [acquire(engine, 1).ranges[0].handle for _ in range(120_000)]
+    assert acquire(engine, 1).ranges == []
+    assert engine.counts().in_flight == 120_000
+    random.Random(1).shuffle(handles)
+    assert all(engine.acknowledge(handle, now_ms=0) for handle in handles)
+    assert (engine.start, len(engine.unsettled)) == (120_000, 0)
+
+
+def test_a_backlog_of_ten_million_is_as_small_as_one_of_a_thousand() -> None:
+    engine = new_engine(10)
+    engine.end = 10_000_000
+    assert engine.counts().ready == 10_000_000
+    stored = take_snapshot(engine)
+    assert (stored.start, stored.ranges) == (0, [])
+
+
+def test_nothing_is_written_of_what_was_settled_in_order() -> None:
+    engine = new_engine()
+    for _ in range(10):
+        for each in acquire(engine, 10).ranges:
+            engine.acknowledge(each.handle, now_ms=0)
+    delta = take_delta(engine)
+    assert (delta.start, delta.ranges) == (100, [])
+
+
+@pytest.mark.parametrize(("failures", "delay_ms"), [(1, 100), (2, 300), (3, 900), (4, 1_000), (1_000, 1_000)])
+def test_delays_grow_up_to_their_cap(failures: int, delay_ms: int) -> None:
+    assert Backoff(100, 3.0, 1_000).delay_ms(failures, random.Random(1)) == delay_ms
+
+
+def test_jitter_takes_off_no_more_than_its_share() -> None:
+    delays = {Backoff(1_000, jitter=0.5).delay_ms(1, random.Random(seed)) for seed in range(100)}
+    assert 500 <= min(delays) < max(delays) <= 1_000
