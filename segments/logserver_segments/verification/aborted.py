@@ -9,6 +9,7 @@ from logserver_segments.seams import Disk, File
 from logserver_segments.transaction_index import TransactionIndex, packed
 
 _ENTRY_BYTES: Final = 34
+_MARKED_BYTES: Final = 1
 
 
 class TransactionIndexCheck:
@@ -16,14 +17,12 @@ class TransactionIndexCheck:
 
     Args:
         base_offset: of the segment.
-        trusted_to: entries of this offset and later ones are not looked at: the next start makes them again.
     """
 
-    def __init__(self, path: str, base_offset: int, trusted_to: int, disk: Disk) -> None:
+    def __init__(self, path: str, base_offset: int, disk: Disk) -> None:
         self.path = path
         self.problem: str | None = None
         self.position: int | None = None
-        self._trusted_to = trusted_to
         self._found: list[AbortedTransaction] = []
         self._number = 0
         self._wanted: list[AbortedTransaction] = []
@@ -31,9 +30,11 @@ class TransactionIndexCheck:
             size = disk.open(path).size()
         except FileNotFoundError:
             size = 0
+        self.is_marked = size == _MARKED_BYTES
+        """Whether the server itself has left it so, because it could not be trusted."""
         index = TransactionIndex(base_offset, path, disk, Pool[File](1), size)
         try:
-            self._found = [entry for entry in index.entries() if entry.last_offset < trusted_to]
+            self._found = index.entries()
         except IndexDamaged as error:
             self._fail(str(error).removeprefix(f"{path} "), None)
         index.release()
@@ -50,8 +51,6 @@ class TransactionIndexCheck:
             is_exact: whether all batches there ever were have been met. Compaction takes some, and the transactions
                 without them; what a transaction was before retention took its beginning is not known, either.
         """
-        if marker_offset >= self._trusted_to:
-            return
         entry = self._pass_to(marker_offset)
         if entry is not None:
             fits = entry == known if is_exact else _may_be(entry, known)

@@ -62,7 +62,11 @@ def conclude(examined: Examined, walks: Iterable[Walk], disk: Disk) -> Conclusio
             notes.append(Note(torn.path, f"position {torn.position}: {torn.problem}; the next start cuts it off"))
         start = max(examined.start_offsets.get(key, 0), ordered[0].task.parts[0].base_offset)
         findings += _offsets(examined, key, end, log.is_known)
-        findings += _epochs(log, [epoch for walk in ordered for epoch in walk.epochs], ordered[-1], start, disk)
+        wrong = _epochs(log, [epoch for walk in ordered for epoch in walk.epochs], ordered[-1], start, disk)
+        if isinstance(wrong, Note):
+            notes.append(wrong)
+        elif wrong is not None:
+            findings.append(wrong)
     return Conclusion(tuple(findings), tuple(notes), len(examined.logs), batches, records, size, ends)
 
 
@@ -95,33 +99,37 @@ def _offsets(examined: Examined, key: TopicPartition, end: int, is_known: bool) 
     return found
 
 
-def _epochs(log: LogFiles, found: Sequence[EpochRange], last: Walk, start: int, disk: Disk) -> list[Finding]:
+def _epochs(log: LogFiles, found: Sequence[EpochRange], last: Walk, start: int, disk: Disk) -> Finding | Note | None:
     """Checks the file of leader epochs against those of the batches."""
     path = f"{log.directory}/{LEADER_EPOCHS}"
-    known = [epoch for epoch in found if epoch.last_offset >= start and epoch.first_offset < last.task.trusted_to]
+    trusted_to = last.task.trusted_to
+    known = [epoch for epoch in found if epoch.last_offset >= start and epoch.first_offset < trusted_to]
+    epochs = LeaderEpochs()
+    unreadable = None if log.has_epochs or not found else "it is missing"
+    if log.has_epochs:
+        try:
+            epochs.load(disk.read_file(path))
+        except CheckpointDamaged as error:
+            unreadable = str(error)
+        if known and not epochs.entries():
+            unreadable = unreadable or "it says nothing"
+    if unreadable is not None and trusted_to != EVERYTHING:
+        # It is not synced when it is written.
+        return Note(path, f"{unreadable}; a power cut may leave it so")
+    problem = unreadable or _epoch_problem(epochs.entries(), known, start, trusted_to)
+    if problem is None:
+        return None
     wanted = LeaderEpochs()
     for epoch in known:
         wanted.assign(epoch.epoch, max(epoch.first_offset, start))
-    problem = _epoch_problem(path, log, known, start, last.task.trusted_to, disk)
-    if problem is None:
-        return []
-    fix = WriteFile(path, wanted.to_file())
-    return [Finding(path, None, problem, "writes it as the batches say", fix)]
+    return Finding(path, None, problem, "writes it as the batches say", WriteFile(path, wanted.to_file()))
 
 
 def _epoch_problem(
-    path: str, log: LogFiles, known: Sequence[EpochRange], start: int, trusted_to: int, disk: Disk
+    entries: Sequence[tuple[int, int]], known: Sequence[EpochRange], start: int, trusted_to: int
 ) -> str | None:
-    if not log.has_epochs:
-        return "it is missing" if known else None
-    epochs = LeaderEpochs()
-    try:
-        epochs.load(disk.read_file(path))
-    except CheckpointDamaged as error:
-        return str(error)
-    entries = epochs.entries()
-    if trusted_to != EVERYTHING and entries:
-        # The log start is raised in this file before it is in the checkpoint.
+    if entries:
+        # The log start is raised in this file first; and segments before it may come back after a power cut.
         start = max(start, entries[0][1])
     for epoch in known:
         for offset in (epoch.first_offset, epoch.last_offset):

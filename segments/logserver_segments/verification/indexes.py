@@ -19,17 +19,14 @@ class IndexFile:
     Args:
         path: of the file.
         layout: of an entry.
-        is_whole: whether all of it counts; otherwise the next start takes what is right at its beginning, and makes
-            the rest again.
     """
 
-    def __init__(self, path: str, layout: Struct, disk: Disk, is_whole: bool) -> None:
+    def __init__(self, path: str, layout: Struct, disk: Disk) -> None:
         self.path = path
         self.problem: str | None = None
         self.position: int | None = None
         """Byte of the entry that is wrong; None if it is about the whole file."""
         self._layout = layout
-        self._is_whole = is_whole
         self._number = -1
         self._entries: Iterator[tuple[int, int]] = iter(())
         self.entry: tuple[int, int] | None = None
@@ -40,7 +37,7 @@ class IndexFile:
             return
         self.is_missing = False
         size = file.size()
-        if size % layout.size and is_whole:
+        if size % layout.size:
             self.fail(f"it has {size} bytes, which is no whole number of entries of {layout.size} bytes", whole=True)
             return
         self._entries = self._read(file, size)
@@ -57,9 +54,7 @@ class IndexFile:
         last, self.entry = self.entry, next(self._entries, None)
         self._number += 1
         if last is not None and self.entry is not None and not (last[0] < self.entry[0] and last[1] < self.entry[1]):
-            if self._is_whole:
-                self.fail(f"the entry {self.entry} follows {last}, and both numbers have to rise")
-            self.stop()
+            self.fail(f"the entry {self.entry} follows {last}, and both numbers have to rise")
 
     def fail(self, problem: str, *, whole: bool = False) -> None:
         """Takes note of the first thing that is wrong, and looks no further."""
@@ -79,22 +74,17 @@ class OffsetIndexCheck:
 
     Args:
         base_offset: of the segment.
-        trusted_to: entries of this offset and later ones are not looked at: the next start makes them again.
-        is_whole: whether all of the segment is before that.
     """
 
-    def __init__(self, path: str, base_offset: int, trusted_to: int, is_whole: bool, disk: Disk) -> None:
-        self.file = IndexFile(path, _OFFSET, disk, is_whole)
+    def __init__(self, path: str, base_offset: int, disk: Disk) -> None:
+        self.file = IndexFile(path, _OFFSET, disk)
         self._base = base_offset
-        self._trusted_to = trusted_to - base_offset
 
     def take(self, position: int, header: BatchHeader) -> None:
         """Takes the next batch."""
         file = self.file
         while (entry := file.entry) is not None and entry[1] <= position:
-            if entry[0] >= self._trusted_to:
-                file.stop()
-            elif entry[1] < position:
+            if entry[1] < position:
                 file.fail(f"the entry {entry} names position {entry[1]}, and no batch begins there")
             elif entry[0] != header.last_offset - self._base:
                 file.fail(
@@ -107,7 +97,7 @@ class OffsetIndexCheck:
     def end(self, size: int) -> None:
         """Says that there are no more batches; `size` is that of the segment."""
         entry = self.file.entry
-        if entry is not None and entry[0] < self._trusted_to:
+        if entry is not None:
             self.file.fail(f"the entry {entry} names a position where no batch of the segment's {size} bytes begins")
 
 
@@ -115,13 +105,12 @@ class TimeIndexCheck:
     """A time index: each entry's timestamp is the largest one up to its offset.
 
     Args:
-        base_offset, trusted_to, is_whole: as of `OffsetIndexCheck`.
+        base_offset: of the segment.
     """
 
-    def __init__(self, path: str, base_offset: int, trusted_to: int, is_whole: bool, disk: Disk) -> None:
-        self.file = IndexFile(path, _TIME, disk, is_whole)
+    def __init__(self, path: str, base_offset: int, disk: Disk) -> None:
+        self.file = IndexFile(path, _TIME, disk)
         self._base = base_offset
-        self._trusted_to = trusted_to - base_offset
         # The largest timestamp so far, and the last offset of the batch that it came with.
         self._largest = -1
         self._largest_offset = base_offset
@@ -133,9 +122,7 @@ class TimeIndexCheck:
             self._largest, self._largest_offset = header.max_timestamp, header.last_offset
         file = self.file
         while (entry := file.entry) is not None and self._base + entry[1] <= header.last_offset:
-            if entry[1] >= self._trusted_to:
-                file.stop()
-            elif entry != (self._largest, self._largest_offset - self._base):
+            if entry != (self._largest, self._largest_offset - self._base):
                 file.fail(
                     f"the entry {entry} says that {entry[0]} is the largest timestamp up to offset "
                     f"{self._base + entry[1]}, and that is {self._largest}, of offset {self._largest_offset}"
@@ -148,7 +135,7 @@ class TimeIndexCheck:
         """Says that there are no more batches. The last entry of a sealed segment names its largest timestamp."""
         file = self.file
         entry = file.entry
-        if entry is not None and entry[1] < self._trusted_to:
+        if entry is not None:
             file.fail(f"the entry {entry} names an offset behind those of the segment")
         elif is_sealed and not file.is_missing and file.problem is None:
             last = self._last[0] if self._last is not None else -1

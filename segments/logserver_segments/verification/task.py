@@ -161,11 +161,12 @@ class _Check:
         task, base = self._task, part.base_offset
         path = self._path(base, part.suffix)
         limit = min(behind, base + MAX_RELATIVE_OFFSET + 1)
-        # What is not whole of it here the next start makes again.
-        is_whole = behind <= task.trusted_to if has_next else task.trusted_to == EVERYTHING
-        offsets = OffsetIndexCheck(self._path(base, INDEX_SUFFIX), base, task.trusted_to, is_whole, self._disk)
-        times = TimeIndexCheck(self._path(base, TIME_INDEX_SUFFIX), base, task.trusted_to, is_whole, self._disk)
-        aborted = TransactionIndexCheck(self._path(base, TXN_INDEX_SUFFIX), base, task.trusted_to, self._disk)
+        # Otherwise the next start makes again what is not right of its indexes; also where the recovery point is its
+        # end, because it may have been sealed after that.
+        is_whole = behind < task.trusted_to if has_next else task.trusted_to == EVERYTHING
+        offsets = OffsetIndexCheck(self._path(base, INDEX_SUFFIX), base, self._disk)
+        times = TimeIndexCheck(self._path(base, TIME_INDEX_SUFFIX), base, self._disk)
+        aborted = TransactionIndexCheck(self._path(base, TXN_INDEX_SUFFIX), base, self._disk)
         file = self._disk.open(path)
         findings_before = len(self._findings)
         self._expected = max(self._expected, base)
@@ -179,8 +180,9 @@ class _Check:
             self._pass_snapshots(header)
             self._tail = None
             self._count(header)
-            offsets.take(position, header)
-            times.take(header)
+            if is_whole:
+                offsets.take(position, header)
+                times.take(header)
             ended = self._walked.take(file, position, header)
             if ended is not None and ended.is_abort:
                 aborted.take(header.base_offset, ended.aborted, is_exact=self._walked.is_exact)
@@ -191,11 +193,17 @@ class _Check:
         if len(self._findings) > findings_before or not part.has_indexes:
             # Repair makes the indexes of a segment that it changes again.
             return
-        offsets.end(part.size)
-        times.end(part.is_sealed and is_whole)
-        self._tell_indexes(path, part, offsets, times, is_whole)
+        if is_whole:
+            offsets.end(part.size)
+            times.end(part.is_sealed)
+            self._tell_indexes(path, part, offsets, times)
+            self._tell_aborted(aborted)
+
+    def _tell_aborted(self, aborted: TransactionIndexCheck) -> None:
         aborted.end()
-        if aborted.problem is not None:
+        if aborted.is_marked:
+            self._notes.append(Note(aborted.path, "the server makes it again when it is used"))
+        elif aborted.problem is not None:
             remedy = "writes the file as it should be" if aborted.content() else "removes the file"
             fix = WriteFile(aborted.path, aborted.content())
             self._find(Finding(aborted.path, aborted.position, aborted.problem, remedy, fix))
@@ -212,13 +220,11 @@ class _Check:
         elif header.leader_epoch >= 0:
             epochs.append(EpochRange(header.leader_epoch, header.base_offset, header.base_offset))
 
-    def _tell_indexes(
-        self, path: str, part: Part, offsets: OffsetIndexCheck, times: TimeIndexCheck, is_whole: bool
-    ) -> None:
+    def _tell_indexes(self, path: str, part: Part, offsets: OffsetIndexCheck, times: TimeIndexCheck) -> None:
         fix = RemakeIndexes(path, part.is_sealed)
         remedy = "makes it again from the batches"
         for file in (offsets.file, times.file):
-            if file.is_missing and part.is_sealed and part.size and is_whole:
+            if file.is_missing and part.is_sealed and part.size:
                 self._find(Finding(file.path, None, "it is missing", remedy, fix))
             elif file.problem is not None:
                 self._find(Finding(file.path, file.position, file.problem, remedy, fix))
@@ -307,8 +313,13 @@ class _Check:
         assert self._snapshot is not None
         offset, self._snapshot = self._snapshot, next(self._snapshots, None)
         path = self._path(offset, SNAPSHOT_SUFFIX)
-        problem = self._walked.compare(self._disk.read_file(path), offset)
+        content = self._disk.read_file(path)
+        problem = self._walked.compare(content, offset)
         if problem is None:
+            return
+        if not content.strip(b"\x00"):
+            # It is not synced when it is written, and nobody looks at it while there is a newer one.
+            self._notes.append(Note(path, "it was lost in a power cut; the server does without"))
             return
         if offset > self._task.trusted_to:
             self._notes.append(Note(path, f"{problem}; written when the server ended, the next start looks at it"))
