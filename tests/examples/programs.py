@@ -18,7 +18,7 @@ from logserver.testing import LogServer
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = sorted(
     f"{folder}.{path.stem}"
-    for folder in ("kafka_python", "confluent_kafka")
+    for folder in ("kafka_python", "confluent_kafka", "queues")
     for path in (ROOT / "examples" / folder).glob("[a-z]*.py")
 )
 TIMEOUT_S: Final = 40
@@ -26,9 +26,19 @@ TIMEOUT_S: Final = 40
 ENVIRONMENT: Final = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
+def door_option(name: str) -> str:
+    """By which option an example is told where the server is."""
+    return "--server" if name.startswith("queues.") else "--bootstrap-server"
+
+
+def address(server: LogServer, name: str) -> list[str]:
+    """The arguments of an example that say where the server is."""
+    option = door_option(name)
+    return [option, server.grpc if option == "--server" else server.kafka]
+
+
 def command(server: LogServer, name: str, *arguments: str) -> list[str]:
-    program = [sys.executable, "-m", f"examples.{name}"]
-    return [*program, *arguments, "--bootstrap-server", server.kafka]
+    return [sys.executable, "-m", f"examples.{name}", *arguments, *address(server, name)]
 
 
 def run(server: LogServer, name: str, *arguments: str, code: int = 0, told: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""What holds for each example of a Kafka client, and for the page that lists them."""
+"""What holds for each example, and for the page that lists them."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 
 from logserver.testing import LogServer
 
-from .programs import EXAMPLES, ROOT, TIMEOUT_S
+from .programs import EXAMPLES, ROOT, TIMEOUT_S, address, door_option
 
 PAGE = ROOT / "examples" / "README.md"
 
@@ -26,7 +26,7 @@ def test_an_example_says_what_it_is(
         import_module(f"examples.{name}").main()
     assert exit.value.code == 0
     shown = " ".join(capsys.readouterr().out.lower().split())
-    for part in ("what to watch out for:", "--bootstrap-server", "needs: pip install"):
+    for part in ("what to watch out for:", f"{door_option(name)} host:port", "needs: pip install"):
         assert part in shown
 
 
@@ -37,7 +37,7 @@ def test_the_page_lists_each_example() -> None:
     assert not [link for link in links if not (PAGE.parent / link).exists()]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_the_commands_of_the_page_run_one_after_the_other(tmp_path: Path) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     commands = "".join(blocks).splitlines()
@@ -45,10 +45,10 @@ def test_the_commands_of_the_page_run_one_after_the_other(tmp_path: Path) -> Non
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     with LogServer() as server:
         for command in commands:
-            name, *arguments = shlex.split(command)
-            assert name == "python"
+            python, option, module, *arguments = shlex.split(command)
+            assert (python, option) == ("python", "-m")
             done = subprocess.run(
-                [sys.executable, *arguments, "--bootstrap-server", server.kafka],
+                [sys.executable, "-m", module, *arguments, *address(server, module.removeprefix("examples."))],
                 cwd=tmp_path,
                 env=environment,
                 stdin=subprocess.DEVNULL,
