@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,6 +50,9 @@ def crash_test(ctx: click.Context, seed: int | None, runs: int | None, jobs: int
 
     Exit codes: 0 every promise was kept, 1 one was broken.
     """
+    if sys.platform != "linux":
+        raise CommandFailed("The simulation runs the server, which needs Linux.")
+
     from logserver.simulation.runs import RunFailed, run_seeds
 
     first = 1 if seed is None else seed

@@ -27,10 +27,10 @@ def test_every_fault_is_in_the_page_with_the_run_that_finds_it() -> None:
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_fault_can_be_planted(name: str, tmp_path: Path) -> None:
-    plant(name, tmp_path)
-    changed = re.findall(r"^\+\+\+ b/(.*)$", (FAULTS / f"{name}.patch").read_text(), re.MULTILINE)
-    assert changed and all((tmp_path / path).read_text() != (ROOT / path).read_text() for path in changed)
+def test_every_fault_can_be_planted(name: str) -> None:
+    command = ["git", "apply", "--check", "-C1", str(FAULTS / f"{name}.patch")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
