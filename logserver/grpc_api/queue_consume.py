@@ -78,9 +78,8 @@ class ConsumeStream:
 
     async def run(self, context: Context, started: queues_pb2.ConsumeStarted) -> None:
         """Consumes until the client ends its side or cancels, or the queue does."""
-        await context.write(queues_pb2.ConsumeResponse(started=started))
         try:
-            for place in await self._queues.open(self._queue):
+            for place in await self._queues.open(self._queue, begin=True):
                 self._places[place.number] = place
             await self._queues.join(
                 self._queue,
@@ -88,6 +87,8 @@ class ConsumeStream:
                 exclusive=self._start.exclusive,
                 single_active=self._start.single_active,
             )
+            # What is sent from here on is for the consumer, also where it is the first.
+            await context.write(queues_pb2.ConsumeResponse(started=started))
             async with asyncio.TaskGroup() as group:
                 # If sending fails, so does the call: the group cancels the reading.
                 sender = group.create_task(self._send(context), name="consume-sender")

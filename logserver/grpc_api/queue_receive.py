@@ -53,7 +53,7 @@ async def receive(queues: QueueCoordinator, queue: QueueName, request: queues_pb
         max_bytes=min(request.max_bytes or _DEFAULT_BYTES, _MOST_BYTES),
         once=True,
     )
-    for place in await queues.open(queue):
+    for place in await queues.open(queue, begin=True):
         if not got.done():
             place.dispatcher.add(waiter)
     try:

@@ -298,3 +298,14 @@ def test_messages_can_be_looked_at_without_taking_them(queues: Queues) -> None:
 def test_a_queue_of_another_name_is_an_error_that_says_what_to_do(queues: Queues) -> None:
     with pytest.raises(grpc.RpcError, match="declare it, or name a share group on a topic as TOPIC/GROUP"):
         queues.describe("nothing")
+
+
+def test_a_share_group_on_a_topic_is_a_queue_that_begins_when_it_is_consumed(server: LogServer, queues: Queues) -> None:
+    queues.declare("t")
+    queues.send("t", b"before")
+    assert "has not begun" in queues.describe("t/readers").partitions[0].error.message
+    reader = Worker(queues, "t/readers", 5)
+    queues.send("t", b"after")
+    assert values(reader.take()) == [b"after"]
+    assert values(Worker(queues, "t", 5).take(2)) == [b"before", b"after"]
+    assert [queue.name for queue in queues.stub.ListQueues(queues_pb2.ListQueuesRequest()).queues] == ["t", "t/readers"]

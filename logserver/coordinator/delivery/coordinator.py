@@ -187,13 +187,16 @@ class QueueCoordinator:
         """Returns the queues that work on a topic."""
         return [queue for queue in self.all() if topic in queue.topics]
 
-    async def open(self, queue: QueueName) -> list[QueuePartition]:
+    async def open(self, queue: QueueName, *, begin: bool = False) -> list[QueuePartition]:
         """Returns all partitions of all sources of a queue.
+
+        Args:
+            begin: whether to begin with the work of a share group that has not begun.
 
         Raises:
             LogServerError: one can't be used here.
         """
-        return [await self.places.get(queue.group_id, *place) for place in self._places_of(queue)]
+        return [await self.places.get(queue.group_id, *place, begin=begin) for place in self._places_of(queue)]
 
     def _places_of(self, queue: QueueName) -> Iterator[tuple[str, int]]:
         """Yields topics and partitions; a source whose topic is gone has none."""
@@ -346,7 +349,7 @@ class QueueCoordinator:
         Raises:
             LogServerError: somebody is exclusive, or a partition can't be used here.
         """
-        places = await self.open(queue)
+        places = await self.open(queue, begin=True)
         consumers = self.consumers(queue)
         consumers.join(waiter, exclusive=exclusive, single_active=single_active)
         for place in places:
@@ -391,7 +394,7 @@ class QueueCoordinator:
     async def _attach(self) -> None:
         for name, consumers in tuple(self._consumers.items()):
             try:
-                for place in await self.open(self.find(name)):
+                for place in await self.open(self.find(name), begin=True):
                     consumers.attach(place)
             except LogServerError as error:
                 consumers.cancel(error.message)

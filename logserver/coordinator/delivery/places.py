@@ -122,8 +122,11 @@ class Places:
         """Returns one that is open."""
         return self._open.get(key)
 
-    async def get(self, group_id: str, topic: str, number: int) -> QueuePartition:
+    async def get(self, group_id: str, topic: str, number: int, *, begin: bool = False) -> QueuePartition:
         """Returns a partition of a queue, opening it if it is not open.
+
+        Args:
+            begin: whether to begin with the work of a share group that has not begun; a declared queue always has.
 
         Raises:
             LogServerError: there is no such topic or partition, it can't be used here, or its state can't be read.
@@ -137,13 +140,13 @@ class Places:
             return place
         opening = self._opening.get(key)
         if opening is None:
-            opening = asyncio.get_running_loop().create_task(self._open_place(key, partition))
+            opening = asyncio.get_running_loop().create_task(self._open_place(key, partition, begin))
             self._opening[key] = opening
             opening.add_done_callback(lambda _: self._opening.pop(key, None))
         # Whoever gives up waiting does not end it for the others.
         return await asyncio.shield(opening)
 
-    async def _open_place(self, key: StateKey, partition: Partition) -> QueuePartition:
+    async def _open_place(self, key: StateKey, partition: Partition, begin: bool) -> QueuePartition:
         if partition.unavailable is not None:
             raise partition.unavailable
         terms = self._terms(key.group_id, partition.topic)
@@ -151,7 +154,7 @@ class Places:
         writer = Writer()
         image = await self._state.open(key, writer, leader_epoch=epoch)
         if image is None:
-            if not terms.makes_state:
+            if not (terms.makes_state or begin):
                 self._state.close(key, writer, None)
                 raise _unknown(key, partition)
             # Its state is made with the first that is written.
