@@ -222,7 +222,8 @@ def test_an_exclusive_consumer_is_alone(queues: Queues) -> None:
     alone = Worker(queues, "q", exclusive=True)
     queues.send("q", b"0")
     alone.take()
-    assert Worker(queues, "q").end() is grpc.StatusCode.INVALID_ARGUMENT
+    with pytest.raises(AssertionError, match="has an exclusive consumer"):
+        Worker(queues, "q")
     alone.close()
     queues.send("q", b"1")
     assert values(Worker(queues, "q").take(2)) == [b"0", b"1"]
