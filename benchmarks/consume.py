@@ -19,7 +19,7 @@ from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Plot, Report
 from benchmarks.support.page_cache import drop, resident_part
 from benchmarks.support.processes import Worker
-from benchmarks.support.rates import GIB, MB, RAW, fill, rate, server_cpu_s, size
+from benchmarks.support.rates import GIB, MB, RAW, fill, rate, scaled, server_cpu_s, size
 from benchmarks.support.worker import CannotDo
 
 CLAIM: Final = "this server gives records out as fast as Apache Kafka, hot and cold, for less processor time"
@@ -156,10 +156,7 @@ class Consuming:
         """One run of the same request over and over, for about as many bytes; its seconds are made to fit."""
         job = {"connections": 1, "in_flight": 1, "offset": 1, "seconds": 1.0}
         run = self._ask("hammer", "fetch", case, contestant, topic, **job)
-        part = records * case.record_bytes / (run["requests"] * run["response_bytes"])
-        for of in (run["server"], run["client"]):
-            of.update({name: value * part for name, value in of.items()})
-        return {**run, "seconds": run["seconds"] * part}
+        return scaled(run, records * case.record_bytes / (run["requests"] * run["response_bytes"]))
 
     def entrants(self, case: Case, records: int) -> dict[str, Callable[[], Any]]:
         """Returns whom a case is for; hot topics are filled now."""

@@ -52,3 +52,9 @@ def fill(table: Table, rounds: Rounds, carried_bytes: int, record_bytes: int, re
 def _cpu(runs: list[Any], side: str, scale: float) -> str:
     user, system = (spread([run[side][part] * scale for run in runs]).median for part in ("user_s", "system_s"))
     return f"{user:.2f} + {system:.2f}"
+
+
+def scaled(run: Any, factor: float) -> Any:
+    """Returns a run as if it had carried so many times as much."""
+    sides = {side: {name: value * factor for name, value in run[side].items()} for side in ("server", "client")}
+    return {**run, **sides, "seconds": run["seconds"] * factor}
