@@ -83,6 +83,7 @@ def carry_out(
     engine = place.engine
     start = engine.start
     left: list[Acknowledgement] = []
+    settled_end = start
     for found in acknowledgements:
         if found.last < start:
             # Settled long ago: said twice, or too late, and no harm done.
@@ -92,15 +93,17 @@ def carry_out(
             raise LogServerError(
                 ErrorCode.invalid_record_state, "share.renew.acknowledge.enable of the group forbids to renew locks"
             )
-        if found.last >= engine.offered_end:
+        if found.last >= engine.acquired_end:
             raise _invalid(f"offset {found.last} of {place.source} has not been delivered to anybody")
-        if not engine.holds(found.first, found.last, member_id):
+        if found.first < settled_end or not engine.holds(found.first, found.last, member_id):
             raise LogServerError(
                 ErrorCode.invalid_record_state,
                 f"offsets {found.first} to {found.last} of {place.source} are not held by {member_id!r}: their lock "
                 "has run out, or they were settled before",
             )
         left.append(found)
+        if found.type is not AcknowledgeType.RENEW:
+            settled_end = found.last + 1
     for first, last, kind in left:
         handle = Handle(first, last, ANY_NUMBER)
         match kind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from logserver.coordinator.delivery.handles import Acquired, Acquisition
@@ -54,7 +55,26 @@ async def open_place(call: Call, group_id: str, place: SharePlace) -> QueueParti
     topic = call.services.broker.find_topic_by_id(topic_id)
     if topic is None:
         raise LogServerError(ErrorCode.unknown_topic_id, f"there is no topic with the id {topic_id}")
-    return await call.services.queues.places.get(group_id, topic.name, number)
+    opened = await call.services.queues.places.get(group_id, topic.name, number)
+    if opened.ended is not None:
+        raise opened.ended
+    return opened
+
+
+def find_missing(call: Call, places: Iterable[SharePlace]) -> dict[SharePlace, LogServerError]:
+    """Returns the partitions among some that there are not, and what to answer of each."""
+    missing: dict[SharePlace, LogServerError] = {}
+    for topic_id, number in places:
+        topic = call.services.broker.find_topic_by_id(topic_id)
+        if topic is None:
+            missing[topic_id, number] = LogServerError(
+                ErrorCode.unknown_topic_id, f"there is no topic with the id {topic_id}"
+            )
+        elif not 0 <= number < len(topic.partitions):
+            missing[topic_id, number] = LogServerError(
+                ErrorCode.unknown_topic_or_partition, f"there is no partition {number} of {topic.name}"
+            )
+    return missing
 
 
 class Acknowledging:
@@ -104,62 +124,156 @@ class Acknowledging:
 
 
 class ShareWait:
-    """Waits for records of a session's partitions, for one request."""
+    """Waits for records of a session's partitions, for one request: with the first of them it ends, and takes along
+    what other partitions have at that moment.
 
-    def __init__(self, call: Call, session: ShareSession, max_records: int, max_bytes: int) -> None:
+    Args:
+        whole_batches: whether to take more than `max_records` up to the end of a record batch.
+    """
+
+    def __init__(
+        self, call: Call, session: ShareSession, max_records: int, max_bytes: int, *, whole_batches: bool
+    ) -> None:
         self._session = session
-        limits = call.services.groups.limits.share
-        self.lock_ms = limits.record_lock_duration_of(session.group_id)
-        self._got: asyncio.Future[tuple[QueuePartition, Acquisition] | None]
-        self._got = asyncio.get_running_loop().create_future()
-        self._waiter = Waiter(
-            session.member_id,
-            self._deliver,
-            self._cancelled,
-            lock_ms=self.lock_ms,
-            max_records=max_records,
-            max_bytes=max_bytes,
-            once=True,
-        )
+        self._records_left = max_records
+        self._bytes_left = max_bytes
+        self._whole_batches = whole_batches
+        self._lock_ms = call.services.groups.limits.share.record_lock_duration_of(session.group_id)
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._waiters: list[Waiter] = []
+        self._under_way = 0
+        self._closing = False
+        self._is_over = False
+        self._found: list[tuple[QueuePartition, Acquisition]] = []
+        self.errors: dict[SharePlace, LogServerError] = {}
+        """Of partitions whose records could not be read."""
 
-    async def run(self, places: dict[SharePlace, QueuePartition], max_wait_ms: int) -> Fetched | None:
-        """Returns what comes first, None if nothing comes in time or the session ends."""
-        self._session.ended = self._give_up
+    async def run(self, places: dict[SharePlace, QueuePartition], max_wait_ms: int) -> list[Fetched]:
+        """Returns what comes first, nothing if nothing comes in time or the session ends."""
+        self._session.fetches.add(self._give_up)
         try:
-            for opened in places.values():
-                if not self._got.done():
-                    opened.dispatcher.add(self._waiter)
+            self._wait_at(places.values())
             try:
-                found = await asyncio.wait_for(asyncio.shield(self._got), max(max_wait_ms, _ONE_LOOK_MS) / 1000)
+                await asyncio.wait_for(asyncio.shield(self._done), max(max_wait_ms, _ONE_LOOK_MS) / 1000)
             except TimeoutError:
-                self._give_up()
-                found = self._got.result()
+                self._close()
+                await self._delivered(places.values())
+            return await self._read(places)
         finally:
-            self._waiter.leave()
-            self._session.ended = None
-        if found is None:
-            return None
-        opened, acquisition = found
-        ranges = sorted(acquisition.ranges, key=lambda acquired: acquired.first)
-        records = b"".join(await opened.reader.read([(acquired.first, acquired.last) for acquired in ranges]))
-        place = next(place for place, other in places.items() if other is opened)
-        return Fetched(place, ranges, records)
+            self._is_over = True
+            self._close()
+            self._session.fetches.discard(self._give_up)
+
+    def give_back(self) -> None:
+        """Gives back what was acquired, which nobody will see."""
+        for place, found in self._found:
+            self._release(place, found)
+        self._found.clear()
+
+    # Waiting
+
+    def _wait_at(self, places: Iterable[QueuePartition]) -> None:
+        for place in places:
+            waiter = Waiter(
+                self._session.member_id,
+                self._deliver,
+                self._cancelled,
+                lock_ms=self._lock_ms,
+                max_records=self._records_left,
+                max_bytes=self._bytes_left,
+                once=True,
+                whole_batches=self._whole_batches,
+                took=self._took,
+            )
+            self._waiters.append(waiter)
+            place.dispatcher.add(waiter)
+
+    def _took(self, found: Acquisition) -> None:
+        self._under_way += 1
+        self._records_left -= found.records
+        self._bytes_left -= found.size
+        for waiter in self._waiters:
+            waiter.max_records = self._records_left if self._bytes_left > 0 else 0
+            waiter.max_bytes = self._bytes_left
+        if not self._closing:
+            self._closing = True
+            # The other partitions that have been asked have their turn before.
+            self._loop.call_soon(self._close)
 
     def _deliver(self, place: QueuePartition, found: Acquisition) -> None:
-        if self._got.done():
-            for acquired in found.ranges:
-                place.release(acquired.handle, owner=self._session.member_id)
-            place.changed()
-        else:
-            self._got.set_result((place, found))
-
-    def _give_up(self) -> None:
-        if not self._got.done():
-            self._got.set_result(None)
+        self._under_way -= 1
+        if self._is_over:
+            self._release(place, found)
+            return
+        self._found.append((place, found))
+        self._look()
 
     def _cancelled(self, reason: str) -> None:
         # The partitions are looked at anew by the next request, which says what is wrong with them.
-        self._give_up()
+        self._close()
+
+    def _give_up(self) -> None:
+        """Ends it: what is delivered from here on is given back."""
+        self._is_over = True
+        self._close()
+        if not self._done.done():
+            self._done.set_result(None)
+
+    def _close(self) -> None:
+        """Takes nothing more."""
+        self._closing = True
+        for waiter in self._waiters:
+            waiter.leave()
+        self._waiters.clear()
+        self._look()
+
+    def _look(self) -> None:
+        if not self._waiters and not self._under_way and not self._done.done():
+            self._done.set_result(None)
+
+    async def _delivered(self, places: Iterable[QueuePartition]) -> None:
+        """Returns when what was acquired has been delivered; it is not left to others because the disk is slow."""
+        for place in places:
+            if not self._under_way:
+                return
+            with suppress(LogServerError):
+                # If it has ended, there will be nothing.
+                await place.durable()
+
+    # What was found
+
+    async def _read(self, places: dict[SharePlace, QueuePartition]) -> list[Fetched]:
+        names = {id(opened): place for place, opened in places.items()}
+        fetched: list[Fetched] = []
+        for at, (opened, acquisition) in enumerate(tuple(self._found)):
+            place = names[id(opened)]
+            ranges = _joined(acquisition.ranges)
+            try:
+                records = b"".join(await opened.reader.read([(found.first, found.last) for found in ranges]))
+            except LogServerError as error:
+                self.errors[place] = error
+                self._release(opened, self._found[at][1])
+                continue
+            fetched.append(Fetched(place, ranges, records))
+        return fetched
+
+    def _release(self, place: QueuePartition, found: Acquisition) -> None:
+        for acquired in found.ranges:
+            place.release(acquired.handle, owner=self._session.member_id)
+        place.changed()
+
+
+def _joined(ranges: Iterable[Acquired]) -> list[Acquired]:
+    """Returns ranges by offset, neighbours that were delivered as often as one."""
+    joined: list[Acquired] = []
+    for found in sorted(ranges, key=lambda acquired: acquired.first):
+        last = joined[-1] if joined else None
+        if last is not None and last.last + 1 == found.first and last.acquisitions == found.acquisitions:
+            joined[-1] = last._replace(last=found.last)
+        else:
+            joined.append(found)
+    return joined
 
 
 _ONE_LOOK_MS: Final = 20

@@ -31,8 +31,8 @@ class ShareSession:
         self.partitions: dict[SharePlace, None] = {}
         self.news: set[SharePlace] = set()
         """Partitions that the next answer names even if there is nothing to say of them."""
-        self.ended: Callable[[], None] | None = None
-        """Ends a fetch that waits."""
+        self.fetches: set[Callable[[], None]] = set()
+        """What ends the fetches that wait: more than one if the client does not wait for its answers."""
 
     def add(self, places: Iterable[SharePlace]) -> None:
         """Adds partitions; fine if they are there."""
@@ -117,5 +117,5 @@ class ShareSessions:
     @staticmethod
     def _end(session: ShareSession) -> None:
         session.client.when_gone.pop(session, None)
-        if session.ended is not None:
-            session.ended()
+        for end in tuple(session.fetches):
+            end()

@@ -89,6 +89,7 @@ class QueueCoordinator:
         """
         self._catalog.start()
         self._broker.when_topics_change(self._topics_changed)
+        self._broker.configs.when_changed(self._settings_changed)
         self._holds.update()
         self._begin(self._resume(), "queues-resume")
         self._begin(self._put_idle_away(), "queues-idle")
@@ -332,6 +333,17 @@ class QueueCoordinator:
                 place.changed()
         self._holds.update()
 
+    def _settings_changed(self) -> None:
+        """Puts changed settings of share groups into force."""
+        for key, place in self.places:
+            terms = self.names.terms(key.group_id, place.source.topic)
+            if terms.reads_committed != place.reader.committed_only:
+                # It is opened anew, and looks at the records again that nobody has had.
+                self._begin(self.places.put_away(key, _changed()), "queues-settings")
+            elif terms.policy != place.engine.policy:
+                place.engine.policy = terms.policy
+                place.changed()
+
     # Consuming
 
     def consumers(self, queue: QueueName) -> Consumers:
@@ -418,6 +430,10 @@ class QueueCoordinator:
             return self.find(queue.record.dead_letter_topic)
         except LogServerError:
             return None
+
+
+def _changed() -> LogServerError:
+    return LogServerError(ErrorCode.not_coordinator, "the settings of the share group have changed; try again")
 
 
 def _check(record: QueueRecord) -> None:

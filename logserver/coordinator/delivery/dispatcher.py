@@ -13,14 +13,20 @@ class Dispatcher:
     Args:
         wanted: called when somebody could take records, so that `dispatch` is called soon.
         deliver: called with what somebody has acquired.
+        batch_end: returns the last offset of the record batch that has an offset.
     """
 
     def __init__(
-        self, engine: Engine, wanted: Callable[[], None], deliver: Callable[[Waiter, Acquisition], None]
+        self,
+        engine: Engine,
+        wanted: Callable[[], None],
+        deliver: Callable[[Waiter, Acquisition], None],
+        batch_end: Callable[[int], int] | None = None,
     ) -> None:
         self.engine = engine
         self._wanted = wanted
         self._deliver = deliver
+        self._batch_end = batch_end
         self._rotation = Rotation()
         self._waiters: dict[Waiter, None] = {}
 
@@ -76,11 +82,14 @@ class Dispatcher:
                 waiter.settle,
                 now_ms=now_ms,
                 credits=waiter.credits,
+                whole=self._batch_end if waiter.whole_batches else None,
             )
             if not found.ranges:
                 # What looked ready has gone to the dead letters.
                 rotation.add(waiter)
                 continue
+            if waiter.took is not None:
+                waiter.took(found)
             if waiter.once:
                 waiter.leave()
             else:

@@ -8,7 +8,8 @@ A transition changes memory at once and is written down later, together with oth
 each call, in milliseconds.
 """
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from logserver_segments.seams import Random
@@ -88,6 +89,12 @@ class Engine:
         if fresh is not None:
             return min(start, fresh)
         return self.settled_ahead.end_of(start) if start == self.offered_end else start
+
+    @property
+    def acquired_end(self) -> int:
+        """Offset behind the last record that somebody has had, or that was settled without that."""
+        fresh = self._order.lowest_fresh()
+        return self.offered_end if fresh is None else fresh
 
     def holds(self, first: int, last: int, owner: str) -> bool:
         """Whether somebody holds all records of a range of offsets, both ends inclusive."""
@@ -203,9 +210,7 @@ class Engine:
 
     def close_reserve(self) -> None:
         """Writes down exactly how far records were delivered: there will be no crash, but a stop."""
-        fresh = self._order.lowest_fresh()
-        end = self.offered_end if fresh is None else fresh
-        self.reserve = Reserve(max(end, self.redelivered_end))
+        self.reserve = Reserve(max(self.acquired_end, self.redelivered_end))
         self.changes.note_urgent()
 
     def settled_within(self, first: int, last: int) -> Iterator[tuple[int, int]]:
@@ -240,6 +245,7 @@ class Engine:
         *,
         now_ms: int,
         credits: tuple[Credit, ...] = (),
+        whole: Callable[[int], int] | None = None,
     ) -> Acquisition:
         """Gives records to somebody: those whose turn it is, at least one whatever its size if there is one.
 
@@ -248,14 +254,24 @@ class Engine:
             lock_ms: how long; None as long as the owner is there.
             settle: whether they are acknowledged by this already.
             credits: counters that the records count for until they are settled or released.
+            whole: returns up to which offset what is new is to be given in any case, with the record at an offset.
         """
         ranges: list[Acquired] = []
+        whole_to = NEVER
         left, bytes_left, after = max_records, max_bytes, 0
         number = (self.epoch << _EPOCH_BITS) + self._acquisitions + 1
         until_ms = NEVER if lock_ms is None else now_ms + lock_ms
-        while left > 0 and (bytes_left > 0 or not ranges):
-            room = self._room()
-            delivery = self._order.next_returned(room > 0) if self.tally.ready else None
+        while True:
+            if left > 0 and (bytes_left > 0 or not ranges):
+                room, most_bytes = min(left, self._room()), bytes_left
+                delivery = self._order.next_returned(room > 0) if self.tally.ready else None
+            else:
+                # What is left of a batch of which some was given.
+                fresh = self._order.lowest_fresh()
+                room, most_bytes = whole_to + 1 - fresh if fresh is not None else 0, sys.maxsize
+                delivery = None
+                if room <= 0:
+                    break
             if delivery is not None:
                 if self._is_over(delivery, Acts.AT_ACQUIRE):
                     self._leave(delivery)
@@ -267,9 +283,11 @@ class Engine:
                 if settle:
                     self._remove(delivery)
             else:
-                delivery = self._take_fresh(min(left, room), bytes_left)
+                delivery = self._take_fresh(room, most_bytes)
                 if delivery is None:
                     break
+                if whole is not None and delivery.last > whole_to:
+                    whole_to = whole(delivery.last)
                 after = max(after, self.reserve.take(delivery.last, self.changes))
                 if not settle:
                     self.unsettled.add(delivery)
@@ -296,7 +314,7 @@ class Engine:
             if until_ms != NEVER and not settle:
                 for first, last in _spans(ranges):
                     self._deadlines.add(until_ms, first, last)
-        return Acquisition(ranges, max_records - left, after)
+        return Acquisition(ranges, max_records - left, after, max_bytes - bytes_left)
 
     def _take_fresh(self, max_records: int, max_bytes: int) -> Delivery | None:
         if max_records <= 0 or not self.tally.fresh:

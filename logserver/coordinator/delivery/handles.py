@@ -49,3 +49,5 @@ class Acquisition(NamedTuple):
     records: int
     after: int
     """They may be shown once this transition is durable."""
+    size: int = 0
+    """Bytes that they have about."""

@@ -77,7 +77,7 @@ class QueuePartition:
         self._until = until
         self.engine = engine
         self.reader = reader
-        self.dispatcher = Dispatcher(engine, self._run_soon, self._deliver)
+        self.dispatcher = Dispatcher(engine, self._run_soon, self._deliver, reader.batch_end)
         self.mover: Mover | None = None
         self._clock = clock
         self._clock_sets = ClockSets(clock)

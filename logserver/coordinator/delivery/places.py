@@ -220,18 +220,24 @@ class Places:
         place = self._open.get(key)
         if place is None:
             return
-        try:
-            await place.written_out()
-        except LogServerError as lost:
-            _log.warning("a queue's state could not be written", queue=repr(place), reason=lost.message)
+        await _written_out(place)
         place.abandon(error)
 
     async def put_idle_away(self) -> None:
         """Closes those where nothing has happened since this was called last."""
         idle = {key for key, place in self._open.items() if place.is_idle}
         for key in idle & self._idle:
-            await self.put_away(key, _unused())
+            await self._put_unused_away(key)
         self._idle = {key for key in idle if key in self._open}
+
+    async def _put_unused_away(self, key: StateKey) -> None:
+        place = self._open.get(key)
+        if place is None:
+            return
+        await _written_out(place)
+        # Somebody may have come meanwhile, and hold records now.
+        if place.is_idle:
+            place.abandon(_unused())
 
     async def stop(self) -> None:
         """Closes all, once everything is written."""
@@ -239,6 +245,13 @@ class Places:
         for opening in tuple(self._opening.values()):
             opening.cancel()
         await asyncio.gather(*(self.put_away(key, error) for key in tuple(self._open)))
+
+
+async def _written_out(place: QueuePartition) -> None:
+    try:
+        await place.written_out()
+    except LogServerError as lost:
+        _log.warning("a queue's state could not be written", queue=repr(place), reason=lost.message)
 
 
 def _begun(start: int, image: Image) -> Stored:

@@ -1,5 +1,6 @@
 """The records of a partition for those who share the work on them: what there is, and what was given to somebody."""
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Iterator
 from typing import Final, NamedTuple, Protocol
@@ -29,6 +30,9 @@ _SMALL_BATCH: Final = 4 << 10
 
 _WORTH: Final = 4
 """And a larger one where they get at least one in so many of its records."""
+
+_KEPT_BATCHES: Final = 8_192
+"""Whose ends are known: of twice as many records at least, and more than are offered ahead."""
 
 _MAX_DECOMPRESSED: Final = 64 << 20
 
@@ -66,6 +70,8 @@ class RecordReader:
         self._source = source
         self._slices: OrderedDict[int, Slice] = OrderedDict()
         self._decoded: OrderedDict[int, dict[int, Record]] = OrderedDict()
+        # First and last offset of batches with more than one record, by offset.
+        self._batches: list[tuple[int, int]] = []
 
     # What there is
 
@@ -112,8 +118,15 @@ class RecordReader:
             visible = {header.base_offset for _, header in whole_batches(without_aborted(found.data, aborted))}
         holes: list[tuple[int, int]] = []
         size, expected = 0, offset
+        if self._batches and self._batches[-1][0] >= offset:
+            # It begins anew somewhere before.
+            self._batches.clear()
+        elif len(self._batches) > _KEPT_BATCHES:
+            del self._batches[: len(self._batches) // 2]
         for position, header in whole_batches(found.data):
             first, last = max(header.base_offset, offset), header.last_offset
+            if last > first:
+                self._batches.append((first, last))
             if header.base_offset > expected:
                 holes.append((expected, header.base_offset - 1))
             expected = last + 1
@@ -127,6 +140,11 @@ class RecordReader:
         if found.next_offset > expected:
             holes.append((expected, found.next_offset - 1))
         return Offered(offset, found.next_offset - 1, holes, size)
+
+    def batch_end(self, offset: int) -> int:
+        """Returns the last offset of the batch that has an offset, as far as that was looked at lately."""
+        at = bisect_right(self._batches, offset, key=_first) - 1
+        return max(self._batches[at][1], offset) if at >= 0 else offset
 
     # What was given
 
@@ -231,6 +249,7 @@ class RecordReader:
         """Lets go of what is kept."""
         self._slices.clear()
         self._decoded.clear()
+        self._batches.clear()
 
 
 class _Wanted:
@@ -271,3 +290,7 @@ def _gaps(records: Iterable[int], first: int, last: int) -> Iterator[tuple[int, 
         at = offset + 1
     if at <= last:
         yield at, last
+
+
+def _first(batch: tuple[int, int]) -> int:
+    return batch[0]

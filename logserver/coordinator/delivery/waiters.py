@@ -29,6 +29,9 @@ class Waiter:
         credits: counters that have to allow a record each.
         max_records, max_bytes: at most so much at a time.
         once: whether to stop waiting with the first delivery.
+        whole_batches: whether to take more than that up to the end of a record batch of which some is taken for the
+            first time.
+        took: called with what was acquired as soon as it is, perhaps some time before it is delivered.
         active: whether to take part at all now; see `set_active`.
     """
 
@@ -45,6 +48,8 @@ class Waiter:
         max_records: int = 500,
         max_bytes: int = 1 << 20,
         once: bool = False,
+        whole_batches: bool = False,
+        took: Callable[[Acquisition], None] | None = None,
         active: bool = True,
     ) -> None:
         self.owner = owner
@@ -57,6 +62,8 @@ class Waiter:
         self.max_records = max_records
         self.max_bytes = max_bytes
         self.once = once
+        self.whole_batches = whole_batches
+        self.took = took
         self.active = active
         self.paused = False
         self.dispatchers: list[Dispatcher] = []
