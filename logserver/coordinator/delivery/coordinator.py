@@ -422,6 +422,17 @@ class QueueCoordinator:
         key = StateKey(queue.group_id, self._broker.topic(topic).record.topic_id, number)
         return await self._state.story(key, offset)
 
+    def moves_to(self, topic: str) -> int:
+        """Returns how many messages are on their way to the dead letters in a topic and have not been refused there."""
+        return sum(
+            move.last - move.first + 1
+            for record in self._catalog
+            if record.dead_letter_topic == topic
+            for place in self.opened(QueueName(record.name, record.name, record.topic, record))
+            for move in place.engine.moves.values()
+            if not move.refusal
+        )
+
     def dead_letters(self, queue: QueueName) -> QueueName | None:
         """Returns the queue of a queue's dead letters."""
         if queue.record is None or not queue.record.dead_letter_topic:

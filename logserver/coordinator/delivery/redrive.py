@@ -18,6 +18,8 @@ from logserver.errors import ErrorCode, LogServerError
 _AT_A_TIME: Final = 500
 _BYTES_AT_A_TIME: Final = 1 << 20
 _WAIT_S: Final = 0.2
+_LOOK_S: Final = 0.01
+_MOST_LOOKS: Final = 500
 
 
 class Selection(NamedTuple):
@@ -78,6 +80,7 @@ class Redrive:
         if self._selection.destination is not None:
             await self._queues.peers.partitions(self._selection.destination)
         places = await self._queues.open(self._queue)
+        await self._await_arrivals()
         self._remaining = sum(place.engine.counts().ready for place in places)
         started_ms = self._clock.monotonic_ms()
         try:
@@ -107,6 +110,13 @@ class Redrive:
             await asyncio.sleep(_WAIT_S)
         self._remaining = 0
         yield self._progress()
+
+    async def _await_arrivals(self) -> None:
+        """Lets what was rejected before this call arrive, so that it is there to be brought back."""
+        for _ in range(_MOST_LOOKS):
+            if not self._queues.moves_to(self._queue.topic):
+                return
+            await asyncio.sleep(_LOOK_S)
 
     def _progress(self) -> Progress:
         return Progress(self._moved, self._skipped, max(self._remaining, 0))
