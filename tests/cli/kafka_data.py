@@ -29,6 +29,8 @@ TOPICS: Final[dict[str, tuple[int, dict[str, str]]]] = {
     "append-time": (1, {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}),
     "empty": (4, {"cleanup.policy": "compact,delete"}),
 }
+FIRST_KEPT: Final = 77
+"""The records of one topic before this offset are deleted."""
 GROUPS: Final = {"classic-group": "classic", "consumer-group": "consumer"}
 _CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 
@@ -69,6 +71,8 @@ def fill(address: str, records: int) -> None:
     _transactions(settings)
     for group, protocol in GROUPS.items():
         _read(settings, group, protocol)
+    for cut in admin.delete_records([TopicPartition("append-time", 0, FIRST_KEPT)]).values():
+        cut.result(60)
     for done in admin.delete_topics(["deleted"]).values():
         done.result(60)
     _set(admin, ResourceType.TOPIC, "empty", "segment.ms", "7654321")
