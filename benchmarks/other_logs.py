@@ -43,6 +43,9 @@ _NOTES: Final = (
     f"{CONFLUENT}: its defaults; {BUNDLED}: send_many, 1,000 records a call; acks=all",
     f"{REDIS}: XADD in pipelines of up to 1,000, XRANGE by the thousand; {redis.ABOUT}",
     f"{NATS}: publish_async with up to 4,000 unanswered, fetch by the thousand without acknowledgement; {nats.ABOUT}",
+    "made beforehand: one connection that writes what was made before the clock ran, and counts answers; named after "
+    "the client all the same. This server gets record batches of up to 1 MB, five under way, the others single records, up "
+    "to 2,000 of them",
     "Redis gets 4 times and NATS 20 times fewer records than this server; what they took is scaled up",
     "fsync: everything is flushed before it is answered; page cache: when the operating system likes, or each second",
     "ratio: of the runs of the same round. Median (least to most) of the rounds; all share the machine",
@@ -59,13 +62,16 @@ class Side:
     worker: Worker
     settings: Mapping[str, str]
     """Of topics, where this server is behind it."""
+    prebuilt: str = ""
+    """What writes that were made beforehand are called by the worker that has them."""
 
 
 class Logs:
     """Runs against all sides."""
 
-    def __init__(self, sides: Mapping[str, Side], topics: Topics) -> None:
+    def __init__(self, sides: Mapping[str, Side], topics: Topics, prebuilt: Mapping[str, Worker]) -> None:
         self.sides = sides
+        self._prebuilt = prebuilt
         self._topics = topics
         self._made = 0
 
@@ -97,19 +103,38 @@ class Logs:
             side.worker.ask({"kind": "delete", "address": side.address, "topic": topic}, _TIMEOUT_S)
         return {"produce": scaled(produced, whole / records), "consume": scaled(consumed, whole / records)}
 
+    def pipeline(self, side: Side, records: int, value_bytes: int) -> Any:
+        """Produces records that were made beforehand to a new stream."""
+        self._made += 1
+        topic = f"logs-{self._made}"
+        is_ours = side.name.startswith(CONFLUENT)
+        if is_ours:
+            self._topics.create(topic, 1, side.settings)
+        os.sync()
+        job = {"address": side.address, "server_pid": side.pid, "topic": topic, "value_bytes": value_bytes}
+        if is_ours:
+            run = self._prebuilt["raw"].ask({"kind": "produce", **job, "records": records, "acks": "all"}, _TIMEOUT_S)
+            self._topics.delete(topic)
+        else:
+            run = self._prebuilt["pipelines"].ask({"kind": side.prebuilt, **job, "records": records}, _TIMEOUT_S)
+            side.worker.ask({"kind": "delete", "address": side.address, "topic": topic}, _TIMEOUT_S)
+        return scaled(run, records / run["records"])
+
 
 def started(stack: ExitStack, report: Report, directory: Path, peers: Sequence[str]) -> Logs:
     """Starts the servers that there are."""
     sides: dict[str, Side] = {}
 
-    def add(name: str, module: str, address: str, pid: int, settings: Mapping[str, str] | None = None) -> None:
+    def add(
+        name: str, module: str, address: str, pid: int, settings: Mapping[str, str] | None = None, prebuilt: str = ""
+    ) -> None:
         log = directory / f"{module}-{len(sides)}.log"
         worker = stack.enter_context(Worker(f"benchmarks.clients.{module}", log))
-        sides[name] = Side(name, address, pid, worker, settings or {})
+        sides[name] = Side(name, address, pid, worker, settings or {}, prebuilt)
 
     ours = stack.enter_context(log_server(directory / "ours", directory / "ours.log", with_kafka=True))
     for how, settings in ((FSYNC, {}), (PAGE_CACHE, RELAXED)):
-        add(CONFLUENT + how, "confluent", ours.kafka, ours.pid, settings)
+        add(CONFLUENT + how, "confluent", ours.kafka, ours.pid, settings, "raw")
         add(BUNDLED + how, "sync", ours.address, ours.pid, settings)
         durable = how == FSYNC
         for peer, name, start in (("redis", REDIS, redis.redis), ("nats", NATS, nats.nats)):
@@ -117,9 +142,13 @@ def started(stack: ExitStack, report: Report, directory: Path, peers: Sequence[s
                 with left_out(report, name + how):
                     needs_module(peer)
                     server = stack.enter_context(start(directory / f"{peer}{how[2:5]}", durable=durable))
-                    add(name + how, f"log_{peer}", server.address, server.pid)
+                    add(name + how, f"log_{peer}", server.address, server.pid, prebuilt=peer)
                     report.note(f"{name + how}: {server.name}")
-    return Logs(sides, stack.enter_context(Topics(ours.address)))
+    prebuilt = {
+        name: stack.enter_context(Worker(f"benchmarks.clients.{name}", directory / f"{name}.log"))
+        for name in ("raw", "pipelines")
+    }
+    return Logs(sides, stack.enter_context(Topics(ours.address)), prebuilt)
 
 
 def _part(found: Rounds, direction: str) -> Rounds:
@@ -144,7 +173,23 @@ def measure(report: Report, logs: Logs, records_of: Callable[[int], int], rounds
                     if ratios := part.ratios(BUNDLED + how, name, rate):
                         case = f"{direction} {size(value_bytes)}: {BUNDLED}{how} to {name}"
                         report.target(case, ratios, 1.0)
+        _measure_prebuilt(report, logs, records, value_bytes, rounds)
         report.runs += [{"bytes": value_bytes, "entrant": name, "runs": runs} for name, runs in found.runs.items()]
+
+
+def _measure_prebuilt(report: Report, logs: Logs, records: int, value_bytes: int, rounds: int) -> None:
+    """What the servers take without a client's work."""
+    entrants = {
+        name: partial(logs.pipeline, side, records, value_bytes) for name, side in logs.sides.items() if side.prebuilt
+    }
+    case = f"produce {size(value_bytes)}, made beforehand"
+    found = in_turn(case, entrants, rounds, must=[name for name in entrants if name.startswith(CONFLUENT)])
+    table = report.table(case[0].upper() + case[1:])
+    fill(table, found, records * value_bytes, value_bytes, CONFLUENT + FSYNC)
+    for how in (FSYNC, PAGE_CACHE):
+        for name in (REDIS + how, NATS + how):
+            if ratios := found.ratios(CONFLUENT + how, name, rate):
+                report.target(f"{case}: log server{how} to {name}", ratios, 1.0)
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
