@@ -4,13 +4,18 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from logserver_records.batch import BatchHeader
+from logserver_segments.disk import OsDisk
+from logserver_segments.verification.records import read_log
 
 from logserver.cli import main
+from logserver.cli.internal_logs import read_image
 
 from ..daemon.processes import ServerProcess
 from ..differential.kafka_process import CLUSTER_ID, KafkaProcess
@@ -62,6 +67,13 @@ def bring_in(source: Path, target: Path, *options: str) -> dict[str, Any]:
     return document
 
 
+def headers(path: Path) -> Iterator[BatchHeader]:
+    """Yields the headers of all batches of all topics in a directory."""
+    for folder in path.glob("*-*"):
+        if folder.is_dir() and not folder.name.startswith("__cluster_metadata"):
+            yield from (header for header, _ in read_log(str(folder), OsDisk()))
+
+
 def verified(path: Path) -> bool:
     result = CliRunner().invoke(main, ["verify", str(path)])
     assert result.exit_code == 0, result.output
@@ -106,6 +118,11 @@ def test_settings_that_the_server_does_not_have_are_told(left: Left, tmp_path: P
     assert settings["compacted"] == kafka_data.TOPICS["compacted"][1]
     assert settings["empty"] == {**kafka_data.TOPICS["empty"][1], "segment.ms": "7654321"}
     assert "deleted" not in settings
+    # What Kafka has given out is not given out again.
+    image = read_image(str(tmp_path / "data" / "__logserver_metadata-0"), OsDisk())
+    producer_ids = [header.producer_id for header in headers(left.path)]
+    assert int(image[b"/producer_ids/next"]) > max(producer_ids) >= 0
+    assert int(image[b"/nodes/1/leader_epoch"]) > max(header.leader_epoch for header in headers(left.path))
 
 
 @pytest.mark.timeout(300)
