@@ -44,8 +44,8 @@ _NOTES: Final = (
     f"{REDIS}: XADD in pipelines of up to 1,000, XRANGE by the thousand; {redis.ABOUT}",
     f"{NATS}: publish_async with up to 4,000 unanswered, fetch by the thousand without acknowledgement; {nats.ABOUT}",
     "made beforehand: one connection that writes what was made before the clock ran, and counts answers; named after "
-    "the client all the same. This server gets record batches of up to 1 MB, five under way, the others single records, up "
-    "to 2,000 of them",
+    "the client all the same. This server gets record batches of up to 1 MB, five under way, the others single "
+    "records, up to 2,000 of them",
     "Redis gets 4 times and NATS 20 times fewer records than this server; what they took is scaled up",
     "fsync: everything is flushed before it is answered; page cache: when the operating system likes, or each second",
     "ratio: of the runs of the same round. Median (least to most) of the rounds; all share the machine",
