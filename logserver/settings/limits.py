@@ -25,16 +25,17 @@ class FileLimits(NamedTuple):
 def file_limits(settings: ServerSettings, *, open_files: int, map_count: int) -> FileLimits:
     """The limits in force: log.open.files.max and log.mapped.files.max where set, otherwise derived.
 
-    Half of the process's open files stay for connections, a third of the system's mappings goes to files: the rest is
+    Half of the process's open files stay for connections; the other half is for files and for mappings, because Python
+    keeps a descriptor for each mapping. A third of the system's mappings goes to files: the rest is
     for libraries, allocators and thread stacks, and a mapping that is unmapped in part counts twice for a while.
 
     Args:
         open_files: the process's limit of open files, as `system_open_files` tells it.
         map_count: the system's limit of mappings per process, as `system_map_count` tells it.
     """
-    derived_open = min(max(open_files // 2, 64), DERIVED_MAXIMUM)
+    derived_open = min(max(open_files // 4, 64), DERIVED_MAXIMUM)
     most_open = settings.log_open_files_max or derived_open
-    derived_mapped = min(max(map_count // 3, 64), most_open)
+    derived_mapped = min(max(map_count // 3, 64), most_open, derived_open)
     return FileLimits(most_open, settings.log_mapped_files_max or derived_mapped)
 
 

@@ -954,7 +954,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             maximum=INT32_MAX,
             example="10000",
             ours=True,
-            unset="half of the process's limit of open files (ulimit -n)",
+            unset="a quarter of the process's limit of open files (ulimit -n)",
         ),
     ] = None
     num_read_threads_per_data_dir: Annotated[

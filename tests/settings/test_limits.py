@@ -5,9 +5,9 @@ from logserver.settings import ServerSettings, file_limits, load_settings, syste
 
 def test_derived_limits_leave_room_for_everything_else():
     limits = file_limits(ServerSettings(), open_files=20_000, map_count=65_530)
-    assert limits == (10_000, 10_000)
+    assert limits == (5_000, 5_000)
     assert file_limits(ServerSettings(), open_files=1_000_000, map_count=65_530) == (100_000, 21_843)
-    assert file_limits(ServerSettings(), open_files=1_024, map_count=65_530) == (512, 512)
+    assert file_limits(ServerSettings(), open_files=1_024, map_count=65_530) == (256, 256)
 
 
 def test_small_systems_keep_a_minimum():
