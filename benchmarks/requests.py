@@ -115,7 +115,9 @@ def measure(
         if only and only not in what:
             continue
         table = report.table(f"{what[0].upper()}{what[1:]}, requests of one record")
-        plot = Plot(f"requests-{what.replace(' ', '-').replace('=', '-')}", what, "connections", "requests/s")
+        name = f"requests-{what.replace(' ', '-').replace('=', '-')}"
+        plot = report.plot(Plot(name, what, "connections", "requests/s"))
+        cost = report.plot(Plot(f"{name}-cost", what, "connections", "server CPU us a request", y_is_log=True))
         for connections, in_flight in loads:
             case = f"{what}, {connections} connections, {in_flight} in flight"
             found = in_turn(case, asked.entrants(what, connections, in_flight), rounds, must=(OURS, OURS_RELAXED))
@@ -139,9 +141,10 @@ def measure(
                 report.runs += [{"what": what, "server": name, "in_flight": in_flight, **run} for run in runs]
                 if in_flight == 1:
                     plot.lines.setdefault(name, []).append((connections, rates.median))
+                    used = spread([_us(run, "server") for run in runs]).median
+                    cost.lines.setdefault(name, []).append((connections, used))
             table.notes += [f"without {name} in {case}: {why}" for name, why in found.failed.items()]
             _judge(report, what, connections, in_flight, found)
-        report.plot(plot)
 
 
 def _judge(report: Report, what: str, connections: int, in_flight: int, found: Rounds) -> None:

@@ -37,6 +37,10 @@ def draw(plot: Mapping[str, Any], folder: Path, prefix: str) -> str | None:
         axes.set_ylim(bottom=0)
     if plot["x_is_reversed"]:
         axes.invert_xaxis()
+    axes.minorticks_off()
+    axes.set_xticks(sorted({x for points in lines.values() for x, _ in points}))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
     axes.grid(True, which="both", alpha=0.3)
     axes.legend(fontsize="small")
     figure.tight_layout()
