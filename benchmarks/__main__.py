@@ -30,6 +30,7 @@ BENCHMARKS: Final = (
     "latency",
     "cold_reads",
     "flush",
+    "delivery",
     "groups",
     "startup",
     "recovery",

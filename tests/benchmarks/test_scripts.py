@@ -24,6 +24,7 @@ SMALLEST = {
     "commits": ["--no-kafka", "--rounds=1", "--seconds=0.05", "--groups=20"],
     "rebalances": ["--no-kafka", "--rounds=1", "--members=2", "--partitions=4", "--heartbeat-ms=100"],
     "footprint": ["--no-kafka", "--quick", "--partitions=4", "--connections=4", "--megabytes=0.1"],
+    "delivery": ["--rounds=1", "--messages=300", "--together=1,10", "--held=20"],
     "flush": ["--rounds=1", "--seconds=0.02", "--partitions=1,3", "--payload-bytes=1024", "--in-flight=1,2"],
     "startup": ["--rounds=1", "--partitions=3", "--fill-bytes=1024", "--megabytes=0.1"],
     "recovery": ["--rounds=1", "--partitions=3", "--kept-bytes=1024", "--since-bytes=1024"],
