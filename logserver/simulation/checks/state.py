@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from logserver_records.batch import Buffer, whole_batches
 from logserver_records.codec import decode_batch
 from logserver_records.control import parse_marker
+from logserver_records.errors import RecordError
 
 from logserver.broker.isolation import IsolationLevel
 from logserver.broker.partition import Partition
@@ -113,18 +114,21 @@ async def _read_partition(partition: Partition) -> PartitionState:
     internal = partition.topic.startswith("__")
     try:
         data = await _read(partition, IsolationLevel.READ_UNCOMMITTED)
+        committed = await _read(partition, IsolationLevel.READ_COMMITTED)
         if not internal:
             _take(state, data)
-        committed = await _read(partition, IsolationLevel.READ_COMMITTED)
-    except LogServerError as error:
-        raise Violation("unreadable record", f"{place}: {error.message}", place) from error
-    if not internal:
-        for position, header in whole_batches(committed):
-            if not header.is_control:
-                for record in decode_batch(committed, position, max_decompressed_bytes=_MOST_BYTES, verify_crc=True):
-                    if record.offset >= state.start:
-                        state.committed[record.offset] = name_of(record)
+            for position, header in whole_batches(committed):
+                if not header.is_control:
+                    _take_committed(state, committed, position)
+    except (LogServerError, RecordError) as error:
+        raise Violation("unreadable record", f"{place}: {error}", place) from error
     return state
+
+
+def _take_committed(state: PartitionState, data: Buffer, position: int) -> None:
+    for record in decode_batch(data, position, max_decompressed_bytes=_MOST_BYTES, verify_crc=True):
+        if record.offset >= state.start:
+            state.committed[record.offset] = name_of(record)
 
 
 async def _read(partition: Partition, isolation: IsolationLevel) -> bytes:
