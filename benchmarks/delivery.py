@@ -5,7 +5,6 @@ import random
 import sys
 import time
 from collections import deque
-from itertools import product
 from typing import Final
 
 from benchmarks.support.numbers import spread
@@ -27,8 +26,8 @@ _MESSAGE_BYTES: Final = 100
 _NOTES: Final = (
     "us a message: acquired, acknowledged and described for writing, its story told; processor time of one thread",
     "acquired together: messages of one acquisition, which is acknowledged as a whole; 1 is a prefetch of 1",
-    "held: messages that are in flight all the time; they are acknowledged in the order in which they were acquired, or "
-    "in any order",
+    "held: messages that are in flight all the time; they are acknowledged in the order in which they were acquired, "
+    "or in any order",
     "what is described for writing is so after every 100 acknowledgements; the bytes are not made",
     "Median (least to most) of the rounds",
 )
