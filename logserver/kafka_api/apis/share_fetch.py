@@ -131,8 +131,9 @@ class _ShareFetch:
     def _response(
         self, session: ShareSession, fetched: list[Fetched], outcomes: dict[SharePlace, LogServerError | None]
     ) -> Response:
-        named = dict.fromkeys(session.partitions if self._request.share_session_epoch <= INITIAL_EPOCH else ())
-        named.update(dict.fromkeys(session.news & session.partitions.keys()))
+        named = dict.fromkeys(session.partitions if self._request.share_session_epoch == INITIAL_EPOCH else ())
+        if self._request.share_session_epoch != FINAL_EPOCH:
+            named.update(dict.fromkeys(session.news & session.partitions.keys()))
         by_place = {found.place: found for found in fetched}
         named.update(dict.fromkeys((*self._errors, *outcomes, *by_place)))
         session.news = set(self._errors)
