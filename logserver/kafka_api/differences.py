@@ -336,6 +336,20 @@ DIFFERENCES: Final = (
         "consumers of what is committed wait for it",
     ),
     (
+        "where a share group stands (DescribeShareGroupOffsets)",
+        "start offset and lag are those of what was acknowledged last; the lag is never negative",
+        "the start offset is that of the acknowledgement before; a group set behind the end has a negative lag",
+        "an acknowledgement that was answered is seen",
+    ),
+    (
+        "what members of share groups are given (ShareFetch)",
+        "offsets without a record are settled by the server and never acquired; `min_bytes` counts as 1; a record that "
+        "was delivered often comes with others; after a restart a partition is opened anew by an acknowledgement, too",
+        "members acquire such offsets and acknowledge them as gaps; waits for `min_bytes`; records that are delivered "
+        "often come in ever smaller answers; such an acknowledgement is UNKNOWN_TOPIC_OR_PARTITION",
+        "queues of all doors have one delivery, which knows what there is to deliver",
+    ),
+    (
         "streams groups, what is among brokers",
         "neither keys nor features are named; a request closes the connection",
         "are served",

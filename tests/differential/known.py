@@ -30,6 +30,7 @@ _DEFAULTS: Final = "settings"
 _NAMES: Final = "names of settings"
 _CREATED: Final = "a topic that comes into being by being asked for"
 _FEATURES: Final = "features"
+_SHARED: Final = "where a share group stands (DescribeShareGroupOffsets)"
 _QUOTAS: Final = "client quotas, SCRAM credentials"
 
 _GENERAL: Final = (
@@ -88,6 +89,13 @@ _GROUPS: Final = (
     Explained(_EPOCHS, "ConsumerGroupDescribe", "groups/*_epoch"),
     Explained(_EPOCHS, "ShareGroupHeartbeat", "member_epoch"),
     Explained(_EPOCHS, "ShareGroupDescribe", "groups/*_epoch"),
+    Explained(_SHARED, "DescribeShareGroupOffsets", "*/start_offset", about="share-offsets/described: has accepted*"),
+    Explained(_SHARED, "DescribeShareGroupOffsets", "*/lag", kafka="-990", ours="0"),
+    Explained(_SENSELESS, "DescribeShareGroupOffsets", "groups/''/*"),
+    Explained(_SENSELESS, "AlterShareGroupOffsets", "*", about="share-offsets/altered: a very negative offset"),
+    Explained(
+        _SENSELESS, "DescribeShareGroupOffsets", "*", about="share-offsets/described: altered to a negative offset"
+    ),
     Explained(_JOINS, "ConsumerGroupHeartbeat", "*", about="consumer-groups/refused: a rebalance timeout of 0"),
     Explained(_JOINS, "ListGroups", "groups/refused: *", ours="absent"),
     Explained(_UNKNOWN, "ConsumerGroupHeartbeat", "error_code", "'GROUP_ID_NOT_FOUND'", "'UNKNOWN_MEMBER_ID'"),

@@ -25,7 +25,7 @@ def run(command: list[str], folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_a_program_for_a_kafka_client_runs(server: LogServer, tmp_path: Path, number: int) -> None:
     program = programs("kafka-clients.md")[number].replace("127.0.0.1:9092", server.kafka)
     run([sys.executable, "-c", program], tmp_path)

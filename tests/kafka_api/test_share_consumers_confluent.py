@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import AcknowledgeType, ShareConsumer  # type: ignore[attr-defined]
+from confluent_kafka import AcknowledgeType, ShareConsumer
 from logserver_client import Queue, Queues
 
 from logserver.testing import LogServer

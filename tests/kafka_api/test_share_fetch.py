@@ -187,6 +187,10 @@ def test_max_records_goes_to_the_end_of_a_batch(client: RawClient, topic_id: str
     assert member.fetch(max_records=2, share_acquire_mode=1) == [(3, 4, 1)]
     assert member.fetch(max_records=2) == [(5, 6, 1)]
     assert member.fetch(max_records=1, version=1) == [(7, 9, 1)]
+    # What comes again, too.
+    assert member.outcome((0, 9, RELEASE)) == 0
+    assert member.fetch(max_records=2) == [(0, 2, 2)]
+    assert member.fetch(max_records=1, share_acquire_mode=1) == [(3, 3, 2)]
 
 
 def test_several_partitions_in_one_answer(client: RawClient, topic_id: str) -> None:

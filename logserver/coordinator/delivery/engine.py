@@ -254,7 +254,7 @@ class Engine:
             lock_ms: how long; None as long as the owner is there.
             settle: whether they are acknowledged by this already.
             credits: counters that the records count for until they are settled or released.
-            whole: returns up to which offset what is new is to be given in any case, with the record at an offset.
+            whole: returns up to which offset records are to be given in any case, with the one at an offset.
         """
         ranges: list[Acquired] = []
         whole_to = NEVER
@@ -262,23 +262,27 @@ class Engine:
         number = (self.epoch << _EPOCH_BITS) + self._acquisitions + 1
         until_ms = NEVER if lock_ms is None else now_ms + lock_ms
         while True:
+            most, most_bytes = left, bytes_left
             if left > 0 and (bytes_left > 0 or not ranges):
-                room, most_bytes = min(left, self._room()), bytes_left
+                room = min(left, self._room())
                 delivery = self._order.next_returned(room > 0) if self.tally.ready else None
             else:
                 # What is left of a batch of which some was given.
-                fresh = self._order.lowest_fresh()
-                room, most_bytes = whole_to + 1 - fresh if fresh is not None else 0, sys.maxsize
-                delivery = None
-                if room <= 0:
+                most, most_bytes = whole_to - ranges[-1].last if ranges else 0, sys.maxsize
+                if most <= 0:
                     break
+                delivery = self._order.next_returned(True) if self.tally.ready else None
+                if delivery is not None and not ranges[-1].last < delivery.first <= whole_to:
+                    break
+                fresh = self._order.lowest_fresh()
+                room = whole_to + 1 - fresh if fresh is not None else 0
             if delivery is not None:
                 if self._is_over(delivery, Acts.AT_ACQUIRE):
                     self._leave(delivery)
                     self._take_out(delivery, DELIVERY_LIMIT, now_ms)
                     continue
-                if delivery.records > left:
-                    self._cut(delivery, delivery.first + left)
+                if delivery.records > most:
+                    self._cut(delivery, delivery.first + most)
                 self._leave(delivery)
                 if settle:
                     self._remove(delivery)
@@ -286,11 +290,11 @@ class Engine:
                 delivery = self._take_fresh(room, most_bytes)
                 if delivery is None:
                     break
-                if whole is not None and delivery.last > whole_to:
-                    whole_to = whole(delivery.last)
                 after = max(after, self.reserve.take(delivery.last, self.changes))
                 if not settle:
                     self.unsettled.add(delivery)
+            if whole is not None and delivery.last > whole_to:
+                whole_to = whole(delivery.last)
             self._hold(delivery, owner, number, until_ms, now_ms, credits, settle)
             if delivery.redelivered or settle:
                 # Counts that have been seen, and what may not come twice, are written before somebody knows.

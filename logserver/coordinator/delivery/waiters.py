@@ -29,8 +29,7 @@ class Waiter:
         credits: counters that have to allow a record each.
         max_records, max_bytes: at most so much at a time.
         once: whether to stop waiting with the first delivery.
-        whole_batches: whether to take more than that up to the end of a record batch of which some is taken for the
-            first time.
+        whole_batches: whether to take more than that up to the end of a record batch of which some is taken.
         took: called with what was acquired as soon as it is, perhaps some time before it is delivered.
         active: whether to take part at all now; see `set_active`.
     """

@@ -63,12 +63,12 @@ class ShareOffsets:
         """Returns the partitions that a group has begun to work on, by topic name; nothing for what is no share group.
 
         Raises:
-            LogServerError: INVALID_GROUP_ID, or the coordinator is not here.
+            LogServerError: the coordinator is not here.
         """
         try:
             shard = await self._existing(group_id)
         except LogServerError as error:
-            if error.code is not ErrorCode.group_id_not_found:
+            if error.code not in (ErrorCode.group_id_not_found, ErrorCode.invalid_group_id):
                 raise
             return {}
 

@@ -10,11 +10,9 @@ _GROUP = "kip932"
 _A, _B = (f"AAAAAAAAAAAAAAAAAAAA{letter}Q" for letter in "de")
 
 
-def share_groups(s: Session) -> None:
-    """Members join, get partitions and leave; what is refused; and groups of other types."""
-    topic_id = s.topic("groups-932", 2)
-    # Their topics are made when somebody asks where they are.
-    for what, key_type, name in (("groups", 0, _GROUP), ("state", 2, f"{_GROUP}:{topic_id}:0")):
+def find_coordinators(s: Session, group: str, topic_id: str) -> None:
+    """Waits until there are those of a group and of its state: their topics are made when somebody asks for them."""
+    for what, key_type, name in (("groups", 0, group), ("state", 2, f"{group}:{topic_id}:0")):
         s.settle(
             f"there is a coordinator of {what}",
             Key.FIND_COORDINATOR,
@@ -26,9 +24,16 @@ def share_groups(s: Session) -> None:
         "groups are loaded",
         Key.HEARTBEAT,
         4,
-        {"group_id": _GROUP, "member_id": "nobody", "generation_id": 1},
-        lambda answer: answer["error_code"] not in ("COORDINATOR_LOAD_IN_PROGRESS", "NOT_COORDINATOR"),
+        {"group_id": group, "member_id": "nobody", "generation_id": 1},
+        # As long as it is not, Kafka answers NONE to any member.
+        lambda answer: answer["error_code"] == "UNKNOWN_MEMBER_ID",
     )
+
+
+def share_groups(s: Session) -> None:
+    """Members join, get partitions and leave; what is refused; and groups of other types."""
+    topic_id = s.topic("groups-932", 2)
+    find_coordinators(s, _GROUP, topic_id)
     _refused(s)
 
     def message(member: str, epoch: int, **more: Any) -> dict[str, Any]:

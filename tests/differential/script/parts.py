@@ -12,6 +12,8 @@ from .groups_classic import classic_groups, static_members
 from .groups_consumer import consumer_groups
 from .groups_offsets import group_offsets
 from .groups_share import share_groups
+from .groups_share_offsets import share_offsets
+from .groups_share_records import share_records
 from .metadata import metadata
 from .node import features, node, quorum, reassignments
 from .offsets import offsets
@@ -41,6 +43,8 @@ PARTS: Final[dict[str, Callable[[Session], None]]] = {
     "consumer-groups": consumer_groups,
     "group-offsets": group_offsets,
     "share-groups": share_groups,
+    "share-records": share_records,
+    "share-offsets": share_offsets,
     "create-topics": create_topics,
     "topic-settings": topic_settings,
     "partitions": partitions,
