@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 from collections.abc import Container
 from typing import Final
 
@@ -19,6 +20,9 @@ def drop_accepted(ports: Container[int]) -> int:
     dropped = 0
     for name in os.listdir(_DESCRIPTORS):
         try:
+            # Of sockets only: with the copy of a file, the locks end that this process has on it (fcntl, SQLite).
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue
             # A copy: the number itself may be another file's in the next moment.
             copy = os.dup(int(name))
         except OSError:

@@ -1,6 +1,10 @@
 """Connections that a test ends: clients connect again and lose nothing."""
 
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer as ConfluentConsumer
@@ -71,3 +75,16 @@ def test_the_bundled_client_goes_on(server: LogServer) -> None:
             assert server.drop_connections() > 0
             assert sent.result(30).offset == number
             assert [record.value for record in consumer.poll(30)] == [b"%d" % number]
+
+
+def test_locks_that_a_test_has_on_files_stay(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.db"
+    database = sqlite3.connect(file, isolation_level=None)
+    database.execute("BEGIN EXCLUSIVE")
+    with LogServer() as server:
+        server.drop_connections()
+    # Locks are a process's, so only another one meets them.
+    program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN EXCLUSIVE')"
+    done = subprocess.run([sys.executable, "-c", program, str(file)], capture_output=True, text=True, timeout=60)
+    assert "database is locked" in done.stderr
+    database.close()
