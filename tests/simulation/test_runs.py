@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-SEEDS = 12
+SEEDS = 8
 
 
 def crash_test(*arguments: str) -> subprocess.CompletedProcess[str]:
