@@ -12,6 +12,7 @@ from logserver.coordinator.delivery.coordinator import QueueCoordinator, QueueNa
 from logserver.coordinator.delivery.credits import Credit
 from logserver.coordinator.delivery.handles import Acquired, Acquisition, Check
 from logserver.coordinator.delivery.partition import QueuePartition
+from logserver.coordinator.delivery.policy import MOST_MS
 from logserver.coordinator.delivery.waiters import Waiter
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.calls import Calls
@@ -56,6 +57,8 @@ class ConsumeStream:
         self._calls = calls
         if start.prefetch < 0 or start.lock_ms < 0 or start.max_bytes < 0:
             raise LogServerError(ErrorCode.invalid_request, "prefetch, lock_ms and max_bytes are not below 0")
+        if start.lock_ms > MOST_MS:
+            raise LogServerError(ErrorCode.invalid_request, f"lock_ms is at most {MOST_MS}")
         self._credit = Credit(start.prefetch or None)
         self._waiter = Waiter(
             owner,

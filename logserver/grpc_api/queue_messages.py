@@ -12,7 +12,7 @@ from logserver.coordinator.delivery.counts import Counts
 from logserver.coordinator.delivery.handles import Acquired, Check, Handle
 from logserver.coordinator.delivery.order import Position
 from logserver.coordinator.delivery.partition import QueuePartition
-from logserver.coordinator.delivery.policy import Counter, Policy
+from logserver.coordinator.delivery.policy import MOST_MS, Counter, Policy
 from logserver.coordinator.delivery.unsettled import State
 from logserver.errors import ErrorCode, LogServerError
 
@@ -31,6 +31,10 @@ STATES: Final[Mapping[State, queues_pb2.MessageState]] = {
     State.HELD: queues_pb2.MESSAGE_STATE_HELD,
     State.MOVING: queues_pb2.MESSAGE_STATE_MOVING,
 }
+
+_MOST_REASON: Final = 1_000
+"""Characters of a reason that are kept: it is written with each story, and is a header of a dead letter, for which
+there is only so much room."""
 
 _LENGTH_DELIMITED: Final = 2
 _BATCHES_TAG: Final = bytes(((queues_pb2.DeliveredRecords.BATCHES_FIELD_NUMBER << 3) | _LENGTH_DELIMITED,))
@@ -129,10 +133,14 @@ def settle(place: QueuePartition, settlement: queues_pb2.Settlement, check: Chec
     Raises:
         LogServerError: INVALID_REQUEST.
     """
+    if settlement.number < 0:
+        # Below 0 a number means any, which is for owners and not for messages that may be anybody's.
+        return False
     handle = Handle(settlement.first, settlement.last, settlement.number)
     delay_ms = settlement.delay_ms if settlement.HasField("delay_ms") else None
-    if delay_ms is not None and delay_ms < 0:
-        raise LogServerError(ErrorCode.invalid_request, f"delay_ms is {delay_ms}; it must not be below 0")
+    if delay_ms is not None and not 0 <= delay_ms <= MOST_MS:
+        raise LogServerError(ErrorCode.invalid_request, f"delay_ms is {delay_ms}; it is between 0 and {MOST_MS}")
+    reason = settlement.reason[:_MOST_REASON]
     match settlement.outcome:
         case queues_pb2.OUTCOME_ACKNOWLEDGE:
             return place.acknowledge(handle, check=check, owner=owner)
@@ -147,13 +155,15 @@ def settle(place: QueuePartition, settlement: queues_pb2.Settlement, check: Chec
                 delay_ms,
                 check=check,
                 owner=owner,
-                reason=settlement.reason,
+                reason=reason,
             )
         case queues_pb2.OUTCOME_REJECT:
-            return place.reject(handle, settlement.reason or "rejected", check=check, owner=owner)
+            return place.reject(handle, reason or "rejected", check=check, owner=owner)
         case queues_pb2.OUTCOME_EXTEND:
-            if settlement.lock_ms <= 0:
-                raise LogServerError(ErrorCode.invalid_request, "lock_ms is a time in milliseconds, above 0")
+            if not 0 < settlement.lock_ms <= MOST_MS:
+                raise LogServerError(
+                    ErrorCode.invalid_request, f"lock_ms is a time in milliseconds, above 0 and up to {MOST_MS}"
+                )
             return place.extend(handle, settlement.lock_ms, check=check, owner=owner)
         case _:
             raise LogServerError(ErrorCode.invalid_request, f"there is no outcome {settlement.outcome}")

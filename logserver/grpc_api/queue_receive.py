@@ -9,6 +9,7 @@ from logserverpb.v1 import queues_pb2
 from logserver.coordinator.delivery.coordinator import QueueCoordinator, QueueName
 from logserver.coordinator.delivery.handles import Acquisition
 from logserver.coordinator.delivery.partition import QueuePartition
+from logserver.coordinator.delivery.policy import MOST_MS
 from logserver.coordinator.delivery.unsettled import NOBODY
 from logserver.coordinator.delivery.waiters import Waiter
 from logserver.errors import ErrorCode, LogServerError
@@ -30,6 +31,8 @@ async def receive(queues: QueueCoordinator, queue: QueueName, request: queues_pb
     """
     if min(request.max_messages, request.max_bytes, request.wait_ms, request.lock_ms) < 0:
         raise LogServerError(ErrorCode.invalid_request, "max_messages, max_bytes, wait_ms and lock_ms are not below 0")
+    if request.lock_ms > MOST_MS:
+        raise LogServerError(ErrorCode.invalid_request, f"lock_ms is at most {MOST_MS}")
     lock_ms = request.lock_ms or queues.lock_ms(queue)
     got: asyncio.Future[_Found] = asyncio.get_running_loop().create_future()
 

@@ -10,12 +10,14 @@ from logserver_segments.seams import Clock, Random
 
 from logserver.broker import Broker
 from logserver.broker.peers import Peers
+from logserver.broker.topics import check_name
 from logserver.coordinator.delivery.catalog import QueueCatalog, QueueRecord, QueueSource
 from logserver.coordinator.delivery.consumers import Consumers
 from logserver.coordinator.delivery.events import Event
 from logserver.coordinator.delivery.holds import Holds
 from logserver.coordinator.delivery.partition import QueuePartition
 from logserver.coordinator.delivery.places import PLACES, Places, place_number
+from logserver.coordinator.delivery.policy import MOST_MS
 from logserver.coordinator.delivery.terms import QueueNames
 from logserver.coordinator.delivery.waiters import Waiter
 from logserver.coordinator.share.limits import ShareLimits
@@ -143,10 +145,14 @@ class QueueCoordinator:
         """Returns a queue by its name.
 
         Raises:
-            LogServerError: RESOURCE_NOT_FOUND, UNKNOWN_TOPIC_OR_PARTITION.
+            LogServerError: RESOURCE_NOT_FOUND, UNKNOWN_TOPIC_OR_PARTITION; INVALID_TOPIC_EXCEPTION, the topic is the
+                server's own.
         """
         group_id, topic = self.names.resolve(name)
-        self._broker.topic(topic)
+        if self._broker.topic(topic).internal:
+            raise LogServerError(
+                ErrorCode.invalid_topic_exception, f"the topic {topic!r} belongs to the server and is no queue"
+            )
         return QueueName(self.names.name(group_id, topic), group_id, topic, self.names.declared(group_id, topic))
 
     def all(self) -> list[QueueName]:
@@ -451,12 +457,16 @@ def _check(record: QueueRecord) -> None:
     def wrong(message: str) -> LogServerError:
         return LogServerError(ErrorCode.invalid_request, f"queue {record.name[:100]!r}: {message}")
 
+    for source in record.sources:
+        check_name(source.topic)
+    if record.dead_letter_topic:
+        check_name(record.dead_letter_topic)
     if record.max_deliveries is not None and record.max_deliveries < 0:
         raise wrong("max_deliveries is a number of deliveries, or 0 for no limit")
-    if record.lock_ms <= 0:
-        raise wrong("lock_ms is a time in milliseconds, above 0")
-    if record.retry_delay_ms < 0 or record.retry_delay_max_ms < record.retry_delay_ms:
-        raise wrong("retry_delay_ms is a time in milliseconds, up to retry_delay_max_ms")
+    if not 0 < record.lock_ms <= MOST_MS:
+        raise wrong(f"lock_ms is a time in milliseconds, above 0 and up to {MOST_MS}")
+    if not 0 <= record.retry_delay_ms <= record.retry_delay_max_ms <= MOST_MS:
+        raise wrong(f"retry_delay_ms is a time in milliseconds, up to retry_delay_max_ms, which is at most {MOST_MS}")
     if not 1 <= record.retry_factor <= 1_000:
         raise wrong("retry_factor is between 1 and 1000")
     if not 0 <= record.retry_jitter <= 1:

@@ -10,6 +10,9 @@ from logserver.coordinator.delivery.moves import Destination
 
 _MAX_DOUBLINGS: Final = 62
 
+MOST_MS: Final = 1 << 42
+"""No lock and no delay is longer: more than a century, which added to the time can still be written down."""
+
 
 class Counter(Enum):
     """What a limit counts."""

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from math import inf
 from typing import Final, NamedTuple
 
 from logserver_records.codec import Record
 from logserver_segments.seams import Clock
 
+from logserver.broker.topics import check_name
 from logserver.coordinator.delivery.coordinator import QueueCoordinator, QueueName
 from logserver.coordinator.delivery.handles import Acquired, Acquisition, Handle
 from logserver.coordinator.delivery.move_records import origin
@@ -77,7 +79,10 @@ class Redrive:
         Raises:
             LogServerError: a message does not say where it came from, or the queue can't be used.
         """
+        if not 0 <= self._selection.per_second < inf:
+            raise LogServerError(ErrorCode.invalid_request, "messages_per_second is a number from 0 on")
         if self._selection.destination is not None:
+            check_name(self._selection.destination)
             await self._queues.peers.partitions(self._selection.destination)
         places = await self._queues.open(self._queue)
         await self._await_arrivals()
@@ -194,6 +199,8 @@ class Redrive:
                     f"the message at offset {record.offset} of {place.source} does not say where it came from; "
                     "name a destination",
                 )
+            # Whoever may write to the queue may write this.
+            check_name(came_from[0])
             destination = Destination(*came_from)
         handle = Handle(record.offset, record.offset, acquired.number)
         place.engine.move(handle, REDRIVEN, destination, now_ms=self._clock.now_ms(), owner=self._owner)

@@ -1,0 +1,99 @@
+"""Queues over the wire: values that no client of ours sends."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from logserverpb.v1 import common_pb2, queues_pb2
+
+from logserver.testing import LogServer
+
+from .worker import Queues, Worker
+
+STATE_TOPIC = "__share_group_state"
+FOREVER_MS = (1 << 63) - 1
+
+
+@pytest.fixture
+def queues() -> Iterator[Queues]:
+    with LogServer() as server, Queues(server.grpc) as queues:
+        queues.declare("q", dead_letter_topic="dead")
+        queues.send("q", b"0", b"1")
+        (message,) = queues.receive("q", 1)
+        queues.settle("q", message.settlement())
+        yield queues
+
+
+def refused(call: Any) -> grpc.StatusCode:
+    """Returns the status that a call is refused with."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    code: grpc.StatusCode = caught.value.code()
+    return code
+
+
+def redrive(queues: Queues, queue: str, **more: Any) -> list[Any]:
+    return list(queues.stub.Redrive(queues_pb2.RedriveRequest(queue=queue, **more), timeout=10))
+
+
+def test_a_number_that_means_any_settles_nothing_of_others(queues: Queues) -> None:
+    holder = Worker(queues, "q", 1)
+    (message,) = holder.take()
+    assert queues.settle("q", message._replace(number=-1).settlement(), latest=True) == [0]
+    assert holder.settle(message.settlement()) == []
+
+
+@pytest.mark.parametrize("name", [STATE_TOPIC, f"{STATE_TOPIC}/g"])
+def test_nothing_is_sent_to_topics_of_the_server(queues: Queues, name: str) -> None:
+    assert refused(lambda: queues.declare(STATE_TOPIC)) is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused(lambda: queues.send(name, b"x")) in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+
+
+def test_no_message_is_moved_to_topics_of_the_server(queues: Queues) -> None:
+    refusals = [
+        refused(lambda: queues.declare("other", dead_letter_topic=STATE_TOPIC)),
+        refused(lambda: redrive(queues, "q", destination=STATE_TOPIC)),
+    ]
+    forged = common_pb2.Record(value=b"x")
+    forged.headers.add(key="logserver.topic", value=STATE_TOPIC.encode())
+    forged.headers.add(key="logserver.partition", value=b"0")
+    queues.stub.Send(queues_pb2.SendRequest(queue="dead", messages=common_pb2.RecordList(records=[forged])))
+    refusals.append(refused(lambda: redrive(queues, "dead")))
+    assert set(refusals) == {grpc.StatusCode.INVALID_ARGUMENT}
+    assert queues.counts("dead") == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -1.0])
+def test_a_rate_that_is_none_is_refused(queues: Queues, rate: float) -> None:
+    call = lambda: redrive(queues, "q", destination="dead", messages_per_second=rate)  # noqa: E731
+    assert refused(call) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_times_that_can_not_be_written_down_are_refused(queues: Queues) -> None:
+    calls = (
+        lambda: queues.receive("q", lock_ms=FOREVER_MS),
+        lambda: queues.declare("q", lock_ms=FOREVER_MS),
+        lambda: queues.declare("q", retry_delay_ms=1, retry_delay_max_ms=FOREVER_MS),
+        lambda: list(
+            queues.stub.Consume(
+                iter([queues_pb2.ConsumeRequest(start=queues_pb2.ConsumeStart(queue="q", lock_ms=FOREVER_MS))])
+            )
+        ),
+    )
+    assert {refused(call) for call in calls} == {grpc.StatusCode.INVALID_ARGUMENT}
+    (message,) = queues.receive("q", 1)
+    assert queues.settle(
+        "q",
+        message.settlement(queues_pb2.OUTCOME_EXTEND, lock_ms=FOREVER_MS),
+        message.settlement(queues_pb2.OUTCOME_FAIL, delay_ms=FOREVER_MS),
+    ) == [0, 1]
+    assert queues.counts("q") == (0, 0, 1, 0)
+
+
+def test_a_reason_of_megabytes_does_not_keep_a_message_from_the_dead_letters(queues: Queues) -> None:
+    (message,) = queues.receive("q", 1)
+    assert queues.settle("q", message.settlement(queues_pb2.OUTCOME_REJECT, reason="x" * 3_000_000)) == []
+    (letter,) = queues.receive("dead", 1, wait_ms=9_000)
+    assert letter.value == b"1"
+    assert letter.headers["logserver.reason"] == b"x" * 1_000
