@@ -1,4 +1,4 @@
-"""Queues over the wire: values that no client of ours sends."""
+"""Queues over the wire: values that no client of ours sends, and sizes that do not fit."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from logserverpb.v1 import common_pb2, queues_pb2
 
 from logserver.testing import LogServer
 
-from .worker import Queues, Worker
+from .worker import Message, Queues, Worker
 
 STATE_TOPIC = "__share_group_state"
 FOREVER_MS = (1 << 63) - 1
@@ -20,7 +20,7 @@ def queues() -> Iterator[Queues]:
     with LogServer() as server, Queues(server.grpc) as queues:
         queues.declare("q", dead_letter_topic="dead")
         queues.send("q", b"0", b"1")
-        (message,) = queues.receive("q", 1)
+        (message,) = queues.receive("q", 1, wait_ms=9_000)
         queues.settle("q", message.settlement())
         yield queues
 
@@ -82,7 +82,7 @@ def test_times_that_can_not_be_written_down_are_refused(queues: Queues) -> None:
         ),
     )
     assert {refused(call) for call in calls} == {grpc.StatusCode.INVALID_ARGUMENT}
-    (message,) = queues.receive("q", 1)
+    (message,) = queues.receive("q", 1, wait_ms=9_000)
     assert queues.settle(
         "q",
         message.settlement(queues_pb2.OUTCOME_EXTEND, lock_ms=FOREVER_MS),
@@ -92,8 +92,31 @@ def test_times_that_can_not_be_written_down_are_refused(queues: Queues) -> None:
 
 
 def test_a_reason_of_megabytes_does_not_keep_a_message_from_the_dead_letters(queues: Queues) -> None:
-    (message,) = queues.receive("q", 1)
+    (message,) = queues.receive("q", 1, wait_ms=9_000)
     assert queues.settle("q", message.settlement(queues_pb2.OUTCOME_REJECT, reason="x" * 3_000_000)) == []
     (letter,) = queues.receive("dead", 1, wait_ms=9_000)
     assert letter.value == b"1"
     assert letter.headers["logserver.reason"] == b"x" * 1_000
+
+
+def test_messages_that_are_together_too_large_for_the_dead_letters_go_there_a_few_at_a_time(queues: Queues) -> None:
+    policy = queues_pb2.QueuePolicy(dead_letter_topic="small-dead")
+    queues.stub.DeclareQueue(
+        queues_pb2.DeclareQueueRequest(
+            name="small", partitions=1, settings={"max.message.bytes": "10000"}, policy=policy
+        )
+    )
+    for _ in range(20):
+        queues.send("small", b"x" * 9_000)
+    found = queues.receive("small", 20, wait_ms=9_000)
+    settlement = found[0].settlement(queues_pb2.OUTCOME_REJECT)
+    settlement.last = found[-1].offset
+    assert len(found) == 20
+    assert queues.settle("small", settlement) == []
+    letters: list[Message] = []
+    while len(letters) < 20:
+        got = queues.receive("small-dead", 20, wait_ms=9_000)
+        assert got
+        letters += got
+    assert [letter.headers["logserver.offset"] for letter in letters] == [b"%d" % offset for offset in range(20)]
+    assert queues.counts("small") == (0, 0, 0, 0)

@@ -27,6 +27,7 @@ _MOVES_AT_A_TIME: Final = 500
 _BATCH_BYTES: Final = 256 << 10
 _READ_BYTES: Final = 1 << 20
 _MAX_DECOMPRESSED: Final = 64 << 20
+_TOO_LARGE: Final = (ErrorCode.message_too_large, ErrorCode.record_list_too_large)
 _FIRST_DELAY_S: Final = 0.1
 _MOST_DELAY_S: Final = 30.0
 
@@ -145,17 +146,23 @@ class LogMover:
         self._settle(in_batch)
 
     async def _append(self, place: _Place, batch: list[NewRecord], moves: list[Move]) -> None:
+        """Appends records in one batch, or in smaller ones where the destination takes none of that size."""
         was = [move.perhaps_done for move in moves]
         for move in moves:
             move.perhaps_done = True
         try:
             await self._peers.append(*place, build_batch(batch))
+            return
         except LogServerError as error:
             if not error.retriable:
                 # Refused: none of it was stored.
                 for move, before in zip(moves, was, strict=True):
                     move.perhaps_done = before
-            raise
+            if error.code not in _TOO_LARGE or len(batch) == 1:
+                raise
+        half = len(batch) // 2
+        await self._append(place, batch[:half], moves)
+        await self._append(place, batch[half:], moves)
 
     def _settle(self, moves: Collection[Move]) -> None:
         now_ms = self._clock.now_ms()
