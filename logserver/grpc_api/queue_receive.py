@@ -57,6 +57,10 @@ async def receive(queues: QueueCoordinator, queue: QueueName, request: queues_pb
         once=True,
     )
     for place in await queues.open(queue, begin=True):
+        if place.ended is not None:
+            waiter.leave()
+            got.cancel()
+            raise place.ended
         if not got.done():
             place.dispatcher.add(waiter)
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import aclosing
 from itertools import count
 from typing import Final
 
@@ -222,8 +223,9 @@ class QueuesService:
             )
             redrive = Redrive(self._queues, queue, selection, self._owner("redrive", context), self._clock)
             progress = None
-            async for progress in redrive.run():
-                await context.write(_progress(progress.moved, progress.skipped, progress.remaining, False))
+            async with aclosing(redrive.run()) as steps:
+                async for progress in steps:
+                    await context.write(_progress(progress.moved, progress.skipped, progress.remaining, False))
             moved, skipped = (progress.moved, progress.skipped) if progress is not None else (0, 0)
             await context.write(_progress(moved, skipped, 0, True))
 

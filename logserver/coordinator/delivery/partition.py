@@ -87,6 +87,7 @@ class QueuePartition:
         self._end: LogServerError | None = None
         self._running = False
         self._looking = False
+        self._rests = False
         self._taken = 0
         # Acquired, and shown as soon as a transition is durable; those who want to know when one is.
         self._pending: deque[tuple[int, Waiter, Acquisition]] = deque()
@@ -198,7 +199,7 @@ class QueuePartition:
             self.refresh()
         self._look()
         self.dispatcher.dispatch(self._now_ms())
-        if self.dispatcher.is_wanted and not self._looking and self._has_more():
+        if self.dispatcher.is_wanted and not self._looking and not self._rests and self._has_more():
             # Others have their turn in between.
             self._run_soon()
         self.changed()
@@ -213,6 +214,7 @@ class QueuePartition:
         tally = engine.tally
         while (
             not self._looking
+            and not self._rests
             and self._has_more()
             and tally.fresh < _OFFERED_RECORDS
             and tally.ready_bytes < _OFFERED_BYTES
@@ -233,10 +235,13 @@ class QueuePartition:
     def _offer(self, found: Offered) -> bool:
         """Offers what was found; returns whether there was anything."""
         engine = self.engine
-        first = max(found.first, engine.offered_end)
-        if found.last < first:
+        first, last = max(found.first, engine.offered_end), found.last
+        if self._until is not None:
+            last = min(last, self._until - 1)
+        if last < first:
             return False
-        engine.offer(first, found.last, [hole for hole in found.holes if hole[1] >= first], size=found.size)
+        holes = [(begin, min(end, last)) for begin, end in found.holes if end >= first and begin <= last]
+        engine.offer(first, last, holes, size=found.size)
         return True
 
     async def _look_later(self, found: Awaitable[Offered]) -> None:
@@ -258,7 +263,12 @@ class QueuePartition:
                 self._run_soon()
                 return
         _log.warning("a queue can't read its records now", queue=repr(self), reason=error.message)
-        asyncio.get_running_loop().call_later(_AGAIN_S, self._run_soon)
+        self._rests = True
+        asyncio.get_running_loop().call_later(_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._rests = False
+        self._run_soon()
 
     def _deliver(self, waiter: Waiter, found: Acquisition) -> None:
         if found.after > self.engine.changes.durable or self._pending:

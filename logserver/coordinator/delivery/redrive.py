@@ -1,7 +1,7 @@
 """Bringing back what went to the dead letters, or sending what is in any queue elsewhere."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from math import inf
 from typing import Final, NamedTuple
 
@@ -73,7 +73,7 @@ class Redrive:
         self._moved = self._skipped = 0
         self._remaining = 0
 
-    async def run(self) -> AsyncIterator[Progress]:
+    async def run(self) -> AsyncGenerator[Progress, None]:
         """Does it, and yields how far it is; the last time with everything decided.
 
         Raises:
@@ -110,6 +110,10 @@ class Redrive:
             refusal = next(
                 (move.refusal for place in places for move in place.engine.moves.values() if move.refusal), ""
             )
+            ended = next((place.ended for place in places if place.ended is not None), None)
+            if ended is not None:
+                # Whoever has the queue next goes on with what is decided.
+                raise ended
             if refusal:
                 raise LogServerError(ErrorCode.invalid_request, f"messages can't be moved now: {refusal}")
             await asyncio.sleep(_WAIT_S)
@@ -143,6 +147,8 @@ class Redrive:
 
     async def _acquire(self, place: QueuePartition, most: int) -> Acquisition | None:
         """Takes the next messages; None if there are none for the moment."""
+        if place.ended is not None:
+            raise place.ended
         got: asyncio.Future[Acquisition | None] = asyncio.get_running_loop().create_future()
 
         def deliver(_: QueuePartition, found: Acquisition) -> None:
@@ -161,8 +167,10 @@ class Redrive:
         try:
             return await asyncio.wait_for(asyncio.shield(got), _WAIT_S * 5)
         except TimeoutError:
-            waiter.leave()
             return got.result() if got.done() else None
+        finally:
+            # Also if the call ends here: nothing must be given to somebody who is gone.
+            waiter.leave()
 
     async def _decide(self, place: QueuePartition, found: Acquisition, end: int) -> bool:
         """Moves what is to go; returns whether what comes now was not there when it began."""
