@@ -93,6 +93,7 @@ class QueuesService:
         for index, number in enumerate(self._queues.numbers(queue)):
             try:
                 place = await self._queues.partition(queue, number)
+                ready_ms = await place.oldest_ready_ms()
             except LogServerError as error:
                 message.partitions.add(partition=number, start_offset=-1, end_offset=-1, error=to_error(error))
                 continue
@@ -105,7 +106,6 @@ class QueuesService:
                 counts=from_counts(counts),
                 move_refusal=next((move.refusal for move in place.engine.moves.values() if move.refusal), ""),
             )
-            ready_ms = await place.oldest_ready_ms()
             if ready_ms is not None:
                 oldest.append(ready_ms)
             for delivery in place.engine.unsettled:

@@ -1,10 +1,12 @@
 """Queues over the wire: values that no client of ours sends, and sizes that do not fit."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from logserver_records.batch import HEADER_SIZE
 from logserverpb.v1 import common_pb2, queues_pb2
 
 from logserver.testing import LogServer
@@ -120,3 +122,16 @@ def test_messages_that_are_together_too_large_for_the_dead_letters_go_there_a_fe
         letters += got
     assert [letter.headers["logserver.offset"] for letter in letters] == [b"%d" % offset for offset in range(20)]
     assert queues.counts("small") == (0, 0, 0, 0)
+
+
+def test_a_queue_whose_records_can_not_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
+    with LogServer(tmp_path) as server, Queues(server.grpc) as queues:
+        for name in ("bad", "good"):
+            queues.declare(name)
+            queues.send(name, b"x" * 100)
+        with next(tmp_path.glob("bad-0/*.log")).open("r+b") as log:
+            log.seek(HEADER_SIZE)
+            log.write(b"\xff" * 8)
+        found = {queue.name: queue for queue in queues.stub.ListQueues(queues_pb2.ListQueuesRequest()).queues}
+    assert found["good"].counts.ready == 1
+    assert "damaged" in found["bad"].partitions[0].error.message

@@ -123,7 +123,11 @@ class QueuePartition:
         for task in tuple(self._tasks):
             task.cancel()
         self.dispatcher.cancel(error.message)
-        self._pending.clear()
+        pending, self._pending = self._pending, deque()
+        for _, waiter, _ in pending:
+            if waiter.once:
+                # It has left with what it will not get now.
+                waiter.cancelled(error.message)
         durable, self._durable = self._durable, deque()
         for _, told in durable:
             told(error)

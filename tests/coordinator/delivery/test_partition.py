@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from logserver_records.codec import build_batch
 
-from logserver.coordinator.delivery.changes import NoChanges
+from logserver.coordinator.delivery.changes import Changes, NoChanges
 from logserver.coordinator.delivery.coordinator import QueueCoordinator, QueueName
 from logserver.coordinator.delivery.engine import Engine
 from logserver.coordinator.delivery.handles import Acquisition
@@ -142,3 +142,20 @@ async def test_a_redrive_ends_with_the_partition_it_works_on() -> None:
     queue.delete("nobody wants it")
     with pytest.raises(LogServerError, match="nobody wants it"):
         await asyncio.wait_for(task, 20)
+
+
+async def test_whoever_has_left_with_what_is_not_durable_hears_that_it_will_not_come() -> None:
+    records = MemoryRecords("v", 10_000)
+    engine = Engine(0, 0, Policy(), OffsetOrder(), random.Random(1), Changes())
+    place = QueuePartition(
+        "v", 0, records, None, engine, RecordReader(records, False), FakeClock(), lambda _: None, lambda _, error: None
+    )
+    place.start()
+    records.append(BATCH)
+    reasons: list[str] = []
+    waiter = Waiter("anna", lambda _, found: reasons.append("delivered"), reasons.append, once=True)
+    place.dispatcher.add(waiter)
+    await until(lambda: engine.tally.held == 3)
+    assert len(place.dispatcher) == 0 and not reasons
+    place.stop(LogServerError(ErrorCode.not_coordinator, "over"))
+    assert reasons == ["over"]
