@@ -193,7 +193,9 @@ class ConsumeStream:
                 self._room.set()
             if self._unsent and not self._ended:
                 place, found = self._unsent.popleft()
-                await context.write(consume_response(await self._delivered(place, found.ranges)))
+                records = await self._delivered(place, found.ranges)
+                if records is not None:
+                    await context.write(consume_response(records))
                 if len(self._unsent) < _MOST_UNSENT:
                     self._waiter.resume()
                 continue
@@ -204,10 +206,22 @@ class ConsumeStream:
             await self._news.wait()
 
     @staticmethod
-    async def _delivered(place: QueuePartition, ranges: Iterable[Acquired]) -> bytes:
-        ranges = sorted(ranges, key=lambda found: found.first)
-        batches = await place.reader.read([(found.first, found.last) for found in ranges])
-        return delivered(place.number, ranges, batches)
+    async def _delivered(place: QueuePartition, ranges: Iterable[Acquired]) -> bytes | None:
+        """Returns what was acquired; None if retention was quicker, which settles what it deletes."""
+        wanted = sorted(ranges, key=lambda found: found.first)
+        while True:
+            place.refresh()
+            start = place.source.log_start_offset
+            wanted = [found._replace(first=max(found.first, start)) for found in wanted if found.last >= start]
+            if not wanted:
+                return None
+            try:
+                batches = await place.reader.read([(found.first, found.last) for found in wanted])
+            except LogServerError as error:
+                if error.code is ErrorCode.offset_out_of_range and place.source.log_start_offset > start:
+                    continue
+                raise
+            return delivered(place.number, wanted, batches)
 
     def _settled(self) -> queues_pb2.ConsumeSettled | None:
         """Returns the answer to all that is durable, in the order in which it came."""

@@ -1,5 +1,6 @@
 """Queues over the wire: values that no client of ours sends, and sizes that do not fit."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from logserver_records.batch import HEADER_SIZE
-from logserverpb.v1 import common_pb2, queues_pb2
+from logserverpb.v1 import admin_pb2, admin_pb2_grpc, common_pb2, queues_pb2
 
 from logserver.testing import LogServer
 
@@ -135,3 +136,30 @@ def test_a_queue_whose_records_can_not_be_read_does_not_hide_the_others(tmp_path
         found = {queue.name: queue for queue in queues.stub.ListQueues(queues_pb2.ListQueuesRequest()).queues}
     assert found["good"].counts.ready == 1
     assert "damaged" in found["bad"].partitions[0].error.message
+
+
+def test_a_slow_consumer_goes_on_behind_what_was_deleted_before_it_was_sent(queues: Queues) -> None:
+    queues.declare("slow")
+    for _ in range(20):
+        queues.send("slow", b"x" * 900_000)
+    over = threading.Event()
+
+    def requests() -> Iterator[Any]:
+        yield queues_pb2.ConsumeRequest(start=queues_pb2.ConsumeStart(queue="slow"))
+        over.wait(60)
+
+    call = queues.stub.Consume(requests(), timeout=60)
+    # Nobody reads yet, so most of what was acquired waits to be sent.
+    while queues.counts("slow")[2] < 12:
+        pass
+    admin: Any = admin_pb2_grpc.AdminStub(queues.channel)  # type: ignore[no-untyped-call]
+    admin.DeleteRecords(admin_pb2.DeleteRecordsRequest(topic="slow", partition=0, before_offset=20), timeout=10)
+    queues.send("slow", b"new")
+    lasts = []
+    for response in call:
+        lasts += [found.last for found in response.delivered.ranges]
+        if 20 in lasts:
+            break
+    over.set()
+    call.cancel()
+    assert len(lasts) < 20
