@@ -86,9 +86,10 @@ def test_producers_that_vanish_in_the_middle_hold_nobody_back_for_long(
     with ExitStack() as stack:
         for number in range(50):
             own = stack.enter_context(RawClient(server.kafka))
-            producer = begun(own, f"x{number}", versions, timeout_ms=500)
+            producer = begun(own, f"x{number}", versions, timeout_ms=60_000)
             assert producer.send("lost", partition=number % 2) is OK
             assert producer.commit_offset(5) is OK
+    server.clock.advance(61)
     for partition in range(2):
         wait_for_end(client, 50, partition)
         assert committed_values(fetch_committed(client, partition=partition)) == []
