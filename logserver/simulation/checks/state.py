@@ -108,6 +108,16 @@ async def _settle(daemon: SimulatedDaemon) -> None:
 
 
 async def _read_partition(partition: Partition) -> PartitionState:
+    """Reads a partition twice: what it has, and what it shows of that. Coordinators end transactions that time out also
+    meanwhile; then it is read anew."""
+    while True:
+        ends = partition.log_start_offset, partition.log_end_offset, partition.last_stable_offset
+        state = await _read_as_it_is(partition)
+        if ends == (partition.log_start_offset, partition.log_end_offset, partition.last_stable_offset):
+            return state
+
+
+async def _read_as_it_is(partition: Partition) -> PartitionState:
     place = (partition.topic, partition.number)
     end, stable = partition.high_watermark, partition.last_stable_offset
     state = PartitionState(place, partition.log_start_offset, end, stable)
