@@ -138,7 +138,7 @@ async def test_aiokafka_with_every_acks(server: LogServer, acks: Any) -> None:
 
 async def test_aiokafka_seeks_and_asks_for_offsets(server: LogServer) -> None:
     await asyncio.to_thread(create_topic, server)
-    async with aiokafka.AIOKafkaProducer(bootstrap_servers=server.kafka) as producer:
+    async with aiokafka.AIOKafkaProducer(bootstrap_servers=server.kafka, acks="all") as producer:
         for number in range(10):
             await producer.send_and_wait("t", b"v", timestamp_ms=T0 + number)
     here = aiokafka.TopicPartition("t", 0)
@@ -151,6 +151,6 @@ async def test_aiokafka_seeks_and_asks_for_offsets(server: LogServer) -> None:
         consumer.seek(here, 8)
         assert [(await consumer.getone()).offset for _ in range(2)] == [8, 9]
         waiting = asyncio.ensure_future(consumer.getone())
-        async with aiokafka.AIOKafkaProducer(bootstrap_servers=server.kafka) as producer:
+        async with aiokafka.AIOKafkaProducer(bootstrap_servers=server.kafka, acks="all") as producer:
             await producer.send_and_wait("t", b"late")
         assert (await waiting).value == b"late"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from logserver_segments.checkpoints import (
+    CLEANED,
     LEADER_EPOCHS,
     LOG_STARTS,
     RECOVERY_POINTS,
@@ -106,6 +107,7 @@ class _Examination:
         self._check_meta(names)
         points = self._offsets(RECOVERY_POINTS, names, "logs are checked from their start")
         starts = self._offsets(LOG_STARTS, names, "deleted records that lie in a segment still come back")
+        self._offsets(CLEANED, names, "logs are compacted from their start on")
         logs = {}
         for entry in sorted(entries):
             path = f"{self._path}/{entry.name}"
