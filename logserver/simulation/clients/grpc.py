@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from grpc.aio import AbortError
 
 from logserver.grpc_api import GrpcDoor
 from logserver.simulation.clients.kafka import Lost
+from logserver.simulation.loop import Process
 from logserver.simulation.node import Node
 
 
@@ -15,7 +17,7 @@ class CallFailed(Exception):
     """A call ended with a status that is not OK."""
 
 
-class _Context:
+class Context:
     """What a servicer method sees of its call."""
 
     def peer(self) -> str:
@@ -25,10 +27,10 @@ class _Context:
         return ()
 
     async def abort(self, code: Any, details: str = "", trailing_metadata: Any = ()) -> None:
-        raise _Aborted(f"{code.name}: {details}")
+        raise Aborted(f"{code.name}: {details}")
 
 
-class _Aborted(AbortError):
+class Aborted(AbortError):
     """The status of a call, on its way out of the servicer."""
 
 
@@ -58,9 +60,9 @@ def _handlers(door: GrpcDoor) -> _Handlers:
 
 
 class GrpcClient:
-    """Makes unary calls of a node's services; requests and answers may get lost."""
+    """Makes unary calls of a node's services; requests and answers may get lost. `GrpcStream` makes the others."""
 
-    def __init__(self, node: Node, random: Any) -> None:
+    def __init__(self, node: Node, random: Random) -> None:
         self._node = node
         self._random = random
         self._door: GrpcDoor | None = None
@@ -77,26 +79,15 @@ class GrpcClient:
             Lost: there was no answer.
             CallFailed: it ended with a status.
         """
-        node, weather = self._node, self._node.network.weather
-        await self._delay()
-        daemon, process = node.daemon, node.process
-        door: GrpcDoor | None = getattr(daemon, "grpc_door", None)
-        if process is None or door is None or process.is_dead or self._random.random() < weather.reset_chance:
-            raise Lost("nobody there")
-        if door is not self._door:
-            self._door, self._methods = door, {}
-        handler = self._methods.get(method)
-        if handler is None:
-            details = _Details(method)
-            found = (generic.service(details) for generic in _handlers(door).generic)
-            handler = self._methods[method] = next(one for one in found if one is not None)
+        weather = self._node.network.weather
+        handler, process = await self.reach(method)
         result: asyncio.Future[bytes | Exception] = asyncio.get_running_loop().create_future()
 
         async def serve() -> None:
             try:
                 message = handler.request_deserializer(request.SerializeToString())
-                data = handler.response_serializer(await handler.unary_unary(message, _Context()))
-            except _Aborted as error:
+                data = handler.response_serializer(await handler.unary_unary(message, Context()))
+            except Aborted as error:
                 data = CallFailed(str(error))
             if not result.done():
                 result.set_result(data)
@@ -113,6 +104,29 @@ class GrpcClient:
         if self._random.random() < weather.reset_chance:
             raise Lost("the answer was lost")
         return answer.FromString(found_answer)
+
+    async def reach(self, method: str) -> tuple[Any, Process]:
+        """Returns what handles a method, and the process in which it does, once a request has got there.
+
+        Raises:
+            Lost: there is no server, or the request was lost.
+        """
+        node = self._node
+        await self._delay()
+        process = node.process
+        door: GrpcDoor | None = getattr(node.daemon, "grpc_door", None)
+        if process is None or door is None or process.is_dead:
+            raise Lost("nobody there")
+        if self._random.random() < node.network.weather.reset_chance:
+            raise Lost("the request was lost")
+        if door is not self._door:
+            self._door, self._methods = door, {}
+        handler = self._methods.get(method)
+        if handler is None:
+            details = _Details(method)
+            found = (generic.service(details) for generic in _handlers(door).generic)
+            handler = self._methods[method] = next(one for one in found if one is not None)
+        return handler, process
 
     async def _delay(self) -> None:
         weather = self._node.network.weather
