@@ -1,89 +1,125 @@
 """Runs the benchmarks one after the other and writes a report with plots: `python -m benchmarks`."""
 
 import argparse
-import json
-import subprocess
+import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.support.comparison import changes, committed
-from benchmarks.support.machine import ROOT, child_environment
+from benchmarks.support.machine import REPORT, ROOT
 from benchmarks.support.output import progress
-from benchmarks.support.pages import Document, markdown, table, target_row
-from benchmarks.support.plots import can_draw, draw
+from benchmarks.support.pages import Document, markdown
+from benchmarks.support.reported import Reported
+from benchmarks.support.sitting import BenchmarkFailed, Estimate, limit_s, run_one
 
-BENCHMARKS: Final = (
-    "produce",
-    "consume",
-    "steady",
-    "requests",
-    "commits",
-    "transactions",
-    "rebalances",
-    "footprint",
-    "connections",
-    "other_logs",
-    "queues",
-    "streams",
-    "latency",
-    "cold_reads",
-    "flush",
-    "delivery",
-    "groups",
-    "startup",
-    "recovery",
-    "restarts",
-    "compaction",
-)
+BENCHMARKS: Final[Mapping[str, float]] = {
+    "produce": 16,
+    "consume": 10,
+    "steady": 8,
+    "requests": 6,
+    "commits": 3,
+    "transactions": 5,
+    "rebalances": 6,
+    "footprint": 6,
+    "other_logs": 6,
+    "queues": 6,
+    "streams": 4,
+    "connections": 1,
+    "latency": 2,
+    "cold_reads": 2,
+    "flush": 2,
+    "delivery": 1,
+    "groups": 3,
+    "startup": 3,
+    "recovery": 3,
+    "restarts": 3,
+    "compaction": 4,
+}
+"""All in the order in which they run, with the minutes that they take on two cores: those with targets come first."""
 QUICK: Final = "quick"
 """Is run on its own: parts of the others, in three minutes."""
+_QUICK_MINUTES: Final = 3.0
+_MINUTE_S: Final = 60
 
 _FULL: Final = "full"
-_LIMITS: Final = ROOT / "benchmarks" / "limits.md"
-_HEAD: Final = """\
-# Benchmarks
-
-What `make {target}` measured, on the machine and with the versions that each part names. Peers ran in the same run, in
-turn; a ratio is of two runs next to each other. Numbers of another machine are other numbers.
-"""
 
 
 def main() -> None:
+    options = _options(sys.argv[1:])
+    is_short = options.three_minutes or options.only == [QUICK]
+    name, target = (QUICK, "bench-quick") if is_short else (_FULL, "bench")
+    place = ROOT / "build" / "benchmarks" if options.quick else ROOT / REPORT
+    reported = Reported(options.output or place, name, (QUICK,) if is_short else tuple(BENCHMARKS), target)
+    names = [QUICK] if is_short else list(options.only or BENCHMARKS)
+    if options.rest:
+        missing = reported.missing()
+        names = [name for name in names if name in missing]
+    signal.signal(signal.SIGTERM, _leave)
+    passed_on = ["--quick"] * options.quick + (["--directory", options.directory] if options.directory else [])
+    failed = _sit(reported, names, passed_on, options.minutes, is_quick=options.quick)
+    sys.stdout.write("\n".join(_compared(reported)) + "\n")
+    sys.stdout.writelines(f"failed: {line}\n" for line in failed)
+    sys.exit(1 if failed else 0)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller and fewer runs: whether it works, not how fast")
     parser.add_argument("--directory", help="where data is kept while it runs")
-    parser.add_argument("--only", nargs="+", choices=(*BENCHMARKS, QUICK), help="these and no others")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=(*BENCHMARKS, QUICK),
+        metavar="BENCHMARK",
+        help="these and no others; what the report has of others stays",
+    )
+    parser.add_argument("--rest", action="store_true", help="those only that the report has not, or that failed")
+    parser.add_argument("--minutes", type=float, help="begin none that would not end within so many")
     parser.add_argument("--three-minutes", action="store_true", help="the short form: benchmarks.quick")
     parser.add_argument("--output", type=Path, help="folder of the report (benchmarks/report; quick: build/benchmarks)")
-    options = parser.parse_args()
-    passed_on = ["--quick"] * options.quick + (["--directory", options.directory] if options.directory else [])
-    names = (QUICK,) if options.three_minutes else options.only or BENCHMARKS
-    name = QUICK if options.three_minutes else _FULL
-    folder = options.output or (ROOT / "build" / "benchmarks" if options.quick else ROOT / "benchmarks" / "report")
-    documents: list[Document] = []
-    for benchmark in names:
-        progress(f"=== {benchmark}")
-        documents.append(run_one(benchmark, passed_on))
-        sys.stdout.write(markdown(documents[-1]) + "\n")
-        sys.stdout.flush()
-    compared = comparison(ROOT / "benchmarks" / "report" / f"{name}.json", documents)
-    write(folder, name, documents, compared)
-    sys.stdout.write("\n".join(compared) + "\n")
+    options = parser.parse_args(arguments)
+    if options.only and QUICK in options.only and len(options.only) > 1:
+        parser.error(f"{QUICK} has a report of its own: run it alone")
+    return options
 
 
-def run_one(name: str, arguments: Sequence[str]) -> Document:
-    """Returns the document of one benchmark."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", "--json", *arguments],
-        env=child_environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
+def _sit(
+    reported: Reported, names: Sequence[str], passed_on: Sequence[str], minutes: float | None, *, is_quick: bool
+) -> list[str]:
+    """Runs benchmarks and writes the report after each; returns what failed."""
+    expected = {name: reported.minutes(name) or BENCHMARKS.get(name, _QUICK_MINUTES) for name in names}
+    estimate = Estimate(expected)
+    failed: list[str] = []
+    began = time.monotonic()
+    for number, name in enumerate(names):
+        so_far = (time.monotonic() - began) / _MINUTE_S
+        left = estimate.of(names[number:])
+        progress(f"=== {name}: {number + 1} of {len(names)}, {so_far:.0f} min so far, about {left:.0f} min left")
+        if minutes is not None and so_far + estimate.of([name]) > minutes:
+            progress(f"{name} is left out: it takes about {estimate.of([name]):.0f} min")
+            continue
+        own = time.monotonic()
+        try:
+            document = run_one(name, passed_on, limit_s(expected[name]))
+        except BenchmarkFailed as error:
+            reported.fail(name, str(error))
+            failed.append(f"{name}: {error}")
+            progress(f"failed: {failed[-1]}")
+        else:
+            reported.take(document)
+            failed += [f"{name}: {case}" for case in document["failed"]]
+            sys.stdout.write(markdown(document) + "\n")
+            sys.stdout.flush()
+        estimate.took(name, (time.monotonic() - own) / _MINUTE_S)
+        reported.write(_compared(reported))
+    return failed
+
+
+def _compared(reported: Reported) -> list[str]:
+    return comparison(ROOT / REPORT / f"{reported.name}.json", reported.documents)
 
 
 def comparison(path: Path, documents: Sequence[Document]) -> list[str]:
@@ -99,44 +135,8 @@ def comparison(path: Path, documents: Sequence[Document]) -> list[str]:
     return [head, *(f"- {change}" for change in every)]
 
 
-def write(folder: Path, name: str, documents: Sequence[Document], compared: Sequence[str]) -> None:
-    """Writes NAME.md, NAME.json and the plots."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps({"documents": documents}, indent=1) + "\n")
-    parts = [_HEAD.format(target="bench-quick" if name == QUICK else "bench")]
-    parts += [*summary(documents), ""]
-    parts += ["## Beside the last report", "", *compared, ""]
-    if not can_draw():
-        progress("no plots: matplotlib is not installed (pip install '.[bench]')")
-    for document in documents:
-        parts.append(markdown(document))
-        drawn = [draw(plot, folder, name) for plot in document["plots"]]
-        parts += [f"![{file}]({file})\n" for file in drawn if file is not None]
-    (folder / f"{name}.md").write_text("\n".join(parts))
-    progress(f"written: {folder / name}.md")
-
-
-def summary(documents: Sequence[Document], limits: Path = _LIMITS) -> list[str]:
-    """Returns the lines with all targets, and what is known of those that were missed."""
-    targets = [target for document in documents for target in document["targets"]]
-    if not targets:
-        return []
-    lines = ["## Targets", "", *table([target_row(target) for target in targets])]
-    known = _sections(limits.read_text()) if limits.exists() else {}
-    missed = [target["what"] for target in targets if not target["reached"]]
-    for what in missed:
-        text = next((text for heading, text in known.items() if what.startswith(heading)), None)
-        lines += ["", f"### Missed: {what}", "", text or "Nothing is known yet of what limits it."]
-    return lines
-
-
-def _sections(page: str) -> dict[str, str]:
-    """Returns the text below each heading of the second level."""
-    found: dict[str, str] = {}
-    for part in page.split("\n## ")[1:]:
-        heading, _, text = part.partition("\n")
-        found[heading.strip()] = text.strip()
-    return found
+def _leave(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from benchmarks.support.numbers import Spread, spread
-from benchmarks.support.output import progress
-from benchmarks.support.processes import ProcessFailed
-from benchmarks.support.worker import CannotDo
+from benchmarks.support.output import last_line, progress
 
 Found = TypeVar("Found")
 
@@ -50,10 +48,10 @@ def in_turn(case: str, entrants: Mapping[str, Callable[[], Any]], rounds: int, *
             progress(f"{case}: {name}, round {number + 1} of {rounds}")
             try:
                 run = take()
-            except (CannotDo, ProcessFailed) as error:
+            except Exception as error:
                 if name in must:
                     raise
-                found.failed[name] = str(error).strip().splitlines()[-1]
+                found.failed[name] = last_line(error)
                 found.runs.pop(name, None)
                 progress(f"{case}: {name} is left out: {found.failed[name]}")
             else:

@@ -5,11 +5,14 @@ import platform
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
+REPORT: Final = "benchmarks/report"
+"""The folder of the committed report, below ROOT."""
 
 _DISTRIBUTIONS: Final = ("logserver-broker", "grpcio", "protobuf", "uvloop", "aiokafka", "crc32c")
 
@@ -51,6 +54,11 @@ def command(module: str) -> str:
     return f"python -m {module} {shlex.join(sys.argv[1:])}".strip()
 
 
+def now() -> str:
+    """Returns the date and time for a report, to the minute."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         name, _, value = line.partition(":")
@@ -71,10 +79,15 @@ def _file_system(directory: Path) -> str:
 
 
 def _revision() -> str | None:
-    """Returns the checked-out revision; None outside of a repository."""
-    asked = ["git", "describe", "--always", "--dirty"]
+    """Returns the checked-out revision, and whether files are changed, but for the report itself; None without one."""
+    revision = _git("rev-parse", "--short", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){REPORT}")
+    return None if not revision else f"{revision}-dirty" if changed else revision
+
+
+def _git(*arguments: str) -> str:
     try:
-        done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        return None
-    return done.stdout.strip() or None
+        return ""
+    return done.stdout.strip()

@@ -2,12 +2,15 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.support.machine import command, machine, versions
+from benchmarks.support.machine import command, machine, now, versions
 from benchmarks.support.numbers import Spread, spread
 from benchmarks.support.pages import markdown
 
@@ -60,6 +63,9 @@ class Report:
         """Every single measurement, for machines."""
         self._targets: list[dict[str, Any]] = []
         self._figures: dict[str, dict[str, Any]] = {}
+        self._failed: list[str] = []
+        self._date = now()
+        self._began_s = time.monotonic()
         self._machine = machine(directory)
         self._versions = versions()
 
@@ -79,6 +85,16 @@ class Report:
         if text not in self.notes:
             self.notes.append(text)
 
+    @contextmanager
+    def attempt(self, case: str) -> Iterator[None]:
+        """Goes on behind the `with` if a case fails: the others are of use without it. The report says that it did."""
+        try:
+            yield
+        except Exception as error:
+            traceback.print_exc()
+            self._failed.append(f"{case}: {last_line(error)}")
+            progress(f"failed: {self._failed[-1]}")
+
     def target(
         self, what: str, values: Sequence[float], target: float, *, at_most: bool = False, unit: str = "x"
     ) -> None:
@@ -96,9 +112,11 @@ class Report:
         self._figures[name] = {"values": list(values), "less_is_better": less_is_better, "is_ratio": is_ratio}
 
     def emit(self, *, as_json: bool) -> None:
-        """Prints the report on standard output."""
+        """Prints the report on standard output; ends the process with 1 if a case has failed."""
         sys.stdout.write(self.to_json() if as_json else markdown(self.document()))
         sys.stdout.flush()
+        if self._failed:
+            sys.exit(1)
 
     def to_json(self) -> str:
         """Returns the report as a JSON document; medians come as objects with `median`, `low` and `high`."""
@@ -112,6 +130,9 @@ class Report:
             "machine": self._machine,
             "versions": self._versions,
             "command": command(self.module),
+            "date": self._date,
+            "seconds": time.monotonic() - self._began_s,
+            "failed": self._failed,
             "notes": self.notes,
             "targets": self._targets,
             "tables": [
@@ -122,6 +143,12 @@ class Report:
             "plots": [asdict(plot) for plot in self.plots],
             "runs": self.runs,
         }
+
+
+def last_line(error: BaseException) -> str:
+    """Returns what an exception says, in a line; of what it quotes from a log the end says most."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
 
 
 def progress(text: str) -> None:

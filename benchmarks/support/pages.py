@@ -14,7 +14,10 @@ def markdown(document: Document) -> str:
     lines = [f"## {document['benchmark']}", "", f"Claim: {document['claim']}", ""]
     lines += [f"- {name}: {value}" for name, value in document["machine"].items()]
     lines += ["- versions: " + ", ".join(f"{name} {value}" for name, value in document["versions"].items())]
-    lines += [f"- command: `{document['command']}`", ""]
+    lines += [f"- command: `{document['command']}`"]
+    lines += [f"- measured: {document['date']}, in {number(document['seconds'] / 60)} minutes", ""]
+    if document["failed"]:
+        lines += [*(f"- failed: {case}" for case in document["failed"]), ""]
     lines += [f"- {note}" for note in document["notes"]]
     if document["targets"]:
         lines += ["", "### Targets", "", *table([target_row(target) for target in document["targets"]])]

@@ -25,10 +25,14 @@ class _Process:
     """A process of ours with pipes for input and output; what it says on standard error is kept in a file."""
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
+        self._arguments = tuple(arguments)
         self._log = log
-        with log.open("ab") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, *arguments],
+        self.process = self._started()
+
+    def _started(self) -> "subprocess.Popen[str]":
+        with self._log.open("ab") as errors:
+            return subprocess.Popen(
+                [sys.executable, *self._arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -61,6 +65,8 @@ class _Process:
         finally:
             timer.cancel()
         if not line:
+            # Whoever looks next is to see that it has ended.
+            self.kill()
             tail = self._log.read_text(errors="replace").splitlines()[-20:]
             raise ProcessFailed("\n".join([f"no answer from {self.process.args!r}, the end of its log:", *tail]))
         return line
@@ -149,8 +155,15 @@ class Worker(_Process):
         self.begin(job)
         return self.answer(timeout_s)
 
+    def restart(self) -> None:
+        """Has another process in its place: one that waits for what will not come, or has ended."""
+        self.kill()
+        self.process = self._started()
+
     def begin(self, job: Mapping[str, Any]) -> None:
-        """Gives a job without waiting for the answer."""
+        """Gives a job without waiting for the answer; to a new process if the last one has ended."""
+        if self.process.poll() is not None:
+            self.restart()
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()

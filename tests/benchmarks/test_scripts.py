@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import BENCHMARKS, QUICK, run_one
+from benchmarks.__main__ import BENCHMARKS, QUICK
 from benchmarks.support.pages import markdown
+from benchmarks.support.sitting import run_one
 
 ROOT = Path(__file__).parents[2]
 
