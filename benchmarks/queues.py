@@ -84,10 +84,11 @@ class Queues:
         os.sync()
         before = cpu_of(side.pid)
         side.receiver.begin({"kind": "consume", **where, "messages": messages, "together": together})
-        side.receiver.answer(_TIMEOUT_S)
-        side.sender.begin({"kind": "send", **where, "messages": messages, "value_bytes": value_bytes, "rate": rate})
-        received = side.receiver.answer(_TIMEOUT_S)
-        sent = side.sender.answer(_TIMEOUT_S)
+        with side.receiver.unless_it_fails(), side.sender.unless_it_fails():
+            side.receiver.answer(_TIMEOUT_S)
+            side.sender.begin({"kind": "send", **where, "messages": messages, "value_bytes": value_bytes, "rate": rate})
+            received = side.receiver.answer(_TIMEOUT_S)
+            sent = side.sender.answer(_TIMEOUT_S)
         used = cpu_of(side.pid).since(before)
         side.sender.ask({"kind": "delete", **where}, _TIMEOUT_S)
         seconds = (received["ended_ns"] - sent["began_ns"]) / 1e9

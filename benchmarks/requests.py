@@ -13,7 +13,7 @@ from benchmarks.peers.field import KAFKA, KAFKA_FSYNC, OURS, OURS_RELAXED, TANSU
 from benchmarks.support.contest import Rounds, in_turn
 from benchmarks.support.numbers import spread
 from benchmarks.support.options import parser, scratch, whole_numbers
-from benchmarks.support.output import Plot, Report
+from benchmarks.support.output import Plot, Report, Table
 from benchmarks.support.processes import Worker
 
 CLAIM: Final = "clients that do not batch: requests with one record each, 1.8 times as many as Apache Kafka takes"
@@ -120,40 +120,48 @@ def measure(
         cost = report.plot(Plot(f"{name}-cost", what, "connections", "server CPU us a request", y_is_log=True))
         for connections, in_flight in loads:
             case = f"{what}, {connections} connections, {in_flight} in flight"
-            found = in_turn(case, asked.entrants(what, connections, in_flight), rounds, must=(OURS, OURS_RELAXED))
-            reference = KAFKA_FSYNC if what == _PRODUCE_ALL else KAFKA
-            for name, runs in found.runs.items():
-                rates = spread(found.values(name, requests_per_s))
-                table.rows.append(
-                    {
-                        "server": name,
-                        "connections": connections,
-                        "in flight each": in_flight,
-                        "requests/s": rates,
-                        "ratio to Kafka": None if name == reference else found.ratio(name, reference, requests_per_s),
-                        "us": spread([_us(run, "server") for run in runs]),
-                        "of these in the kernel": spread(
-                            [run["server"]["system_s"] / run["requests"] * 1e6 for run in runs]
-                        ),
-                        "client us": spread([_us(run, "client") for run in runs]),
-                    }
-                )
-                report.runs += [{"what": what, "server": name, "in_flight": in_flight, **run} for run in runs]
+            with report.attempt(case):
+                entrants = asked.entrants(what, connections, in_flight)
+                found = in_turn(case, entrants, rounds, must=(OURS, OURS_RELAXED))
+                _tell(report, table, (what, connections, in_flight), found)
+                _judge(report, (what, connections, in_flight), case, found)
                 if in_flight == 1:
-                    plot.lines.setdefault(name, []).append((connections, rates.median))
-                    used = spread([_us(run, "server") for run in runs]).median
-                    cost.lines.setdefault(name, []).append((connections, used))
-            table.notes += [f"without {name} in {case}: {why}" for name, why in found.failed.items()]
-            _judge(report, what, connections, in_flight, found)
+                    for name, runs in found.runs.items():
+                        rates = spread(found.values(name, requests_per_s))
+                        plot.lines.setdefault(name, []).append((connections, rates.median))
+                        used = spread([_us(run, "server") for run in runs]).median
+                        cost.lines.setdefault(name, []).append((connections, used))
+                table.notes += [f"without {name} in {case}: {why}" for name, why in found.failed.items()]
 
 
-def _judge(report: Report, what: str, connections: int, in_flight: int, found: Rounds) -> None:
-    ours = OURS if what != PRODUCE_1 else OURS_RELAXED
-    case = f"{what}, {connections} connections, {in_flight} in flight"
+def _tell(report: Report, table: Table, asked: tuple[str, int, int], found: Rounds) -> None:
+    what, connections, in_flight = asked
+    reference = KAFKA_FSYNC if what == _PRODUCE_ALL else KAFKA
+    for name, runs in found.runs.items():
+        table.rows.append(
+            {
+                "server": name,
+                "connections": connections,
+                "in flight each": in_flight,
+                "requests/s": spread(found.values(name, requests_per_s)),
+                "ratio to Kafka": None if name == reference else found.ratio(name, reference, requests_per_s),
+                "us": spread([_us(run, "server") for run in runs]),
+                "of these in the kernel": spread([run["server"]["system_s"] / run["requests"] * 1e6 for run in runs]),
+                "client us": spread([_us(run, "client") for run in runs]),
+            }
+        )
+        report.runs += [{"what": what, "server": name, "in_flight": in_flight, **run} for run in runs]
+
+
+def _judge(report: Report, asked: tuple[str, int, int], case: str, found: Rounds) -> None:
+    what, connections, in_flight = asked
+    ours = OURS_RELAXED if what == PRODUCE_1 else OURS
     report.figure(f"{case}: {ours}, requests/s", found.values(ours, requests_per_s))
     ratios = found.ratios(OURS_RELAXED, KAFKA, requests_per_s)
     if ratios and (what, connections, in_flight) == (PRODUCE_1, TARGET_CONNECTIONS, 1):
         report.target(f"unbatched requests, {case}: {OURS_RELAXED} to {KAFKA}", ratios, TARGET)
+    if ratios := found.ratios(ours, TANSU, requests_per_s):
+        report.target(f"unbatched requests, {case}: {ours} to {TANSU}", ratios, 1.0)
 
 
 def _us(run: Any, who: str) -> float:
@@ -171,8 +179,8 @@ def _load(text: str) -> list[tuple[int, int]]:
 
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
-    made.add_argument("--rounds", type=int, help="how often each is measured, in turn (3, quick: 1)")
-    made.add_argument("--seconds", type=float, help="of one run (3, quick: 0.5)")
+    made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
+    made.add_argument("--seconds", type=float, help="of one run (2, quick: 0.5)")
     made.add_argument("--value-bytes", type=int, default=100, help="size of a record's value (100)")
     made.add_argument(
         "--load",
@@ -183,8 +191,8 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--only", help="what has this in its name")
     made.add_argument("--peers", nargs="*", choices=field.PEERS, default=field.PEERS, help="beside this server (all)")
     found = made.parse_args(arguments)
-    found.rounds = found.rounds or (1 if found.quick else 3)
-    found.seconds = found.seconds or (0.5 if found.quick else 3)
+    found.rounds = found.rounds or (1 if found.quick else 5)
+    found.seconds = found.seconds or (0.5 if found.quick else 2)
     return found
 
 

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
@@ -159,6 +160,15 @@ class Worker(_Process):
         """Has another process in its place: one that waits for what will not come, or has ended."""
         self.kill()
         self.process = self._started()
+
+    @contextmanager
+    def unless_it_fails(self) -> Iterator[None]:
+        """Restarts it when what is done inside fails: it may have begun what nobody waits for any more."""
+        try:
+            yield
+        except BaseException:
+            self.restart()
+            raise
 
     def begin(self, job: Mapping[str, Any]) -> None:
         """Gives a job without waiting for the answer; to a new process if the last one has ended."""
