@@ -140,10 +140,16 @@ class PeekedMessage:
 
 @dataclass(frozen=True, slots=True)
 class RedriveProgress:
-    """How far a redrive is: messages moved, messages looked at and left, messages yet to be looked at."""
+    """How far a redrive is, in messages.
+
+    `moved` ones are durable where they went, `skipped` ones were not chosen, `held` ones were chosen but stay because
+    somebody holds them, `remaining` ones are yet to be looked at. The last progress of all, with `done`, says that
+    everything was looked at that was there: with `held` at 0 none is left that was chosen.
+    """
 
     moved: int
     skipped: int
+    held: int
     remaining: int
     done: bool
 

@@ -181,7 +181,7 @@ def redrive(
 
     It takes what is there now, and ends with the command: what was not moved by then stays.
     """
-    moved = skipped = 0
+    moved = skipped = held = 0
     with queues_of(server) as client:
         for progress in client.redrive(
             name,
@@ -191,13 +191,15 @@ def redrive(
             messages_per_second=rate,
             max_messages=most or 0,
         ):
-            moved, skipped = progress.moved, progress.skipped
+            moved, skipped, held = progress.moved, progress.skipped, progress.held
             if not progress.done and not as_json:
                 click.echo(f"{moved} moved, {skipped} left, {progress.remaining} to go", err=True)
     if as_json:
-        print_json({"name": name, "moved": moved, "skipped": skipped})
+        print_json({"name": name, "moved": moved, "skipped": skipped, "held": held})
     else:
         click.echo(f"Moved {_messages_text(moved)} of {name}, left {skipped}.")
+        if held:
+            click.echo(f"{_messages_text(held)} stayed because somebody holds {'it' if held == 1 else 'them'} now.")
 
 
 for command in (send, receive, peek, explain):

@@ -15,7 +15,7 @@ from logserver.coordinator.delivery.coordinator import QueueCoordinator, QueueNa
 from logserver.coordinator.delivery.counts import NO_COUNTS
 from logserver.coordinator.delivery.handles import Check
 from logserver.coordinator.delivery.partition import QueuePartition
-from logserver.coordinator.delivery.redrive import Redrive, Selection
+from logserver.coordinator.delivery.redrive import Progress, Redrive, Selection
 from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.calls import Calls
 from logserver.grpc_api.errors import Context, answered, to_error
@@ -221,13 +221,11 @@ class QueuesService:
                 request.messages_per_second,
                 request.max_messages,
             )
-            redrive = Redrive(self._queues, queue, selection, self._owner("redrive", context), self._clock)
-            progress = None
-            async with aclosing(redrive.run()) as steps:
+            progress = Progress(0, 0, 0, 0)
+            async with aclosing(Redrive(self._queues, queue, selection, self._clock).run()) as steps:
                 async for progress in steps:
-                    await context.write(_progress(progress.moved, progress.skipped, progress.remaining, False))
-            moved, skipped = (progress.moved, progress.skipped) if progress is not None else (0, 0)
-            await context.write(_progress(moved, skipped, 0, True))
+                    await context.write(_progress(progress))
+            await context.write(_progress(progress, done=True))
 
     @answered
     async def Explain(self, request: queues_pb2.ExplainRequest, context: Context) -> queues_pb2.ExplainResponse:
@@ -239,5 +237,7 @@ def _header(header: common_pb2.Header) -> tuple[str, bytes | None]:
     return header.key, header.value if header.HasField("value") else None
 
 
-def _progress(moved: int, skipped: int, remaining: int, done: bool) -> queues_pb2.RedriveProgress:
-    return queues_pb2.RedriveProgress(moved=moved, skipped=skipped, remaining=remaining, done=done)
+def _progress(found: Progress, *, done: bool = False) -> queues_pb2.RedriveProgress:
+    return queues_pb2.RedriveProgress(
+        moved=found.moved, skipped=found.skipped, held=found.held, remaining=found.remaining, done=done
+    )

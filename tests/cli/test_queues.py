@@ -121,7 +121,7 @@ def test_redriving(commands, name):
     dead = f"{name}.dead"
     commands.ok("queues", "receive", dead, "--max", "3", "--wait", "60", "--then", "release")
     options = ["--key", "k", "--header", "logserver.reason=bad", "--max", "1", "--rate", "100"]
-    assert commands.json("queues", "redrive", dead, *options) == {"name": dead, "moved": 1, "skipped": 0}
+    assert commands.json("queues", "redrive", dead, *options) == {"name": dead, "moved": 1, "skipped": 0, "held": 0}
     assert commands.ok("queues", "redrive", dead).stdout == f"Moved 2 messages of {dead}, left 0.\n"
     values = commands.ok("queues", "receive", name, "--max", "3", "--wait", "60").stdout
     assert sorted(values.split()) == ["a", "b", "c"]

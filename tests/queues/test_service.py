@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
-from logserverpb.v1 import queues_pb2
+from logserverpb.v1 import admin_pb2, admin_pb2_grpc, queues_pb2
 
 from logserver.testing import LogServer
 
@@ -161,6 +162,36 @@ def test_a_redrive_takes_only_what_was_chosen(queues: Queues) -> None:
     assert (progress.moved, progress.skipped) == (1, 2)
     assert values(worker.take()) == [b"1"]
     assert queues.counts("q.dead") == (2, 0, 0, 0)
+
+
+def test_what_a_redrive_leaves_was_not_delivered_by_that(queues: Queues) -> None:
+    queues.declare("q.dead", max_deliveries=1)
+    queues.send("q.dead", b"0", b"1")
+    nobody = queues_pb2.RedriveRequest(queue="q.dead", destination="q.dead", key=b"nobody's")
+    for _ in range(3):
+        progress = list(queues.stub.Redrive(nobody, timeout=10))[-1]
+        assert (progress.moved, progress.skipped, progress.held, progress.done) == (0, 2, 0, True)
+    found = Worker(queues, "q.dead", 2).take(2)
+    assert [(message.value, message.deliveries) for message in found] == [(b"0", 1), (b"1", 1)]
+    progress = list(queues.stub.Redrive(queues_pb2.RedriveRequest(queue="q.dead", destination="q.dead"), timeout=10))[
+        -1
+    ]
+    assert (progress.moved, progress.skipped, progress.held) == (0, 0, 2)
+
+
+def test_a_redrive_to_where_nothing_is_any_more_moves_nothing(queues: Queues) -> None:
+    queues.declare("q", dead_letter_topic="q.dead")
+    queues.send("q", b"0")
+    worker = Worker(queues, "q", 1)
+    worker.settle(worker.take()[0].settlement(REJECT))
+    worker.close()
+    while queues.counts("q.dead") != (1, 0, 0, 0):
+        pass
+    admin: Any = admin_pb2_grpc.AdminStub(queues.channel)  # type: ignore[no-untyped-call]
+    admin.DeleteTopic(admin_pb2.DeleteTopicRequest(name="q"), timeout=10)
+    with pytest.raises(grpc.RpcError, match="q"):
+        list(queues.stub.Redrive(queues_pb2.RedriveRequest(queue="q.dead"), timeout=10))
+    assert queues.counts("q.dead") == (1, 0, 0, 0)
 
 
 def test_locks_of_receive_end_with_time_and_outlive_a_restart(tmp_path: Path) -> None:

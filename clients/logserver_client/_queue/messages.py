@@ -167,7 +167,7 @@ def peeked(messages: Iterable[queues_pb2.PeekedRecords]) -> Iterator[PeekedMessa
 
 def progress(message: queues_pb2.RedriveProgress) -> RedriveProgress:
     """Returns how far a redrive is."""
-    return RedriveProgress(message.moved, message.skipped, message.remaining, message.done)
+    return RedriveProgress(message.moved, message.skipped, message.held, message.remaining, message.done)
 
 
 def story(message: queues_pb2.Story) -> Story:

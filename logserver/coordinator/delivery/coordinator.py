@@ -15,6 +15,7 @@ from logserver.coordinator.delivery.catalog import QueueCatalog, QueueRecord, Qu
 from logserver.coordinator.delivery.consumers import Consumers
 from logserver.coordinator.delivery.events import Event
 from logserver.coordinator.delivery.holds import Holds
+from logserver.coordinator.delivery.moves import Move
 from logserver.coordinator.delivery.partition import QueuePartition
 from logserver.coordinator.delivery.places import PLACES, Places, place_number
 from logserver.coordinator.delivery.policy import MOST_MS
@@ -428,16 +429,16 @@ class QueueCoordinator:
         key = StateKey(queue.group_id, self._broker.topic(topic).record.topic_id, number)
         return await self._state.story(key, offset)
 
-    def moves_to(self, topic: str) -> int:
-        """Returns how many messages are on their way to the dead letters in a topic and have not been refused there."""
-        return sum(
-            move.last - move.first + 1
+    def arrivals(self, topic: str) -> list[tuple[QueuePartition, list[Move]]]:
+        """Returns the partitions from which messages are on their way to the dead letters in a topic now, and those
+        that have not been refused there."""
+        return [
+            (place, moves)
             for record in self._catalog
             if record.dead_letter_topic == topic
             for place in self.opened(QueueName(record.name, record.name, record.topic, record))
-            for move in place.engine.moves.values()
-            if not move.refusal
-        )
+            if (moves := [move for move in place.engine.moves.values() if not move.refusal])
+        ]
 
     def dead_letters(self, queue: QueueName) -> QueueName | None:
         """Returns the queue of a queue's dead letters."""

@@ -104,7 +104,15 @@ class Engine:
         """Whether nobody has had the record at an offset, which is not unsettled, and somebody may."""
         if offset >= self.offered_end:
             return offset < self.end and offset not in self.settled_ahead
-        return any(run.first <= offset <= run.last for run in self._order.fresh())
+        return self._order.has_fresh(offset)
+
+    def state_of(self, offset: int) -> State | None:
+        """Returns what becomes next of the record at an offset, None if it is settled; a hole of what was not looked at
+        is as a record there."""
+        found = self.unsettled.find(offset)
+        if found is not None:
+            return found.state
+        return State.READY if self.is_waiting(offset) else None
 
     def waiting(self) -> Iterator[tuple[int, int]]:
         """Yields the offsets, both ends inclusive, of what nobody has had; also holes of what was not looked at."""
@@ -184,9 +192,8 @@ class Engine:
         self.end = max(self.end, last + 1)
 
     def _add_known(self, ranges: OffsetRanges, first: int, last: int) -> None:
-        for begin, end in self.settled_ahead:
-            if end >= first and begin <= last:
-                ranges.add(max(begin, first), min(end, last))
+        for begin, end in self.settled_ahead.within(first, last):
+            ranges.add(begin, end)
         for found in self.unsettled.within(first, last):
             ranges.add(found.first, found.last)
 
@@ -229,9 +236,7 @@ class Engine:
         for run in self._order.fresh():
             others.add(run.first, run.last)
         yield from others.missing(first, min(last, self.offered_end - 1))
-        for settled_first, settled_last in self.settled_ahead:
-            if settled_last >= max(first, self.offered_end) and settled_first <= last:
-                yield max(settled_first, first, self.offered_end), min(settled_last, last)
+        yield from self.settled_ahead.within(max(first, self.offered_end), last)
 
     # Acquiring
 
@@ -332,8 +337,7 @@ class Engine:
         assert fresh is not None
         delivery = Delivery(fresh.first, fresh.last, State.HELD, fresh.size)
         if perhaps_had and fresh.last < self.redelivered_end:
-            delivery.redelivered = True
-            delivery.acquisitions = 1
+            self._was_perhaps_had(delivery)
         self.tally.fresh -= delivery.records
         self.tally.ready_bytes -= delivery.size
         return delivery
@@ -522,6 +526,45 @@ class Engine:
             self._move(delivery, reason, destination, now_ms)
         return bool(found)
 
+    def send_away(self, offset: int, reason: str, destination: Destination, *, now_ms: int) -> Move | None:
+        """Sends a record elsewhere that nobody holds, and that need not have been offered: it is not delivered by that,
+        and counts of deliveries stay. Returns None, and changes nothing, if it is held, on its way already or settled.
+        """
+        delivery = self.unsettled.find(offset)
+        if delivery is None:
+            if not self.is_waiting(offset):
+                return None
+            delivery = self._out_of_turn(offset)
+        elif delivery.state in (State.READY, State.DELAYED):
+            if delivery.first < offset:
+                delivery = self._cut(delivery, offset)
+            if delivery.last > offset:
+                self._cut(delivery, offset + 1)
+            self._leave(delivery)
+        else:
+            return None
+        self._move(delivery, reason, destination, now_ms)
+        return delivery.move
+
+    def _out_of_turn(self, offset: int) -> Delivery:
+        """Takes out one record that nobody has had."""
+        delivery = Delivery(offset, offset, State.READY, 0)
+        if offset < self.offered_end:
+            records, delivery.size = self._order.take_out(offset, offset)
+            self.tally.fresh -= records
+            self.tally.ready_bytes -= delivery.size
+        else:
+            self.known_end = max(self.known_end, offset + 1)
+        if offset < self.redelivered_end:
+            self._was_perhaps_had(delivery)
+        self.unsettled.add(delivery)
+        return delivery
+
+    @staticmethod
+    def _was_perhaps_had(delivery: Delivery) -> None:
+        delivery.redelivered = True
+        delivery.acquisitions = 1
+
     def moved(self, intent: int, now_ms: int) -> None:
         """Settles what has arrived elsewhere; fine if it was dropped meanwhile."""
         move = self.moves.get(intent)
@@ -643,6 +686,8 @@ class Engine:
         if delivery.last >= self.offered_end:
             # It has not been offered since the state was read, and is not to be.
             self.settled_ahead.add(delivery.first, delivery.last)
+            self.offered_end = self.settled_ahead.end_of(self.offered_end)
+            self.settled_ahead.drop_below(self.offered_end)
 
     def _forget(self, delivery: Delivery, archived: bool) -> None:
         self._remove(delivery)

@@ -66,6 +66,10 @@ class LogMover:
         self._task = None
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("moving records has failed", queue=repr(self._place), exc_info=error)
+            # Whoever has the queue next goes on.
+            self._place.abandon(
+                LogServerError(ErrorCode.unknown_server_error, f"{self._place} has failed; see the server's log")
+            )
 
     async def _run(self) -> None:
         delay_s = _FIRST_DELAY_S
@@ -99,6 +103,7 @@ class LogMover:
                 records=sum(move.last - move.first + 1 for move in moves),
                 reason=error.message,
             )
+            self._place.changed()
             return False
         return True
 

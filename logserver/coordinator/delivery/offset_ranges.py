@@ -53,6 +53,13 @@ class OffsetRanges:
             first = self._lasts[index] + 1
             index += 1
 
+    def within(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Yields what of a range is in the set."""
+        index = bisect_left(self._lasts, first)
+        while index < len(self._firsts) and self._firsts[index] <= last:
+            yield max(self._firsts[index], first), min(self._lasts[index], last)
+            index += 1
+
     def end_of(self, offset: int) -> int:
         """Returns the first offset from `offset` on that is not in the set."""
         index = bisect_right(self._firsts, offset) - 1

@@ -1,5 +1,6 @@
 """Which record is next: the rule of a partition, to be replaced by another as a whole."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from enum import Enum
@@ -73,6 +74,10 @@ class Order(Protocol):
 
     def fresh(self) -> Iterator[Fresh]:
         """Yields what nobody has had, by offset."""
+        ...
+
+    def has_fresh(self, offset: int) -> bool:
+        """Whether nobody has had the record at an offset."""
         ...
 
     def take_out(self, first: int, last: int) -> tuple[int, int]:
@@ -162,21 +167,29 @@ class OffsetOrder:
     def fresh(self) -> Iterator[Fresh]:
         return iter(self._runs)
 
+    def has_fresh(self, offset: int) -> bool:
+        at = bisect_left(self._runs, offset, key=_last)
+        return at < len(self._runs) and self._runs[at].first <= offset
+
     def take_out(self, first: int, last: int) -> tuple[int, int]:
+        runs = self._runs
         records = size = 0
-        kept: deque[Fresh] = deque()
-        for run in self._runs:
+        at = bisect_left(runs, first, key=_last)
+        while at < len(runs) and runs[at].first <= last:
+            run = runs[at]
             begin, end = max(run.first, first), min(run.last, last)
-            if begin > end:
-                kept.append(run)
-                continue
             before = run.size * (begin - run.first) // (run.last - run.first + 1)
             after = run.size * (run.last - end) // (run.last - run.first + 1)
+            del runs[at]
             if run.first < begin:
-                kept.append(Fresh(run.first, begin - 1, before))
+                runs.insert(at, Fresh(run.first, begin - 1, before))
+                at += 1
             if end < run.last:
-                kept.append(Fresh(end + 1, run.last, after))
+                runs.insert(at, Fresh(end + 1, run.last, after))
             records += end - begin + 1
             size += run.size - before - after
-        self._runs = kept
         return records, size
+
+
+def _last(run: Fresh) -> int:
+    return run.last

@@ -92,6 +92,8 @@ class QueuePartition:
         # Acquired, and shown as soon as a transition is durable; those who want to know when one is.
         self._pending: deque[tuple[int, Waiter, Acquisition]] = deque()
         self._durable: deque[tuple[int, Durable]] = deque()
+        # Of those who wait until something happens.
+        self._next_change: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,6 +133,7 @@ class QueuePartition:
         durable, self._durable = self._durable, deque()
         for _, told in durable:
             told(error)
+        self._tell_change()
         self.reader.forget()
 
     @property
@@ -344,6 +347,19 @@ class QueuePartition:
             self._settled(self)
         if self._wrote is None and self.engine.moves and self.mover is not None:
             self.mover.kick()
+        self._tell_change()
+
+    def _tell_change(self) -> None:
+        if self._next_change is not None:
+            change, self._next_change = self._next_change, None
+            change.set_result(None)
+
+    async def next_change(self) -> None:
+        """Returns when something has happened here, or when it has ended."""
+        if self._end is None:
+            if self._next_change is None:
+                self._next_change = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._next_change)
 
     def when_durable(self, told: Durable) -> None:
         """Calls back when everything that was done up to now is durable, or can't become so; at once if it is."""

@@ -198,6 +198,32 @@ class RecordReader:
             found.append(view[begin:end])
         return wanted.next(piece.next_offset)
 
+    async def visible(self, offset: int) -> Slice:
+        """Returns the next batches from an offset on, some hundred kilobytes or one, without control records and
+        aborted ones; its next offset says how far that is.
+
+        Raises:
+            LogServerError: they can't be read.
+        """
+        read = self._source.read(offset, READ_BYTES, self.committed_only)
+        found = read if isinstance(read, Slice) else await read
+        looking = self._aborted(offset, found)
+        aborted = looking if isinstance(looking, list) else await looking
+        view = memoryview(without_aborted(found.data, aborted))
+        kept = [
+            view[position : position + header.size] for position, header in whole_batches(view) if not header.is_control
+        ]
+        return Slice(b"".join(kept), found.next_offset)
+
+    def decoded(self, data: Buffer) -> Iterator[Record]:
+        """Yields the records of batches.
+
+        Raises:
+            LogServerError: CORRUPT_MESSAGE.
+        """
+        for position, header in whole_batches(data):
+            yield from self._records(data, position, header).values()
+
     async def records(self, ranges: Iterable[tuple[int, int]]) -> list[Record]:
         """Returns the records with offsets in ranges, which rise, both ends inclusive; those that there are.
 

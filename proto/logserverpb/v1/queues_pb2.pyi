@@ -473,16 +473,18 @@ class RedriveRequest(_message.Message):
     def __init__(self, queue: _Optional[str] = ..., destination: _Optional[str] = ..., key: _Optional[bytes] = ..., headers: _Optional[_Iterable[_Union[_common_pb2.Header, _Mapping]]] = ..., messages_per_second: _Optional[float] = ..., max_messages: _Optional[int] = ...) -> None: ...
 
 class RedriveProgress(_message.Message):
-    __slots__ = ("moved", "skipped", "remaining", "done")
+    __slots__ = ("moved", "skipped", "remaining", "done", "held")
     MOVED_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_FIELD_NUMBER: _ClassVar[int]
     REMAINING_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     moved: int
     skipped: int
     remaining: int
     done: bool
-    def __init__(self, moved: _Optional[int] = ..., skipped: _Optional[int] = ..., remaining: _Optional[int] = ..., done: bool = ...) -> None: ...
+    held: int
+    def __init__(self, moved: _Optional[int] = ..., skipped: _Optional[int] = ..., remaining: _Optional[int] = ..., done: bool = ..., held: _Optional[int] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
     __slots__ = ("topic", "partition", "offset", "queue")

@@ -71,7 +71,7 @@ def test_a_lock_that_ended_while_nobody_was_there_is_a_failure_like_others() -> 
     engine = again(engine)
     assert engine.expire(1_000) == 1
     assert engine.counts().in_flight == 0
-    engine.offer(0, 99)
+    engine.offer(1, 99)
     assert given(acquire(engine, 1)) == [1]
 
 

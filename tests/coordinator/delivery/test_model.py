@@ -59,12 +59,24 @@ class DeliveryModel(RuleBasedStateMachine):
         """Args:
         base: so many holes come first, so that pages end now and then.
         """
+        self.look()
         first = self.engine.offered_end
         count += base
         missing = {first + at for at in range(base)} | {first + base + hole for hole in holes}
         self.specification.send(count, missing)
         ranges = [(offset, offset) for offset in sorted(missing) if offset < first + count]
         self.engine.offer(first, first + count - 1, ranges, size=count * 10)
+
+    @rule(count=st.integers(1, 40))
+    def send_later(self, count: int) -> None:
+        """They are in the log, and nobody has looked at them yet."""
+        self.specification.send(count, set())
+        self.engine.end += count
+
+    def look(self) -> None:
+        if self.engine.offered_end < self.engine.end:
+            first, last = self.engine.offered_end, self.engine.end - 1
+            self.engine.offer(first, last, size=(last - first + 1) * 10)
 
     # Workers
 
@@ -73,6 +85,7 @@ class DeliveryModel(RuleBasedStateMachine):
         lock = lock_ms if owner == NOBODY or lock_ms > 500 else None
         until_ms = None if lock is None else self.now_ms + lock
         credits = () if settle else (self.credits[owner],)
+        self.look()
         found = self.engine.acquire(owner, count, BIG, lock, settle, now_ms=self.now_ms, credits=credits)
         given = [offset for acquired in found.ranges for offset in range(acquired.first, acquired.last + 1)]
         assert given == self.specification.acquire(owner, count, until_ms, settle)
@@ -164,6 +177,16 @@ class DeliveryModel(RuleBasedStateMachine):
         self.engine.moved(move.intent, self.now_ms)
         for offset in range(move.first, move.last + 1):
             self.specification.messages[offset].stage = Stage.ARCHIVED
+
+    @precondition(lambda self: self.specification.messages)
+    @rule(data=st.data())
+    def send_away(self, data: st.DataObject) -> None:
+        message = self.specification.messages[data.draw(st.sampled_from(sorted(self.specification.messages)))]
+        move = self.engine.send_away(message.offset, "elsewhere", Destination("other"), now_ms=self.now_ms)
+        assert (move is not None) is (message.stage in (Stage.FRESH, Stage.READY, Stage.DELAYED))
+        if move is not None:
+            assert (move.acquisitions, move.failures) == (message.acquisitions, message.failures)
+            message.stage, message.until_ms = Stage.MOVING, None
 
     @rule(really=st.integers(0, 3))
     def purge(self, really: int) -> None:

@@ -11,13 +11,13 @@ from logserver_records.codec import build_batch
 from logserver.coordinator.delivery.changes import Changes, NoChanges
 from logserver.coordinator.delivery.coordinator import QueueCoordinator, QueueName
 from logserver.coordinator.delivery.engine import Engine
-from logserver.coordinator.delivery.handles import Acquisition
-from logserver.coordinator.delivery.moves import Destination
+from logserver.coordinator.delivery.handles import Acquisition, Handle
+from logserver.coordinator.delivery.moves import Destination, Move
 from logserver.coordinator.delivery.order import OffsetOrder
 from logserver.coordinator.delivery.partition import QueuePartition
-from logserver.coordinator.delivery.policy import Policy
+from logserver.coordinator.delivery.policy import Limit, Policy
 from logserver.coordinator.delivery.records import RecordReader
-from logserver.coordinator.delivery.redrive import Redrive, Selection
+from logserver.coordinator.delivery.redrive import Progress, Redrive, Selection
 from logserver.coordinator.delivery.volatile import MemoryRecords, VolatileQueue
 from logserver.coordinator.delivery.waiters import Waiter
 from logserver.errors import ErrorCode, LogServerError
@@ -92,44 +92,135 @@ class _Queues:
     async def open(self, queue: QueueName) -> list[QueuePartition]:
         return [self._place]
 
-    def moves_to(self, topic: str) -> int:
-        return 0
+    def arrivals(self, topic: str) -> list[tuple[QueuePartition, list[Move]]]:
+        return []
 
 
-def redriving(place: QueuePartition) -> "asyncio.Task[None]":
+class Carrier:
+    """Carries out moves at once, or when it is told."""
+
+    def __init__(self, place: QueuePartition, *, waits: bool = False) -> None:
+        self._place = place
+        self.waits = waits
+        self.moved: list[int] = []
+
+    def kick(self) -> None:
+        if not self.waits:
+            asyncio.get_running_loop().call_soon(self.carry_out)
+
+    def carry_out(self) -> None:
+        for move in list(self._place.engine.moves.values()):
+            self.moved += range(move.first, move.last + 1)
+            self._place.engine.moved(move.intent, 0)
+        self._place.changed()
+
+    def stop(self) -> None:
+        pass
+
+
+def redriving(place: QueuePartition, selection: Selection | None = None) -> "asyncio.Task[Progress]":
     queue = QueueName("v", "v", "v", None)
-    redrive = Redrive(cast(QueueCoordinator, _Queues(place)), queue, Selection(OTHER), "redrive", FakeClock())
+    queues = cast(QueueCoordinator, _Queues(place))
+    redrive = Redrive(queues, queue, selection or Selection(OTHER), FakeClock())
 
-    async def run() -> None:
-        async for _ in redrive.run():
-            pass
+    async def run() -> Progress:
+        return [progress async for progress in redrive.run()][-1]
 
     return asyncio.create_task(run())
 
 
-def new_queue(max_unsettled: int) -> VolatileQueue:
-    policy = Policy(max_unsettled=max_unsettled)
+def new_queue(max_unsettled: int, limit: int | None = None) -> VolatileQueue:
+    policy = Policy(Limit(limit), max_unsettled=max_unsettled)
     return VolatileQueue("v", policy, 10_000, FakeClock(), random.Random(1))
 
 
-async def test_a_redrive_that_is_given_up_leaves_nobody_who_waits() -> None:
-    place = new_queue(max_unsettled=1).place
-    assert isinstance(place.source, MemoryRecords)
-    place.source.append(BATCH)
+def keyed(*keys: bytes) -> bytes:
+    return build_batch([(0, key, b"x", ()) for key in keys])
+
+
+async def test_a_redrive_looks_at_everything_though_nothing_more_may_be_held() -> None:
+    queue = new_queue(max_unsettled=1)
+    queue.send(keyed(b"a", b"b", b"a", b"b"))
     got: list[Acquisition] = []
     holder = taker(got)
-    place.dispatcher.add(holder)
+    queue.place.dispatcher.add(holder)
     await until(lambda: bool(got))
     holder.leave()
-    task = redriving(place)
-    await until(lambda: len(place.dispatcher) == 1)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert len(place.dispatcher) == 0
-    place.release_owner("anna")
-    await turns()
-    assert place.engine.counts()[:4] == (3, 0, 0, 0)
+    queue.place.mover = carrier = Carrier(queue.place)
+    progress = await asyncio.wait_for(redriving(queue.place, Selection(OTHER, key=b"b")), 20)
+    assert progress == Progress(moved=2, skipped=1, held=0, remaining=0)
+    assert carrier.moved == [1, 3]
+    assert queue.place.engine.counts()[:4] == (1, 0, 1, 0)
+
+
+async def test_what_a_redrive_leaves_was_not_delivered_by_that() -> None:
+    queue = new_queue(max_unsettled=10, limit=1)
+    queue.send(keyed(b"a", b"b", b"c"))
+    queue.place.mover = Carrier(queue.place)
+    for _ in range(3):
+        progress = await asyncio.wait_for(redriving(queue.place, Selection(OTHER, key=b"b")), 20)
+    assert progress == Progress(moved=0, skipped=2, held=0, remaining=0)
+    got: list[Acquisition] = []
+    queue.place.dispatcher.add(taker(got))
+    await until(lambda: bool(got))
+    assert [(found.first, found.acquisitions) for each in got for found in each.ranges] == [(0, 1), (2, 1)]
+
+
+async def test_a_redrive_says_what_was_chosen_and_stays_because_somebody_holds_it() -> None:
+    queue = new_queue(max_unsettled=10)
+    queue.send(keyed(b"a", b"b", b"a"))
+    got: list[Acquisition] = []
+    holder = Waiter("anna", lambda _, found: got.append(found), lambda reason: None, max_records=1, once=True)
+    queue.place.dispatcher.add(holder)
+    await until(lambda: bool(got))
+    queue.place.mover = Carrier(queue.place)
+    progress = await asyncio.wait_for(redriving(queue.place, Selection(OTHER, key=b"a")), 20)
+    assert progress == Progress(moved=1, skipped=1, held=1, remaining=0)
+
+
+async def test_a_redrive_takes_along_what_rests_and_what_was_tried() -> None:
+    queue = new_queue(max_unsettled=10)
+    queue.send(keyed(b"a", b"b", b"c"))
+    got: list[Acquisition] = []
+    holder = taker(got)
+    queue.place.dispatcher.add(holder)
+    await until(lambda: bool(got))
+    holder.leave()
+    number = got[0].ranges[0].number
+    queue.place.release(Handle(0, 1, number), delay_ms=60_000)
+    queue.place.release(Handle(2, 2, number))
+    queue.place.mover = carrier = Carrier(queue.place)
+    progress = await asyncio.wait_for(redriving(queue.place), 20)
+    assert progress == Progress(moved=3, skipped=0, held=0, remaining=0)
+    assert carrier.moved == [0, 1, 2]
+    assert sum(queue.place.engine.counts()) == 0
+
+
+async def test_a_redrive_does_not_wait_for_the_moves_of_others() -> None:
+    queue = new_queue(max_unsettled=10)
+    queue.send(keyed(b"a", b"b"))
+    queue.place.mover = Carrier(queue.place, waits=True)
+    refused = queue.place.engine.send_away(0, "other", Destination("nowhere"), now_ms=0)
+    assert refused is not None
+    refused.refusal = "there is no such topic"
+    task = redriving(queue.place)
+    await until(lambda: len(queue.place.engine.moves) == 2)
+    (mine,) = (move for move in queue.place.engine.moves.values() if move is not refused)
+    queue.place.engine.moved(mine.intent, 0)
+    queue.place.changed()
+    assert await asyncio.wait_for(task, 20) == Progress(moved=1, skipped=0, held=0, remaining=0)
+
+
+async def test_a_redrive_whose_messages_are_refused_says_so() -> None:
+    queue = new_queue(max_unsettled=10)
+    queue.send(keyed(b"a", b"b"))
+    queue.place.mover = Carrier(queue.place, waits=True)
+    task = redriving(queue.place)
+    await until(lambda: len(queue.place.engine.moves) == 2)
+    next(iter(queue.place.engine.moves.values())).refusal = "no space"
+    queue.place.changed()
+    with pytest.raises(LogServerError, match="2 messages can't arrive now, and will go on by themselves.*no space"):
+        await asyncio.wait_for(task, 20)
 
 
 async def test_a_redrive_ends_with_the_partition_it_works_on() -> None:
