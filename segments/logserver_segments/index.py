@@ -284,13 +284,14 @@ class Index:
         self._disk.open(self.path).truncate(entries * self._entry.size)
 
     def reset(self) -> None:
-        """Forgets all entries; the file is removed."""
+        """Forgets all entries. The file is emptied and stays: a missing one tells that somebody has removed it."""
         self._keys = array("q")
         self._values = array("q")
         self._file_entries = 0
         self._file_last = None
         self._maps.drop(self._slot)
-        self._disk.remove(self.path)
+        with contextlib.suppress(FileNotFoundError):
+            self._disk.open(self.path).truncate(0)
 
     def release(self) -> None:
         """Lets go of the mapping."""

@@ -91,7 +91,9 @@ def test_a_corrupt_batch_takes_the_later_segments_with_it(lines: Lines) -> None:
     box.open()
     assert box.log.log_end_offset == bases[1]
     assert [name for name in box.names if name.endswith(".log")] == [f"{base:020d}.log" for base in bases[:2]]
-    assert [name for name in box.names if name.endswith("index")] == [f"{0:020d}.index", f"{0:020d}.timeindex"]
+    assert [name for name in box.names if name.endswith("index")] == [
+        f"{base:020d}.{kind}" for base in bases[:2] for kind in ("index", "timeindex")
+    ]
     ((line),) = lines.of("log cut at the last whole valid batch")
     assert line["cut_bytes"] > 3 * 900
     assert len(read_all(box.log)) == bases[1]
@@ -197,6 +199,20 @@ def test_after_an_unclean_end_only_what_lies_behind_the_recovery_point_is_read()
     assert 0 < _reads_after_the_checkpoint(box, box.kill) < 10_000
     assert box.log.log_end_offset == 3010
     assert box.log.size_bytes > 200_000
+
+
+@pytest.mark.parametrize("interval", [100, 1 << 20], ids=["index entries", "no index entries"])
+def test_one_unclean_end_after_the_other_is_no_more_to_read(interval: int, lines: Lines) -> None:
+    box = Box(replace(SMALL, segment_bytes=100_000, index_interval_bytes=interval))
+    box.fill(300)
+    run(box.directory.checkpoint())
+    box.fill(10, first=300)
+    first = _reads_after_the_checkpoint(box, box.kill)
+    for _ in range(3):
+        assert _reads_after_the_checkpoint(box, box.kill) == first
+    # Nobody has removed an index.
+    assert lines.of("transaction index made again") == []
+    assert box.log.log_end_offset == 310
 
 
 def test_damage_before_the_recovery_point_is_not_looked_for_and_not_cut() -> None:
