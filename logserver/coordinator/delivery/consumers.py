@@ -58,8 +58,12 @@ class Consumers:
     def attach(self, place: QueuePartition) -> None:
         """Lets all of them wait at a partition that is new."""
         for waiter in self._all:
-            if place.dispatcher not in waiter.dispatchers:
-                place.dispatcher.add(waiter)
+            self.attach_one(waiter, place)
+
+    def attach_one(self, waiter: Waiter, place: QueuePartition) -> None:
+        """Lets one of them wait at a partition; fine if they do, or consume no more."""
+        if waiter in self._all and place.dispatcher not in waiter.dispatchers:
+            place.dispatcher.add(waiter)
 
     def cancel(self, reason: str) -> None:
         """Tells everybody that there will be nothing any more."""

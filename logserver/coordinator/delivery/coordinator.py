@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -31,6 +32,10 @@ _log = get_logger("logserver.coordinator")
 
 _IDLE_S: Final = 30.0
 """A partition of a queue that nobody uses is put away after once or twice this time."""
+
+_AGAIN_S: Final = 1.0
+_MOST_AGAIN_S: Final = 30.0
+"""After what goes on by itself could not be opened: twice as long each time, up to this."""
 
 _DEAD_LETTER_ROOM: Final = 64 << 10
 """By so many bytes a dead letter may be larger than the message was: its headers."""
@@ -75,12 +80,13 @@ class QueueCoordinator:
         self.peers = peers
         self._catalog = QueueCatalog(store, self._declared)
         self.names = QueueNames(self._catalog, limits, clock)
-        self.places = Places(broker, peers, state, self.names.terms, clock, random)
+        self.places = Places(broker, peers, state, self.names.terms, clock, random, self._place_ended)
         self._holds = Holds(broker, self.places, state, lambda: self._catalog)
         self._consumers: dict[str, Consumers] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._follow: asyncio.Task[None] | None = None
         self._changes = 0
+        self._may_go_on = asyncio.Event()
 
     # Start and stop
 
@@ -124,16 +130,46 @@ class QueueCoordinator:
             _log.error("queues have failed", task=task.get_name(), exc_info=error)
 
     async def _resume(self) -> None:
-        """Opens what goes on by itself: locks that run out, delays that are over, moves."""
+        """Opens what goes on by itself: locks that run out, delays that are over, moves; again and again, for what is
+        open may end with an error."""
         await self._state.loaded()
-        for key in tuple(self._state.unfinished()):
+        waiting: set[StateKey] = set()
+        delay_s = _AGAIN_S
+        while True:
+            self._may_go_on.clear()
+            waiting = await self._open_unfinished(waiting)
+            if waiting:
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, _MOST_AGAIN_S)
+                continue
+            delay_s = _AGAIN_S
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._may_go_on.wait(), _IDLE_S)
+                # What has ended it may last a moment.
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _open_unfinished(self, known: set[StateKey]) -> set[StateKey]:
+        """Opens what goes on by itself; returns what can't be opened now.
+
+        Args:
+            known: of which that was told.
+        """
+        failed: set[StateKey] = set()
+        for key in self._state.unfinished():
             topic = self._broker.find_topic_by_id(key.topic_id)
             if topic is None:
                 continue
             try:
                 await self.places.get(key.group_id, topic.name, key.partition)
             except LogServerError as error:
-                _log.warning("a queue goes on later", group=key.group_id, topic=topic.name, reason=error.message)
+                failed.add(key)
+                if key not in known:
+                    _log.warning("a queue goes on later", group=key.group_id, topic=topic.name, reason=error.message)
+        return failed
+
+    def _place_ended(self, place: QueuePartition) -> None:
+        if place.goes_on:
+            self._may_go_on.set()
 
     async def _put_idle_away(self) -> None:
         while True:
@@ -368,14 +404,17 @@ class QueueCoordinator:
         Raises:
             LogServerError: somebody is exclusive, or a partition can't be used here.
         """
-        places = await self.open(queue, begin=True)
         consumers = self.consumers(queue)
+        # From here on partitions that are added are theirs, too.
         consumers.join(waiter, exclusive=exclusive, single_active=single_active)
-        for place in places:
-            if place.ended is not None:
-                consumers.leave(waiter)
-                raise place.ended
-            place.dispatcher.add(waiter)
+        try:
+            for place in await self.open(queue, begin=True):
+                if place.ended is not None:
+                    raise place.ended
+                consumers.attach_one(waiter, place)
+        except BaseException:
+            self.leave(queue, waiter)
+            raise
 
     def leave(self, queue: QueueName, waiter: Waiter, *, is_failure: bool = False) -> None:
         """Ends that somebody consumes, and gives back what they hold."""

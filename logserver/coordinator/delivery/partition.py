@@ -142,6 +142,12 @@ class QueuePartition:
         return self._end
 
     @property
+    def goes_on(self) -> bool:
+        """Whether something is going to happen by itself: locks that run out, delays that are over, moves."""
+        tally = self.engine.tally
+        return bool(tally.held or tally.delayed or self.engine.moves)
+
+    @property
     def is_idle(self) -> bool:
         """Whether nobody is here and nothing is going to happen by itself."""
         engine = self.engine
@@ -149,9 +155,7 @@ class QueuePartition:
             not len(self.dispatcher)
             and not self._pending
             and not self._durable
-            and not engine.tally.held
-            and not engine.tally.delayed
-            and not engine.moves
+            and not self.goes_on
             and not engine.changes.urgent
             and engine.changes.durable >= self._taken
         )

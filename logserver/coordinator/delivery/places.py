@@ -94,6 +94,7 @@ class Places:
 
     Args:
         terms: returns those of a group and a topic.
+        ended: called with each partition that is closed, also by an error.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Places:
         terms: Callable[[str, str], Terms],
         clock: Clock,
         random: Random,
+        ended: Callable[[QueuePartition], None],
     ) -> None:
         self._broker = broker
         self._peers = peers
@@ -111,8 +113,10 @@ class Places:
         self._terms = terms
         self._clock = clock
         self._random = random
+        self._ended = ended
         self._open: dict[StateKey, QueuePartition] = {}
-        self._opening: dict[StateKey, asyncio.Task[QueuePartition]] = {}
+        # And whether it is begun with if need be.
+        self._opening: dict[StateKey, tuple[asyncio.Task[QueuePartition], bool]] = {}
         self._idle: set[StateKey] = set()
 
     def __iter__(self) -> Iterator[tuple[StateKey, QueuePartition]]:
@@ -133,18 +137,22 @@ class Places:
         """
         partition = self._broker.partition(topic, number)
         key = StateKey(group_id, self._broker.topic(topic).record.topic_id, number)
-        place = self._open.get(key)
-        if place is not None:
-            self._idle.discard(key)
-            place.refresh()
-            return place
-        opening = self._opening.get(key)
-        if opening is None:
-            opening = asyncio.get_running_loop().create_task(self._open_place(key, partition, begin))
-            self._opening[key] = opening
-            opening.add_done_callback(lambda _: self._opening.pop(key, None))
-        # Whoever gives up waiting does not end it for the others.
-        return await asyncio.shield(opening)
+        while True:
+            place = self._open.get(key)
+            if place is not None:
+                self._idle.discard(key)
+                place.refresh()
+                return place
+            if key not in self._opening:
+                opening = asyncio.get_running_loop().create_task(self._open_place(key, partition, begin))
+                self._opening[key] = opening, begin
+                opening.add_done_callback(lambda _: self._opening.pop(key, None))
+            opening, begins = self._opening[key]
+            # Whoever gives up waiting does not end it for the others.
+            if begins or not begin:
+                return await asyncio.shield(opening)
+            # It may fail for not being begun with.
+            await asyncio.wait((opening,))
 
     async def _open_place(self, key: StateKey, partition: Partition, begin: bool) -> QueuePartition:
         if partition.unavailable is not None:
@@ -208,6 +216,7 @@ class Places:
             self._idle.discard(key)
             self._state.close(key, writer, place.take_snapshot())
         place.stop(error)
+        self._ended(place)
 
     def abandon(self, key: StateKey, error: LogServerError) -> None:
         """Ends one at once, if it is open: what is not written is lost."""
@@ -242,7 +251,7 @@ class Places:
     async def stop(self) -> None:
         """Closes all, once everything is written."""
         error = LogServerError(ErrorCode.not_coordinator, "the server is stopping")
-        for opening in tuple(self._opening.values()):
+        for opening, _ in tuple(self._opening.values()):
             opening.cancel()
         await asyncio.gather(*(self.put_away(key, error) for key in tuple(self._open)))
 

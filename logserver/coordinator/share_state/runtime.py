@@ -324,7 +324,11 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
 
     def unfinished(self) -> tuple[StateKey, ...]:
         """Returns the keys in which something goes on though nobody has them; none while they are being read."""
-        return () if self._machine is None else tuple(k for k, state in self._machine.states.items() if state.goes_on)
+        return (
+            ()
+            if self._machine is None
+            else tuple(key for key, state in self._machine.states.items() if state.goes_on and key not in self._writers)
+        )
 
     async def summary(self, key: StateKey) -> StateSummary | None:
         """See `ShareState.summary`."""

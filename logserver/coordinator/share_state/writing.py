@@ -110,6 +110,9 @@ class Batch:
             extras = ExtrasValue(stored.epoch, stored.reserve_end, stored.last_intent, stored.moves)
             state.take_extras(extras)
             state.snapshot_bytes += self._add(EXTRAS, key, encode_extras(extras, stored.ranges))
+        if state.ranges is not None:
+            # Nobody has it now, so it is kept here with everything, as whoever reads the records has it.
+            state.give_back(stored)
 
     def initialize(self, key: StateKey, state: KeyState, state_epoch: int, start_offset: int) -> None:
         """Adds that a state begins anew at an offset; what was given out once, numbers of acquisitions and moves, is

@@ -219,7 +219,7 @@ async def test_a_redrive_whose_messages_are_refused_says_so() -> None:
     await until(lambda: len(queue.place.engine.moves) == 2)
     next(iter(queue.place.engine.moves.values())).refusal = "no space"
     queue.place.changed()
-    with pytest.raises(LogServerError, match="2 messages can't arrive now, and will go on by themselves.*no space"):
+    with pytest.raises(LogServerError, match=r"2 messages can.t arrive now, and will go on by themselves.*no space"):
         await asyncio.wait_for(task, 20)
 
 

@@ -11,6 +11,7 @@ from logserver_records.codec import build_batch
 from logserver_segments.committer import LossReason
 
 from logserver.broker import Partition
+from logserver.coordinator.delivery.stored import Extras
 from logserver.coordinator.share_state.formats import (
     EXTRAS,
     SNAPSHOT,
@@ -214,6 +215,27 @@ async def test_a_state_that_was_closed_is_there_at_once(node: StatesNode) -> Non
     writer.change(acknowledged(1))
     await turns()
     assert writer.changes
+
+
+async def test_what_kafka_does_not_keep_of_a_closed_state_is_there_however_often_it_is_written(
+    node: StatesNode,
+) -> None:
+    tried = available(0, 9)._replace(extras=Extras(failures=3, first_ms=5, last_ms=6, number=7, until_ms=8))
+    writer = Writer(node)
+    await writer.open()
+    writer.change(tried)
+    writer.close()
+    machine = runtime(node).machine
+    for _ in range(2):
+        # Nobody has written for a while, and others want to be rid of old records.
+        runtime(node)._carry_out(machine, KEY, NOW_MS)
+        end = runtime(node).partition.log_end_offset
+        await until(lambda: runtime(node).partition.high_watermark >= end + 2)  # noqa: B023
+    assert list(node.states.unfinished()) == [KEY]
+    assert (await node.image()).stored.ranges == [tried]  # type: ignore[union-attr]
+    await node.crash()
+    await node.start()
+    assert (await node.image()).stored.ranges == [tried]  # type: ignore[union-attr]
 
 
 async def test_closing_writes_a_snapshot_if_there_is_something_new(node: StatesNode) -> None:
