@@ -215,6 +215,14 @@ class Engine:
             else:
                 self.tally.delayed += delivery.records
 
+    def take_out_spent(self, now_ms: int) -> None:
+        """Takes out what was restored and has been tried often enough: who had it for the last time has gone with the
+        server, so nobody has given it back."""
+        for delivery in self.unsettled:
+            if delivery.state is State.READY and self._is_over(delivery, Acts.AT_RELEASE):
+                self._leave(delivery)
+                self._take_out(delivery, DELIVERY_LIMIT, now_ms)
+
     def close_reserve(self) -> None:
         """Writes down exactly how far records were delivered: there will be no crash, but a stop."""
         self.reserve = Reserve(max(self.acquired_end, self.redelivered_end))

@@ -194,6 +194,7 @@ class Places:
             Events(),
             now_ms=self._clock.now_ms(),
         )
+        engine.take_out_spent(self._clock.now_ms())
         place = QueuePartition(
             terms.queue,
             place_number(terms.source, partition.number),

@@ -7,6 +7,7 @@ import pytest
 from logserver.coordinator.delivery.changes import Changes
 from logserver.coordinator.delivery.engine import Engine
 from logserver.coordinator.delivery.handles import Acquisition, Check, Handle
+from logserver.coordinator.delivery.moves import Destination
 from logserver.coordinator.delivery.order import OffsetOrder, Position
 from logserver.coordinator.delivery.policy import Backoff, Limit, Policy
 from logserver.coordinator.delivery.storing import restored, take_delta, take_snapshot
@@ -118,3 +119,15 @@ def test_delays_grow_up_to_their_cap(failures: int, delay_ms: int) -> None:
 def test_jitter_takes_off_no_more_than_its_share() -> None:
     delays = {Backoff(1_000, jitter=0.5).delay_ms(1, random.Random(seed)) for seed in range(100)}
     assert 500 <= min(delays) < max(delays) <= 1_000
+
+
+@pytest.mark.parametrize("dead_letters", [None, Destination("dead")])
+def test_what_was_tried_often_enough_before_a_restart_is_not_tried_again(dead_letters: Destination | None) -> None:
+    engine = new_engine(3, Policy(Limit(2), dead_letters=dead_letters))
+    acquire(engine, 2)
+    engine.release_owner("anna", now_ms=0)
+    acquire(engine, 1)
+    engine = again(engine, 3)
+    engine.take_out_spent(0)
+    assert given(acquire(engine, 5)) == [1]
+    assert [move.first for move in engine.moves.values()] == ([0] if dead_letters else [])
