@@ -291,7 +291,10 @@ class Index:
         self._file_last = None
         self._maps.drop(self._slot)
         with contextlib.suppress(FileNotFoundError):
-            self._disk.open(self.path).truncate(0)
+            file = self._disk.open(self.path)
+            # Of very many logs most have nothing in it.
+            if file.size():
+                file.truncate(0)
 
     def release(self) -> None:
         """Lets go of the mapping."""

@@ -375,24 +375,26 @@ def _known_part(segment: Segment, check_from: int) -> int:
 
 
 def _last_known(segment: Segment, relative: int) -> int | None:
-    """Returns the position of the last indexed batch below a relative offset; None if the indexes are no help.
+    """Returns the position of the last indexed batch below a relative offset, 0 if there is none; None if the indexes
+    are no help.
 
     Entries below the recovery point were synced before it was written. What follows in the file may be anything.
     """
     offsets = _rising(segment.index.entries(), lambda entry: entry[0] < relative and entry[1] < segment.size)
-    if not offsets:
-        return None
-    key, position = offsets[-1]
-    times = _rising(segment.time_index.entries(), lambda entry: entry[1] <= key)
-    if not times:
-        return None
-    try:
-        batch = find_batch(segment.blocking_fetcher(), position, segment.size, segment.base_offset + key)
-    except BadBatch:
-        batch = None
-    if batch is None or batch.position != position or batch.header.last_offset != segment.base_offset + key:
-        _log.warning("index made again", segment=segment.path, reason=f"no batch is where entry {offsets[-1]} says")
-        return None
+    # Before the first entry is little, and that is walked over.
+    key, position = offsets[-1] if offsets else (relative - 1, 0)
+    # A file whose length is there and whose content is not reads as an entry of zeros.
+    times = _rising(segment.time_index.entries(), lambda entry: entry[0] > 0 and entry[1] <= key)
+    if offsets:
+        if not times:
+            return None
+        try:
+            batch = find_batch(segment.blocking_fetcher(), position, segment.size, segment.base_offset + key)
+        except BadBatch:
+            batch = None
+        if batch is None or batch.position != position or batch.header.last_offset != segment.base_offset + key:
+            _log.warning("index made again", segment=segment.path, reason=f"no batch is where entry {offsets[-1]} says")
+            return None
     segment.index.truncate(len(offsets))
     segment.time_index.truncate(len(times))
     segment.load_max_timestamp()

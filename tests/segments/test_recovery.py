@@ -545,6 +545,34 @@ def test_a_lost_time_index_does_not_make_the_largest_time_smaller() -> None:
     assert found is not None and found.offset == 0
 
 
+@pytest.mark.parametrize("content", [b"", bytes(12), bytes(36)])
+def test_a_time_index_that_a_power_cut_left_empty_says_nothing_of_the_first_records(content: bytes) -> None:
+    box = Box(ONE_SEGMENT)
+    for number in range(5):
+        box.append(batch(b"record", timestamp=NOW + number))
+    run(box.directory.checkpoint())
+    box.append(batch(b"record", timestamp=NOW + 5))
+    box.disk.kill()
+    box.disk.damage(_log(box).replace(".log", ".timeindex"), content)
+    box.open()
+    assert (0, 0) not in box.log.segments[0].time_index.entries()
+    for number in range(6):
+        found = run(box.log.offset_for_timestamp(NOW + number))
+        assert found is not None and found.offset == number
+
+
+def test_time_entries_of_a_clean_stop_outlive_an_unclean_end() -> None:
+    box = Box(ONE_SEGMENT)
+    box.append(batch(b"record", timestamp=NOW + 7))
+    box.reopen()
+    box.append(batch(b"record", timestamp=NOW + 3))
+    for _ in range(2):
+        box.kill()
+        assert box.log.segments[0].time_index.entries() == [(NOW + 7, 0)]
+        found = run(box.log.offset_of_max_timestamp())
+        assert found is not None and found.offset == 0
+
+
 def test_an_index_that_was_never_looked_at_does_not_keep_a_log_from_stopping() -> None:
     box = Box(replace(ONE_SEGMENT, index_interval_bytes=0))
     for number in range(30):
