@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import ctypes
 import gc
+import os
 import sys
 import time
+from pathlib import Path
 from typing import Final
 
 from logserver.settings import ServerSettings
@@ -22,7 +24,9 @@ _LOOK_S: Final = 1.0
 _IDLE_PART: Final = 0.05
 """A process that takes less of the processor's time has nothing to do but its housekeeping."""
 _WORTH_S: Final = 0.5
-"""So much processor time has to have been used since memory was given back last."""
+_WORTH_BYTES: Final = 8 << 20
+"""So much processor time has to have been used since memory was given back last, or the process has to have grown by so
+much: reading half a GiB out takes a quarter of a second, and leaves 90 MiB."""
 
 
 def prepare_process(settings: ServerSettings) -> None:
@@ -64,25 +68,34 @@ class Idleness:
 
     Args:
         used_s: its processor time up to now.
+        own_bytes: its own resident memory.
     """
 
-    def __init__(self, used_s: float) -> None:
+    def __init__(self, used_s: float, own_bytes: int) -> None:
         self._seen_s = used_s
         self._given_back_s = used_s
+        self._least_bytes = own_bytes
 
-    def begins(self, used_s: float, since_s: float) -> bool:
-        """Returns whether it is idle, and has worked since the last time that it was.
+    def begins(self, used_s: float, since_s: float, own_bytes: int) -> bool:
+        """Returns whether it is idle, and has worked or grown since the last time that it was.
 
         Args:
             used_s: processor time up to now.
             since_s: how long ago that was asked last.
+            own_bytes: its own resident memory now.
         """
         is_idle = used_s - self._seen_s < since_s * _IDLE_PART
         self._seen_s = used_s
-        if not is_idle or used_s - self._given_back_s < _WORTH_S:
+        self._least_bytes = min(self._least_bytes, own_bytes)
+        is_worth_it = used_s - self._given_back_s >= _WORTH_S or own_bytes - self._least_bytes >= _WORTH_BYTES
+        if not is_idle or not is_worth_it:
             return False
         self._given_back_s = used_s
         return True
+
+    def gave_back(self, own_bytes: int) -> None:
+        """Notes what resident memory is left after some was given back: only what comes on top of it is growth."""
+        self._least_bytes = own_bytes
 
 
 async def give_back_when_idle() -> None:
@@ -93,8 +106,18 @@ async def give_back_when_idle() -> None:
     library = ctypes.CDLL(None)
     if not hasattr(library, "malloc_trim"):
         return
-    idleness = Idleness(time.process_time())
+    idleness = Idleness(time.process_time(), _own_bytes())
     while True:
         await asyncio.sleep(_LOOK_S)
-        if idleness.begins(time.process_time(), _LOOK_S):
+        if idleness.begins(time.process_time(), _LOOK_S, _own_bytes()):
             library.malloc_trim(0)
+            idleness.gave_back(_own_bytes())
+
+
+def _own_bytes() -> int:
+    """Returns the resident memory that is not of a file; 0 where /proc does not tell."""
+    try:
+        _, resident, of_files, *_ = Path("/proc/self/statm").read_text().split()
+    except OSError:
+        return 0
+    return (int(resident) - int(of_files)) * os.sysconf("SC_PAGE_SIZE")
