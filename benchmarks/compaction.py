@@ -211,20 +211,20 @@ def _wait(what: Any) -> None:
 
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
-    made.add_argument("--megabytes", type=float, help="of the large log (10000, quick: 200)")
+    made.add_argument("--megabytes", type=float, help="of the large log (4000, quick: 200)")
     made.add_argument("--keys", type=int, help="different ones (1000000, quick: 20000)")
     made.add_argument("--value-bytes", type=int, default=1000, help="size of a record's value (1000)")
     made.add_argument("--rounds", type=int, help="of produces beside a compaction (5, quick: 1)")
-    made.add_argument("--beside-megabytes", type=float, help="of the log compacted beside them (2000, quick: 300)")
+    made.add_argument("--beside-megabytes", type=float, help="of the log compacted beside them (1000, quick: 300)")
     made.add_argument("--seconds", type=float, help="of produces without compaction, a round (10, quick: 2)")
     made.add_argument("--run-records", type=int, default=100, help="sent between two looks at the clock (100)")
     made.add_argument("--only", choices=("rate", "beside"), help="this and not the other")
     found = made.parse_args(arguments)
     quick = found.quick
-    found.megabytes = found.megabytes or (200 if quick else 10_000)
+    found.megabytes = found.megabytes or (200 if quick else 4_000)
     found.keys = found.keys or (20_000 if quick else 1_000_000)
     found.rounds = found.rounds or (1 if quick else 5)
-    found.beside_megabytes = found.beside_megabytes or (300 if quick else 2000)
+    found.beside_megabytes = found.beside_megabytes or (300 if quick else 1000)
     found.seconds = found.seconds or (2 if quick else 10)
     return found
 

@@ -213,13 +213,13 @@ def measure(report: Report, directory: Path, options: argparse.Namespace, rounds
 
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
-    made.add_argument("--rounds", type=int, help="how often each lives, in turn (3, quick: 1)")
+    made.add_argument("--rounds", type=int, help="how often each lives, in turn (5, quick: 1)")
     made.add_argument("--partitions", type=int, help="that do nothing (1000, quick: 200)")
     made.add_argument("--connections", type=int, help="that do nothing (2000, quick: 200)")
     made.add_argument("--megabytes", type=float, help="MiB of load (1024, quick: 64)")
     made.add_argument("--no-kafka", action="store_true", help="measure this server only")
     found = made.parse_args(arguments)
-    found.rounds = found.rounds or (1 if found.quick else 3)
+    found.rounds = found.rounds or (1 if found.quick else 5)
     found.partitions = found.partitions or (200 if found.quick else 1000)
     found.connections = found.connections or (200 if found.quick else 2000)
     found.megabytes = found.megabytes or (64 if found.quick else 1024)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from typing import Any, Final
 from benchmarks.peers import nats, redis
 from benchmarks.peers.fetching import needs_module
 from benchmarks.peers.field import RELAXED, left_out
+from benchmarks.peers.process import Peer
 from benchmarks.support.contest import Rounds, in_turn
 from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Report
-from benchmarks.support.processes import Worker, log_server
+from benchmarks.support.processes import Server, Worker, log_server
 from benchmarks.support.rates import fill, rate, scaled, size
 from benchmarks.support.topics import Topics
+from benchmarks.support.usage import memory_of
 from benchmarks.support.worker import CannotDo
 
 CLAIM: Final = "a Python program appends and reads more records a second than with Redis Streams or NATS JetStream"
@@ -36,6 +39,8 @@ _MANY_RECORDS: Final = 1_000
 _FEWER: Final = {REDIS: 4, NATS: 20}
 """Clients that take so much longer than ours get so many times fewer records in a run; their seconds are scaled up."""
 _TIMEOUT_S: Final = 900
+_MIB: Final = 1 << 20
+_SETTLE_S: Final = 3.0
 
 _NOTES: Final = (
     "one writer and one stream, topic of one partition; produce ends when everything is answered, and what is stored "
@@ -62,6 +67,8 @@ class Side:
     worker: Worker
     settings: Mapping[str, str]
     """Of topics, where this server is behind it."""
+    ready_after_s: float
+    """From the start of its process; this server's is one for all its sides."""
     prebuilt: str = ""
     """What writes that were made beforehand are called by the worker that has them."""
 
@@ -126,23 +133,23 @@ def started(stack: ExitStack, report: Report, directory: Path, peers: Sequence[s
     sides: dict[str, Side] = {}
 
     def add(
-        name: str, module: str, address: str, pid: int, settings: Mapping[str, str] | None = None, prebuilt: str = ""
+        name: str, module: str, server: Server | Peer, address: str, settings: Mapping[str, str], prebuilt: str
     ) -> None:
         log = directory / f"{module}-{len(sides)}.log"
         worker = stack.enter_context(Worker(f"benchmarks.clients.{module}", log))
-        sides[name] = Side(name, address, pid, worker, settings or {}, prebuilt)
+        sides[name] = Side(name, address, server.pid, worker, settings, server.ready_after_s, prebuilt)
 
     ours = stack.enter_context(log_server(directory / "ours", directory / "ours.log", with_kafka=True))
     for how, settings in ((FSYNC, {}), (PAGE_CACHE, RELAXED)):
-        add(CONFLUENT + how, "confluent", ours.kafka, ours.pid, settings, "raw")
-        add(BUNDLED + how, "sync", ours.address, ours.pid, settings)
+        add(CONFLUENT + how, "confluent", ours, ours.kafka, settings, "raw")
+        add(BUNDLED + how, "sync", ours, ours.address, settings, "")
         durable = how == FSYNC
         for peer, name, start in (("redis", REDIS, redis.redis), ("nats", NATS, nats.nats)):
             if peer in peers:
                 with left_out(report, name + how):
                     needs_module(peer)
                     server = stack.enter_context(start(directory / f"{peer}{how[2:5]}", durable=durable))
-                    add(name + how, f"log_{peer}", server.address, server.pid, prebuilt=peer)
+                    add(name + how, f"log_{peer}", server, server.address, {}, peer)
                     report.note(f"{name + how}: {server.name}")
     prebuilt = {
         name: stack.enter_context(Worker(f"benchmarks.clients.{name}", directory / f"{name}.log"))
@@ -160,21 +167,28 @@ def measure(report: Report, logs: Logs, records_of: Callable[[int], int], rounds
     """Measures and fills the report."""
     for value_bytes in _SIZES:
         records = records_of(value_bytes)
-        entrants = {name: partial(logs.run, side, records, value_bytes) for name, side in logs.sides.items()}
-        must = [name for name in entrants if name.startswith((CONFLUENT, BUNDLED))]
-        found = in_turn(f"{size(value_bytes)} records", entrants, rounds, must=must)
-        for direction in ("produce", "consume"):
-            part = _part(found, direction)
-            table = report.table(f"{direction.capitalize()} {size(value_bytes)}")
-            fill(table, part, records * value_bytes, value_bytes, CONFLUENT + FSYNC)
-            table.notes.append(f"{records:,} records a run")
-            for how in (FSYNC, PAGE_CACHE):
-                for name in (REDIS + how, NATS + how):
-                    if ratios := part.ratios(BUNDLED + how, name, rate):
-                        case = f"{direction} {size(value_bytes)}: {BUNDLED}{how} to {name}"
-                        report.target(case, ratios, 1.0)
-        _measure_prebuilt(report, logs, records, value_bytes, rounds)
-        report.runs += [{"bytes": value_bytes, "entrant": name, "runs": runs} for name, runs in found.runs.items()]
+        with report.attempt(f"{size(value_bytes)} records"):
+            _measure_clients(report, logs, records, value_bytes, rounds)
+        with report.attempt(f"{size(value_bytes)} records, made beforehand"):
+            _measure_prebuilt(report, logs, records, value_bytes, rounds)
+
+
+def _measure_clients(report: Report, logs: Logs, records: int, value_bytes: int, rounds: int) -> None:
+    """What comes of it with each one's Python client."""
+    entrants = {name: partial(logs.run, side, records, value_bytes) for name, side in logs.sides.items()}
+    must = [name for name in entrants if name.startswith((CONFLUENT, BUNDLED))]
+    found = in_turn(f"{size(value_bytes)} records", entrants, rounds, must=must)
+    for direction in ("produce", "consume"):
+        part = _part(found, direction)
+        table = report.table(f"{direction.capitalize()} {size(value_bytes)}")
+        fill(table, part, records * value_bytes, value_bytes, CONFLUENT + FSYNC)
+        table.notes.append(f"{records:,} records a run")
+        for how in (FSYNC, PAGE_CACHE):
+            for name in (REDIS + how, NATS + how):
+                if ratios := part.ratios(BUNDLED + how, name, rate):
+                    case = f"{direction} {size(value_bytes)}: {BUNDLED}{how} to {name}"
+                    report.target(case, ratios, 1.0)
+    report.runs += [{"bytes": value_bytes, "entrant": name, "runs": runs} for name, runs in found.runs.items()]
 
 
 def _measure_prebuilt(report: Report, logs: Logs, records: int, value_bytes: int, rounds: int) -> None:
@@ -190,6 +204,16 @@ def _measure_prebuilt(report: Report, logs: Logs, records: int, value_bytes: int
         for name in (REDIS + how, NATS + how):
             if ratios := found.ratios(CONFLUENT + how, name, rate):
                 report.target(f"{case}: log server{how} to {name}", ratios, 1.0)
+
+
+def tell_servers(report: Report, logs: Logs, idle: Mapping[str, int]) -> None:
+    """Adds what else there is to say of each server: its start, and its memory before and after all of this."""
+    table = report.table("The servers")
+    for name, side in logs.sides.items():
+        if side.prebuilt:
+            row = {"start to ready s": side.ready_after_s, "idle MiB": idle[name] / _MIB}
+            table.rows.append({"server": name, **row, "after load MiB": memory_of(side.pid).anonymous / _MIB})
+    table.notes.append("MiB: RssAnon. This server is one process for both; what was stored has been deleted by then")
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
@@ -209,12 +233,15 @@ def main() -> None:
     report.notes += _NOTES
     with scratch(chosen.directory) as directory, ExitStack() as stack:
         logs = started(stack, report, directory, chosen.peers)
+        idle = {name: memory_of(side.pid).anonymous for name, side in logs.sides.items()}
 
         def records_of(value_bytes: int) -> int:
             # The clients of the peers take small records one by one.
             return max(int(chosen.megabytes * (0.25 if value_bytes < 1024 else 1) * _MB / value_bytes), 1)
 
         measure(report, logs, records_of, chosen.rounds)
+        time.sleep(_SETTLE_S)
+        tell_servers(report, logs, idle)
     report.emit(as_json=chosen.json)
 
 

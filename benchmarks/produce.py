@@ -225,7 +225,7 @@ def records_of(case: Case, megabytes: float) -> int:
     """Returns how many records a run has; fewer bytes of what takes its time: small records, and many partitions."""
     part = 0.4 if case.record_bytes < 1024 else 1.0
     if case.partitions >= _MANY_PARTITIONS:
-        part = 0.5 if case.partitions < 1000 else 0.25
+        part = 0.5 if case.partitions < 1000 else 0.125
     return max(int(megabytes * part * MB / case.record_bytes), case.partitions)
 
 

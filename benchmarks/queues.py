@@ -135,38 +135,49 @@ def measure(report: Report, queues: Queues, messages: int, fixed_rate: float, ro
         for together in (True, False):
             how = "acknowledged in batches" if together else "acknowledged one by one, prefetch 100"
             case = f"{size(value_bytes)} messages, {how}"
-            entrants = {
-                name: partial(queues.run, side, messages, value_bytes, together, 0)
-                for name, side in queues.sides.items()
-            }
-            found = in_turn(case, entrants, rounds, must=(OURS,))
-            _judge(report, case, together, found)
-            table = report.table(case)
-            for name, runs in found.runs.items():
-                table.rows.append(
-                    {
-                        "queue": name,
-                        "messages/s": spread(found.values(name, rate)),
-                        "of the sender alone": spread([run["messages"] / run["sending_s"] for run in runs]),
-                        f"ratio to {RABBITMQ}": None if name == RABBITMQ else found.ratio(name, RABBITMQ, rate),
-                        "server us": spread([run["cpu_s"] / run["messages"] * 1e6 for run in runs]),
-                    }
-                )
-                report.runs += [{"case": case, "queue": name, **run} for run in runs]
-            table.notes += [f"without {name}: {why}" for name, why in found.failed.items()]
+            with report.attempt(case):
+                found = _measured(queues, case, messages, value_bytes, together, 0, rounds)
+                _judge(report, case, together, found)
+                _tell_rates(report, case, found)
         case = f"{size(value_bytes)} messages, {fixed_rate:,.0f} a second"
-        count = max(int(fixed_rate * 5 * messages / 100_000), 20)
-        entrants = {
-            name: partial(queues.run, side, count, value_bytes, False, fixed_rate)
-            for name, side in queues.sides.items()
-        }
-        found = in_turn(case, entrants, rounds, must=(OURS,))
-        table = report.table(f"Send to receive, {case}")
-        for name, runs in found.runs.items():
-            cells = {f"p{percent} ms": spread([run[f"p{percent}_s"] * 1000 for run in runs]) for percent in (50, 99)}
-            table.rows.append({"queue": name, **cells})
-            report.runs += [{"case": case, "queue": name, **run} for run in runs]
-        table.notes += [f"without {name}: {why}" for name, why in found.failed.items()]
+        with report.attempt(case):
+            count = max(int(fixed_rate * 5 * messages / 100_000), 20)
+            found = _measured(queues, case, count, value_bytes, False, fixed_rate, rounds)
+            _tell_latencies(report, case, found)
+
+
+def _measured(
+    queues: Queues, case: str, messages: int, value_bytes: int, together: bool, rate: float, rounds: int
+) -> Rounds:
+    entrants = {
+        name: partial(queues.run, side, messages, value_bytes, together, rate) for name, side in queues.sides.items()
+    }
+    return in_turn(case, entrants, rounds, must=(OURS,))
+
+
+def _tell_rates(report: Report, case: str, found: Rounds) -> None:
+    table = report.table(case)
+    for name, runs in found.runs.items():
+        table.rows.append(
+            {
+                "queue": name,
+                "messages/s": spread(found.values(name, rate)),
+                "of the sender alone": spread([run["messages"] / run["sending_s"] for run in runs]),
+                f"ratio to {RABBITMQ}": None if name == RABBITMQ else found.ratio(name, RABBITMQ, rate),
+                "server us": spread([run["cpu_s"] / run["messages"] * 1e6 for run in runs]),
+            }
+        )
+        report.runs += [{"case": case, "queue": name, **run} for run in runs]
+    table.notes += [f"without {name}: {why}" for name, why in found.failed.items()]
+
+
+def _tell_latencies(report: Report, case: str, found: Rounds) -> None:
+    table = report.table(f"Send to receive, {case}")
+    for name, runs in found.runs.items():
+        cells = {f"p{percent} ms": spread([run[f"p{percent}_s"] * 1000 for run in runs]) for percent in (50, 99)}
+        table.rows.append({"queue": name, **cells})
+        report.runs += [{"case": case, "queue": name, **run} for run in runs]
+    table.notes += [f"without {name}: {why}" for name, why in found.failed.items()]
 
 
 def measure_backlogs(report: Report, side: Side, backlogs: Sequence[int], rounds: int) -> None:
@@ -208,14 +219,14 @@ def _judge(report: Report, case: str, together: bool, found: Rounds) -> None:
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
-    made.add_argument("--messages", type=int, help="of one run (100000, quick: 5000)")
+    made.add_argument("--messages", type=int, help="of one run (40000, quick: 5000)")
     made.add_argument("--rate", type=float, default=1000, help="messages a second where it is fixed (1000)")
     made.add_argument("--backlog", type=whole_numbers, help="messages that wait (1000,10000000; quick: 100,1000)")
     peers = ("rabbitmq", "redis")
     made.add_argument("--peers", nargs="*", choices=peers, default=peers, help="beside this server (all)")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (1 if found.quick else 5)
-    found.messages = found.messages or (5_000 if found.quick else 100_000)
+    found.messages = found.messages or (5_000 if found.quick else 40_000)
     found.backlog = found.backlog or ([100, 1_000] if found.quick else [1_000, 10_000_000])
     return found
 

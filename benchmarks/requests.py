@@ -180,7 +180,7 @@ def _load(text: str) -> list[tuple[int, int]]:
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
-    made.add_argument("--seconds", type=float, help="of one run (2, quick: 0.5)")
+    made.add_argument("--seconds", type=float, help="of one run (1.5, quick: 0.5)")
     made.add_argument("--value-bytes", type=int, default=100, help="size of a record's value (100)")
     made.add_argument(
         "--load",
@@ -192,7 +192,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--peers", nargs="*", choices=field.PEERS, default=field.PEERS, help="beside this server (all)")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (1 if found.quick else 5)
-    found.seconds = found.seconds or (0.5 if found.quick else 2)
+    found.seconds = found.seconds or (0.5 if found.quick else 1.5)
     return found
 
 

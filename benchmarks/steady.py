@@ -135,13 +135,13 @@ def _plot(report: Report, number: int, case: str, rounds: Rounds) -> None:
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
-    made.add_argument("--seconds", type=float, help="of one run (6, quick: 1)")
+    made.add_argument("--seconds", type=float, help="of one run (5, quick: 1)")
     made.add_argument("--peak", type=float, help="records/s to take for Kafka's peak, instead of measuring it")
     made.add_argument("--rates", type=whole_numbers, default=[1000], help="records/s besides (1000)")
     made.add_argument("--peers", nargs="*", choices=field.PEERS, default=field.PEERS, help="beside this server (all)")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (1 if found.quick else 5)
-    found.seconds = found.seconds or (1 if found.quick else 6)
+    found.seconds = found.seconds or (1 if found.quick else 5)
     return found
 
 

@@ -213,8 +213,8 @@ def _cpu_cells(side: str, carried_bytes: int, runs: list[Any]) -> dict[str, str]
 
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
-    made.add_argument("--rounds", type=int, help="how often each client runs, in turn (7, quick: 2)")
-    made.add_argument("--megabytes", type=float, help="of keys and values a run (256, quick: 16)")
+    made.add_argument("--rounds", type=int, help="how often each client runs, in turn (5, quick: 2)")
+    made.add_argument("--megabytes", type=float, help="of keys and values a run (128, quick: 16)")
     made.add_argument(
         "--record-bytes", type=whole_numbers, default=[100, 1024], help="sizes of key and value together (100,1024)"
     )
@@ -225,8 +225,8 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--topic-config", **pairs, help="setting of the topics, e.g. flush.messages=1000000")
     made.add_argument("--producer-config", **pairs, help="setting of the bundled producers, e.g. batch_size=262144")
     found = made.parse_args(arguments)
-    found.rounds = found.rounds or (2 if found.quick else 7)
-    found.megabytes = found.megabytes or (16 if found.quick else 256)
+    found.rounds = found.rounds or (2 if found.quick else 5)
+    found.megabytes = found.megabytes or (16 if found.quick else 128)
     return found
 
 

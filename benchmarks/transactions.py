@@ -3,9 +3,10 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Final
@@ -15,7 +16,8 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from benchmarks.peers import kafka
 from benchmarks.peers.field import left_out
-from benchmarks.support.numbers import pair_ratios, percentile, spread
+from benchmarks.support.contest import Rounds, in_turn
+from benchmarks.support.numbers import percentile, spread
 from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Report, progress
 from benchmarks.support.processes import log_server
@@ -201,13 +203,43 @@ def received(peer: Peer, seconds: float) -> Run:
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
-    made.add_argument("--seconds", type=float, help="of one measurement (3, quick: 0.3)")
+    made.add_argument("--seconds", type=float, help="of one measurement (2, quick: 0.3)")
     made.add_argument("--producers", type=int, default=8, help="at a time (8)")
     made.add_argument("--no-kafka", action="store_true", help="measure this server only")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (1 if found.quick else 5)
-    found.seconds = found.seconds or (0.3 if found.quick else 3.0)
+    found.seconds = found.seconds or (0.3 if found.quick else 2.0)
     return found
+
+
+def _tell(report: Report, what: str, peers: Sequence[Peer], found: Rounds) -> None:
+    table = report.table(f"Transactions of {what}")
+    for peer in peers:
+        runs: list[Run] = found.runs.get(peer.name, [])
+        if not runs:
+            continue
+        ratios = found.ratios(peer.name, peer.beside, _rate) if peer.beside is not None else []
+        table.rows.append(
+            {
+                "server": peer.name,
+                "transactions/s": spread(found.values(peer.name, _rate)),
+                "p50 ms": spread([percentile(run.latencies_ms, 50) for run in runs]),
+                "p99 ms": spread([percentile(run.latencies_ms, 99) for run in runs]),
+                "CPU s": spread([run.cpu_ms for run in runs]),
+                "ratio": spread(ratios) if ratios else None,
+            }
+        )
+        if ratios:
+            report.target(f"transactions of {what}: {peer.name} to {peer.beside}", ratios, TARGET)
+        for number, run in enumerate(runs):
+            report.runs.append(
+                {"what": what, "server": peer.name, "round": number + 1, "rate": run.rate, "cpu_ms": run.cpu_ms}
+            )
+    table.notes += [f"without {name}: {why}" for name, why in found.failed.items()]
+
+
+def _rate(run: Run) -> float:
+    return run.rate
 
 
 def main() -> None:
@@ -226,35 +258,11 @@ def main() -> None:
         for peer in found:
             progress(f"warming up {peer.name}")
             one_by_one(peer, 10, seconds)
-        runs: dict[tuple[str, str], list[Run]] = {}
-        for number in range(chosen.rounds):
-            for what, take in measures.items():
-                for peer in found:
-                    progress(f"{what}, {peer.name}: round {number + 1} of {chosen.rounds}")
-                    runs.setdefault((what, peer.name), []).append(take(peer))
-    for what in measures:
-        table = report.table(f"Transactions of {what}")
-        for peer in found:
-            mine = runs[what, peer.name]
-            rates = [run.rate for run in mine]
-            beside = [run.rate for run in runs[what, peer.beside]] if peer.beside is not None else None
-            table.rows.append(
-                {
-                    "server": peer.name,
-                    "transactions/s": spread(rates),
-                    "p50 ms": spread([percentile(run.latencies_ms, 50) for run in mine]),
-                    "p99 ms": spread([percentile(run.latencies_ms, 99) for run in mine]),
-                    "CPU s": spread([run.cpu_ms for run in mine]),
-                    "ratio": pair_ratios(rates, beside) if beside is not None else None,
-                }
-            )
-            if beside is not None:
-                ratios = [ours / theirs for ours, theirs in zip(rates, beside, strict=True)]
-                report.target(f"transactions of {what}: {peer.name} to {peer.beside}", ratios, TARGET)
-            for number, run in enumerate(mine):
-                report.runs.append(
-                    {"what": what, "server": peer.name, "round": number + 1, "rate": run.rate, "cpu_ms": run.cpu_ms}
-                )
+        for what, take in measures.items():
+            with report.attempt(f"transactions of {what}"):
+                entrants = {peer.name: partial(take, peer) for peer in found}
+                must = [peer.name for peer in found if peer.beside is not None]
+                _tell(report, what, found, in_turn(f"transactions of {what}", entrants, chosen.rounds, must=must))
     report.emit(as_json=chosen.json)
 
 
