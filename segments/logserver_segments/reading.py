@@ -12,6 +12,14 @@ from logserver_records.batch import HEADER, HEADER_SIZE, LENGTH_OVERHEAD, MAGIC,
 
 Fetch = Callable[[int, int], Buffer]
 
+Start = tuple[int, int]
+"""Where an index says that a batch begins: its position, and an offset at or before which it begins."""
+
+MAX_OFFSET: Final = (1 << 63) - 1
+
+BEGIN: Final[Start] = (0, MAX_OFFSET)
+"""Where a file begins; of the first batch nothing is known."""
+
 _WALK: Final = Struct(">qiibIhi")
 """Base offset, batch length, leader epoch, magic, CRC, attributes, last offset delta."""
 
@@ -45,17 +53,19 @@ class Found(NamedTuple):
     header: BatchHeader
 
 
-def find_batch(fetch: Fetch, start: int, end: int, offset: int) -> Found | None:
-    """Returns the first batch at or behind position `start` whose last offset is at least `offset`.
+def find_batch(fetch: Fetch, start: Start, end: int, offset: int) -> Found | None:
+    """Returns the first batch at or behind `start` whose last offset is at least `offset`.
 
     None if there is none before position `end`.
 
     Raises:
-        BadBatch: the walk met bytes that are no batch.
+        BadBatch: the walk met bytes that are no batch, or batches out of order.
     """
-    position = start
+    position, begins_by = start
+    check_start(position, end)
+    next_offset = 0
     chunk: Buffer = b""
-    chunk_start = start
+    chunk_start = position
     while position < end:
         if position - chunk_start + HEADER_SIZE > len(chunk):
             chunk_start = position
@@ -65,37 +75,53 @@ def find_batch(fetch: Fetch, start: int, end: int, offset: int) -> Found | None:
         header = BatchHeader._make(HEADER.unpack_from(chunk, position - chunk_start))
         if header.magic != MAGIC or header.batch_length < _MIN_LENGTH or header.size > end - position:
             raise BadBatch(f"no record batch at position {position}")
+        if not next_offset <= header.base_offset <= begins_by or header.last_offset_delta < 0:
+            raise out_of_order(position, header.base_offset)
         if header.last_offset >= offset:
             return Found(position, header)
         position += header.size
+        next_offset, begins_by = header.next_offset, MAX_OFFSET
     return None
+
+
+def check_start(position: int, end: int) -> None:
+    """Raises:
+    BadBatch: a walk can't begin there; an index that says so is damaged.
+    """
+    if position and not 0 < position < end:
+        raise BadBatch(f"no record batch at position {position}: the records end at {end}")
+
+
+def out_of_order(position: int, base_offset: int) -> BadBatch:
+    """Neither an index's entries nor a batch's base offset are covered by a CRC. Who followed a damaged one would leave
+    records out, or read the same ones again."""
+    return BadBatch(f"the record batch at position {position} can't begin at offset {base_offset}")
 
 
 def read_slice(
     fetch: Fetch,
-    start: int,
+    start: Start,
     end: int,
     offset: int,
     max_bytes: int,
-    boundary: Callable[[int], int] | None = None,
+    boundary: Callable[[int], Start] | None = None,
 ) -> Slice:
     """Returns whole batches from the one that holds `offset` (or the next one) on, at least one if there is one.
 
     Args:
-        start: position of a batch at or before the one looked for.
+        start: of a batch at or before the one looked for.
         end: position behind the last batch that may be read.
         max_bytes: soft limit; only the first batch may exceed it.
-        boundary: returns for a position some start of a batch at or before it, to shorten the walk to the end.
+        boundary: returns for a position some start at or before it, to shorten the walk to the end.
 
     Raises:
         BadBatch: as `find_batch`.
     """
-    if start > end:
-        raise BadBatch(f"no record batch at position {start}: the records end at {end}")
-    # One read covers the usual case: the walk to the first batch is short, and the data follows at once.
-    chunk_start = start
-    chunk = fetch(start, min(end - start, max_bytes + _LOOK_AHEAD))
-    position = start
+    position, begins_by = start
+    check_start(position, end)
+    next_offset = 0
+    chunk: Buffer = b""
+    chunk_start = position
     unpack = _WALK.unpack_from
     while True:
         if position >= end:
@@ -104,6 +130,7 @@ def read_slice(
         if at + HEADER_SIZE > len(chunk):
             if position + HEADER_SIZE > end:
                 raise BadBatch(f"{end - position} bytes at position {position}")
+            # One read covers the usual case: the walk to the first batch is short, and the data follows at once.
             chunk_start = position
             chunk = fetch(position, min(end - position, max_bytes + _LOOK_AHEAD))
             if len(chunk) < HEADER_SIZE:
@@ -113,8 +140,12 @@ def read_slice(
         size = length + LENGTH_OVERHEAD
         if magic != MAGIC or length < _MIN_LENGTH or size > end - position:
             raise BadBatch(f"no record batch at position {position}")
-        if base_offset + last_delta >= offset:
+        if not next_offset <= base_offset <= begins_by or last_delta < 0:
+            raise out_of_order(position, base_offset)
+        next_offset = base_offset + last_delta + 1
+        if next_offset > offset:
             break
+        begins_by = MAX_OFFSET
         position += size
     wanted = max(size, min(max_bytes, end - position))
     if at + wanted > len(chunk):
@@ -124,18 +155,22 @@ def read_slice(
         if len(chunk) < wanted:
             raise BadBatch(f"{len(chunk)} of {wanted} bytes at position {position}")
     limit = at + wanted
-    next_offset = base_offset + last_delta + 1
     stop = at + size
+    begins_by = MAX_OFFSET
     if boundary is not None:
-        known = boundary(chunk_start + limit - HEADER_SIZE) - chunk_start
-        if known > stop:
-            stop = known
-            next_offset = unpack(chunk, stop)[0]
+        known, known_by = boundary(chunk_start + limit - HEADER_SIZE)
+        if known - chunk_start > stop:
+            stop, begins_by = known - chunk_start, known_by
     while stop + HEADER_SIZE <= limit:
         base_offset, length, _, magic, _, _, last_delta = unpack(chunk, stop)
         size = length + LENGTH_OVERHEAD
-        if magic != MAGIC or length < _MIN_LENGTH or base_offset < next_offset:
+        if magic != MAGIC or length < _MIN_LENGTH:
             raise BadBatch(f"no record batch at position {chunk_start + stop}")
+        if not next_offset <= base_offset <= begins_by or last_delta < 0:
+            raise out_of_order(chunk_start + stop, base_offset)
+        if begins_by != MAX_OFFSET:
+            # What was jumped over ends here at the latest.
+            next_offset, begins_by = base_offset, MAX_OFFSET
         if stop + size > limit:
             break
         next_offset = base_offset + last_delta + 1

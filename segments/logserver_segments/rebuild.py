@@ -12,6 +12,7 @@ from logserver_segments.markers import stored_marker
 from logserver_segments.partition_log import AbortedTransaction
 from logserver_segments.producer_snapshot import SnapshotDamaged
 from logserver_segments.producer_state import ProducerStates
+from logserver_segments.reading import BadBatch, find_batch
 from logserver_segments.scan import ScanStopped, scan
 from logserver_segments.seams import Disk, File
 from logserver_segments.segment import REBUILT_SUFFIX, SNAPSHOT_SUFFIX, Segment, file_name
@@ -160,11 +161,7 @@ def load_producers(
         behind = segments[number + 1].base_offset if number + 1 < len(segments) else end_offset
         if behind <= replay_from or not segment.size:
             continue
-        try:
-            segment.check_indexes(behind)
-            start = segment.position_at_or_before(replay_from, wait=True)
-        except IndexDamaged:
-            start = 0
+        start = _start_of_replay(segment, behind, replay_from)
         try:
             aborted = replay(producers, segment.file, start, segment.size, segment.base_offset, replay_from)
         except ScanStopped as error:
@@ -173,6 +170,19 @@ def load_producers(
         if aborted_from is not None:
             _take_aborted(segment, aborted, aborted_from)
     producers.unstable.set_ended([])
+
+
+def _start_of_replay(segment: Segment, behind: int, replay_from: int) -> int:
+    """Returns the position of a batch at or before the one that holds an offset; 0 where the index is of no help."""
+    try:
+        segment.check_indexes(behind)
+        start = segment.start_at_or_before(replay_from, wait=True)
+        if start[0]:
+            # Whether there is one. What is left out here would be taken anew when it is sent again.
+            find_batch(segment.blocking_fetcher(), start, segment.size, segment.base_offset)
+    except (IndexDamaged, BadBatch):
+        return 0
+    return start[0]
 
 
 def _take_aborted(segment: Segment, found: Sequence[AbortedTransaction], aborted_from: int) -> None:

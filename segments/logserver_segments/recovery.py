@@ -271,7 +271,7 @@ def _write_again(name: str, segments: Sequence[Segment], check_from: int) -> Non
     for number, segment in enumerate(segments):
         if number + 1 < len(segments) and segments[number + 1].base_offset <= check_from:
             continue
-        position = segment.position_at_or_before(check_from, wait=True) if check_from > segment.base_offset else 0
+        position = segment.start_at_or_before(check_from, wait=True)[0] if check_from > segment.base_offset else 0
         try:
             _copy_onto_itself(segment, position)
         except OSError as error:
@@ -389,7 +389,8 @@ def _last_known(segment: Segment, relative: int) -> int | None:
         if not times:
             return None
         try:
-            batch = find_batch(segment.blocking_fetcher(), position, segment.size, segment.base_offset + key)
+            start = position, segment.base_offset + key
+            batch = find_batch(segment.blocking_fetcher(), start, segment.size, segment.base_offset + key)
         except BadBatch:
             batch = None
         if batch is None or batch.position != position or batch.header.last_offset != segment.base_offset + key:

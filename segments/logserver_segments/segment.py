@@ -13,7 +13,7 @@ from logserver_records.batch import NO_TIMESTAMP, BatchHeader, Buffer
 
 from logserver_segments.index import Index, IndexDamaged
 from logserver_segments.pool import Pool, Slot
-from logserver_segments.reading import ColdData, Fetch
+from logserver_segments.reading import BEGIN, ColdData, Fetch, Start
 from logserver_segments.seams import Disk, File, Mapping, Workers
 from logserver_segments.space import SpaceGuard
 from logserver_segments.transaction_index import TransactionIndex
@@ -274,8 +274,8 @@ class Segment:
         self.max_timestamp_offset = self.base_offset
         self.first_timestamp = None
 
-    def position_at_or_before(self, offset: int, *, wait: bool = False, content: Buffer | None = None) -> int:
-        """Returns the position of a batch from which walking on meets the one holding `offset`.
+    def start_at_or_before(self, offset: int, *, wait: bool = False, content: Buffer | None = None) -> Start:
+        """Returns where a batch begins from which walking on meets the one holding `offset`.
 
         Args:
             wait: whether the disk may be waited for.
@@ -286,12 +286,12 @@ class Segment:
         """
         # An entry's key is its batch's last offset: the batch of the largest key <= offset starts at or before it.
         entry = self.index.floor(offset - self.base_offset, wait=wait, content=content)
-        return entry[1] if entry is not None else 0
+        return (entry[1], self.base_offset + entry[0]) if entry is not None else BEGIN
 
-    def boundary_at_or_before(self, position: int) -> int:
-        """Returns the largest indexed start of a batch that is at most `position`, or 0."""
+    def boundary_at_or_before(self, position: int) -> Start:
+        """Returns the largest indexed start of a batch that is at most `position`, or where the file begins."""
         entry = self.index.floor_by_value(position)
-        return entry[1] if entry is not None else 0
+        return (entry[1], self.base_offset + entry[0]) if entry is not None else BEGIN
 
     def fetcher(self) -> Fetch:
         """Returns a fetch that raises `ColdData` rather than wait for the disk."""

@@ -13,7 +13,7 @@ from logserver_segments.errors import CorruptRecords, ReadFailed
 from logserver_segments.index import IndexDamaged
 from logserver_segments.logs import get_logger
 from logserver_segments.partition_log import TimestampOffset
-from logserver_segments.reading import BadBatch, ColdData, Fetch, find_batch
+from logserver_segments.reading import BEGIN, MAX_OFFSET, BadBatch, ColdData, Fetch, Start, check_start, find_batch
 from logserver_segments.seams import Workers
 from logserver_segments.segment import Segment
 
@@ -143,7 +143,7 @@ class _Part(NamedTuple):
     """A range of a segment's file, and the first offset that counts."""
 
     fetch: Fetch
-    start: int
+    start: Start
     end: int
     from_offset: int
     max_decompressed_bytes: int
@@ -209,25 +209,26 @@ class _Search:
                 start = self._start(timestamp_ms, times, positions)
         except IndexDamaged:
             self._check_there()
-            start = 0
+            start = BEGIN
         except OSError as error:
             raise self._failed(error) from error
         return await self._run(start, timestamp_ms)
 
-    def _start(self, timestamp_ms: int, times: Buffer | None = None, positions: Buffer | None = None) -> int:
+    def _start(self, timestamp_ms: int, times: Buffer | None = None, positions: Buffer | None = None) -> Start:
         segment = self._segment
         entry = segment.time_index.floor(timestamp_ms, content=times)
         # Up to an entry's offset nothing is later than its timestamp.
         known = segment.base_offset + entry[1] if entry is not None else segment.base_offset
-        return segment.position_at_or_before(max(known, self._from_offset), content=positions)
+        return segment.start_at_or_before(max(known, self._from_offset), content=positions)
 
     async def largest(self) -> TimestampOffset | None:
         """Returns the segment's first committed record from the offset on with the largest timestamp."""
-        return await self._run(0, None)
+        return await self._run(BEGIN, None)
 
-    async def _run(self, start: int, timestamp_ms: int | None) -> TimestampOffset | None:
+    async def _run(self, start: Start, timestamp_ms: int | None) -> TimestampOffset | None:
         log, segment = self._log, self._segment
         try:
+            check_start(start[0], segment.size)
             part = _Part(
                 segment.resident_fetcher(),
                 start,
@@ -243,9 +244,22 @@ class _Search:
                 return await self._hands.readers.run(_found, slow, timestamp_ms)
         except BadBatch as error:
             self._check_there()
+            if start[0]:
+                return await self._run_after_rebuild(timestamp_ms, error)
             raise CorruptRecords(f"{segment.path} is damaged: {error}; run a check of the data directory") from None
         except OSError as error:
             raise self._failed(error) from error
+
+    async def _run_after_rebuild(self, timestamp_ms: int | None, reason: BadBatch) -> TimestampOffset | None:
+        """Walks from the begin, because the index has told a wrong start, and has it made again."""
+        log, segment = self._log, self._segment
+        _log.warning("index made again", log=log.name, segment=segment.path, reason=str(reason))
+        found = await self._run(BEGIN, timestamp_ms)
+        try:
+            await log.rebuild_indexes(segment)
+        except OSError as error:
+            raise self._failed(error) from error
+        return found
 
 
 def _found(part: _Part, timestamp_ms: int | None) -> TimestampOffset | None:
@@ -274,16 +288,17 @@ def _largest(part: _Part) -> TimestampOffset | None:
             best = position, header
     if best is None or (found is not None and found.timestamp_ms >= best[1].max_timestamp):
         return found
-    return _first(part._replace(start=best[0]), best[1].max_timestamp)
+    return _first(part._replace(start=(best[0], best[1].base_offset)), best[1].max_timestamp)
 
 
 def _batches(part: _Part) -> Iterator[tuple[int, BatchHeader]]:
     """Yields (position, header) of the batches with records for readers."""
-    position = part.start
-    while (found := find_batch(part.fetch, position, part.end, part.from_offset)) is not None:
+    start = part.start
+    # It may begin behind what is committed.
+    while start[0] < part.end and (found := find_batch(part.fetch, start, part.end, part.from_offset)) is not None:
         if found.header.record_count and not found.header.is_control:
             yield found.position, found.header
-        position = found.position + found.header.size
+        start = found.position + found.header.size, MAX_OFFSET
 
 
 def _records(part: _Part, position: int, header: BatchHeader) -> list[Record]:

@@ -1,5 +1,6 @@
 """Reading: whole batches, from the one that holds an offset on, and only what is committed."""
 
+import struct
 from dataclasses import replace
 
 import pytest
@@ -130,6 +131,74 @@ def test_a_damaged_base_offset_sends_no_reader_beyond_the_end() -> None:
                     read(box.log, offset, 1000)
         inode.data[position] = 0
     assert len(read_all(box.log)) == 2
+
+
+def _sealed() -> Box:
+    """A log with 20 batches of one size and one record in a sealed segment, each of them indexed but the first."""
+    box = Box(replace(SMALL, segment_bytes=1 << 20, index_interval_bytes=0))
+    for number in range(20):
+        box.append(batch(b"record %02d" % number, timestamp=NOW + number))
+    box.log.roll()
+    return box
+
+
+@pytest.mark.parametrize("cold", [False, True])
+@pytest.mark.parametrize("wrong", [0, 6, 9])
+def test_a_base_offset_that_is_too_small_hides_no_other_record_and_sends_no_reader_back(wrong: int, cold: bool) -> None:
+    box = _sealed()
+    size = box.log.segments[0].size // 20
+    struct.pack_into(">q", box.disk.inode(box.log.segments[0].path).data, 10 * size, wrong)
+    box.disk.cold = lambda path: cold
+    for max_bytes in (1, 5 * size, 100 * size):
+        for offset in range(20):
+            try:
+                found = read(box.log, offset, max_bytes)
+            except CorruptRecords:
+                continue
+            assert found.next_offset > offset
+            offsets = {header.base_offset for _, header in split(found.data)}
+            assert {*range(offset, found.next_offset)} - {10} <= offsets, (max_bytes, offset)
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_base_offset_that_is_too_large_hides_no_record_of_the_next_segment(cold: bool) -> None:
+    box = _sealed()
+    box.fill(3, first=20)
+    size = box.log.segments[0].size // 20
+    struct.pack_into(">q", box.disk.inode(box.log.segments[0].path).data, 19 * size, 20)
+    box.disk.cold = lambda path: cold
+    with pytest.raises(CorruptRecords):
+        read(box.log, 19)
+
+
+@pytest.mark.parametrize("cold", [False, True])
+@pytest.mark.parametrize(
+    "position", ["negative", "far behind", "the end", "the next", "five later", "inside of a batch"]
+)
+def test_an_index_entry_that_leads_astray_leaves_out_no_record(position: str, cold: bool) -> None:
+    box = _sealed()
+    segment = box.log.segments[0]
+    entries, size = segment.index.entries(), segment.size // 20
+    box.directory.close()
+    for number in range(len(entries) - 1):
+        key, right = entries[number]
+        wrong = {
+            "negative": -right,
+            "far behind": 1 << 30,
+            "the end": segment.size,
+            "the next": right + size,
+            "five later": right + 5 * size,
+            "inside of a batch": right + 7,
+        }[position]
+        changed = [*entries[:number], (key, wrong), *entries[number + 1 :]]
+        box.disk.damage(segment.index.path, b"".join(struct.pack(">ii", *entry) for entry in changed))
+        for max_bytes in (1, 5 * size, 100 * size):
+            box.open()
+            box.disk.cold = lambda path: cold
+            assert [record.offset for record in read_all(box.log, max_bytes)] == list(range(20))
+            for offset in range(20):
+                assert read(box.log, offset, max_bytes).data[7] == offset
+            box.directory.close()
 
 
 def test_a_damaged_header_is_an_error_that_names_the_file() -> None:

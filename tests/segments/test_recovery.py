@@ -529,6 +529,24 @@ def test_index_entries_that_lead_astray_are_not_kept(
     assert all(positions[key] == position for key, position in entries)
 
 
+@pytest.mark.parametrize("more", [1, 5])
+def test_an_index_entry_that_leads_astray_leaves_out_no_batch_of_a_producer(more: int) -> None:
+    box = Box(replace(ONE_SEGMENT, index_interval_bytes=0))
+    _sent(box, 8)
+    box.log.take_snapshot()
+    for sequence in range(8, 20):
+        box.append(batch(b"x", producer=(sequence, 0, 0)))
+    index = box.log.segments[0].index
+    entries, size = box.reopen().segments[0].index.entries(), box.log.segments[0].size // 20
+    box.directory.close()
+    box.disk.remove(f"{box.log.directory}/{20:020d}.snapshot")
+    changed = [(key, position + more * size if 6 <= key <= 8 else position) for key, position in entries]
+    box.disk.damage(index.path, b"".join(struct.pack(">ii", *entry) for entry in changed))
+    box.open()
+    for sequence in range(8, 20):
+        assert box.append(batch(b"x", producer=(sequence, 0, 0)))[0].duplicate, sequence
+
+
 def test_a_lost_time_index_does_not_make_the_largest_time_smaller() -> None:
     box = Box(ONE_SEGMENT)
     box.append(batch(b"x" * 100, timestamp=NOW + 3000))

@@ -1,6 +1,7 @@
 """Finding records by their time."""
 
 import asyncio
+import struct
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -154,6 +155,20 @@ def test_a_damaged_index_is_made_again_before_it_is_relied_on(lines: Lines, suff
     if damage != "empty" or suffix != "index":
         assert bytes(box.disk.inode(path).data) == before
         assert [line["segment"] for line in lines.of("index made again")] == [f"{box.log.directory}/{base:020d}.log"]
+    assert len(read_all(box.log)) == 60
+
+
+@pytest.mark.parametrize("position", [-5, 1 << 30, "the next", "inside of a batch"])
+def test_a_position_that_is_wrong_leaves_out_no_record(position: int | str) -> None:
+    box = _box([[10 * number] for number in range(60)])
+    index = box.log.segments[1].index
+    entries = index.entries()
+    assert len(entries) > 2
+    wrong = {"the next": entries[1][1], "inside of a batch": entries[0][1] + 1}.get(str(position), position)
+    box.directory.close()
+    box.disk.damage(index.path, struct.pack(">ii", entries[0][0], wrong) + box.disk.read_file(index.path)[8:])
+    box.open()
+    assert [_at(box, 10 * number) for number in range(60)] == list(range(60))
     assert len(read_all(box.log)) == 60
 
 

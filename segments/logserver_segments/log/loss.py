@@ -4,7 +4,7 @@ from logserver_segments.committer import Loss, LossReason
 from logserver_segments.log.remove import remove_behind
 from logserver_segments.log.state import LogState
 from logserver_segments.logs import get_logger
-from logserver_segments.reading import BadBatch, find_batch
+from logserver_segments.reading import BEGIN, BadBatch, find_batch
 
 _log = get_logger("logserver.segments")
 
@@ -49,7 +49,7 @@ def _cut_uncommitted(state: LogState) -> None:
     if segment.base_offset == end.segment_base:
         position = end.position
     elif segment.base_offset != end.offset:
-        found = find_batch(segment.blocking_fetcher(), 0, segment.size, end.offset)
+        found = find_batch(segment.blocking_fetcher(), BEGIN, segment.size, end.offset)
         position = found.position if found is not None else segment.size
     segment.truncate(position)
     state.end = end.offset

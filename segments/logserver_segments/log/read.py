@@ -7,7 +7,7 @@ from logserver_segments.index import IndexDamaged
 from logserver_segments.log.indexes import rebuild
 from logserver_segments.log.state import LogState
 from logserver_segments.logs import get_logger
-from logserver_segments.reading import BadBatch, ColdData, Fetch, Slice, cut_slice, find_batch, read_slice
+from logserver_segments.reading import BEGIN, BadBatch, ColdData, Fetch, Slice, Start, cut_slice, find_batch, read_slice
 from logserver_segments.segment import Segment
 
 _log = get_logger("logserver.segments")
@@ -29,11 +29,10 @@ def read(state: LogState, offset: int, max_bytes: int, committed_only: bool) -> 
         try:
             if not segment.checked:
                 segment.check_indexes(state.next_base(number), wait=False)
-            start = segment.position_at_or_before(offset)
+            start = segment.start_at_or_before(offset)
             end = stable_end(state, segment) if committed_only else state.readable_end(segment)
             found = read_slice(segment.fetcher(), start, end, offset, max_bytes, segment.boundary_at_or_before)
-            if found.next_offset > limit:
-                raise _out_of_bounds(found, limit)
+            _check_end(found, min(limit, state.next_base(number)))
         except ColdData:
             return _read_cold(state, segment, offset, max_bytes, committed_only)
         except (IndexDamaged, BadBatch) as error:
@@ -48,9 +47,11 @@ def read(state: LogState, offset: int, max_bytes: int, committed_only: bool) -> 
     return Slice(b"", offset)
 
 
-def _out_of_bounds(found: Slice, limit: int) -> BadBatch:
-    """A batch's CRC does not cover its base offset; a reader must not be sent beyond the end by a damaged one."""
-    return BadBatch(f"a batch ends at offset {found.next_offset - 1}, what may be read at {limit - 1}")
+def _check_end(found: Slice, limit: int) -> None:
+    """A batch's CRC does not cover its base offset; a reader must not be sent beyond the end by a damaged one, nor over
+    records of the next segment."""
+    if found.next_offset > limit:
+        raise BadBatch(f"a batch ends at offset {found.next_offset - 1}, what may be read at {limit - 1}")
 
 
 def stable_end(state: LogState, segment: Segment) -> int:
@@ -69,7 +70,7 @@ def stable_end(state: LogState, segment: Segment) -> int:
     known = state.stable
     if known is not None and known[0] == offset and known[1] is segment:
         return known[2]
-    start = segment.position_at_or_before(offset)
+    start = segment.start_at_or_before(offset)
     found = find_batch(segment.fetcher(), start, segment.size, offset)
     # None: compaction has taken what was there, to the segment's end.
     position = found.position if found is not None else segment.size
@@ -99,14 +100,14 @@ async def _read_cold(state: LogState, segment: Segment, offset: int, max_bytes: 
 
 
 async def _read_on_worker(
-    state: LogState, segment: Segment, fetch: Fetch, start: int, offset: int, max_bytes: int, committed_only: bool
+    state: LogState, segment: Segment, fetch: Fetch, start: Start, offset: int, max_bytes: int, committed_only: bool
 ) -> Slice:
+    behind = state.offset_behind(segment)
     found = await state.workers.run(read_slice, fetch, start, state.readable_end(segment), offset, max_bytes)
     if committed_only and found.next_offset > state.last_stable_offset:
         # Where that is in the segment would have to be looked for on the disk.
         found = cut_slice(found, state.last_stable_offset)
-    if found.next_offset > state.committed.offset:
-        raise _out_of_bounds(found, state.committed.offset)
+    _check_end(found, min(state.committed.offset, behind))
     return found
 
 
@@ -115,7 +116,7 @@ def _has_changed(state: LogState, segment: Segment, offset: int) -> bool:
     return state.offline is not None or state.segment_at(offset) is not segment
 
 
-async def _position_cold(state: LogState, segment: Segment, offset: int) -> int | None:
+async def _position_cold(state: LogState, segment: Segment, offset: int) -> Start | None:
     """Returns where to begin to walk; None if the log has gone on without the segment meanwhile."""
     if not segment.checked:
         await state.workers.run(segment.warm_index_ends)
@@ -123,12 +124,12 @@ async def _position_cold(state: LogState, segment: Segment, offset: int) -> int 
             return None
         segment.check_indexes(state.offset_behind(segment))
     try:
-        return segment.position_at_or_before(offset)
+        return segment.start_at_or_before(offset)
     except ColdData:
         content = await state.workers.run(segment.index.warm)
     if _has_changed(state, segment, offset):
         return None
-    return segment.position_at_or_before(offset, content=content)
+    return segment.start_at_or_before(offset, content=content)
 
 
 async def _again(state: LogState, offset: int, max_bytes: int, committed_only: bool) -> Slice:
@@ -152,7 +153,7 @@ async def _read_after_rebuild(
     behind = state.offset_behind(segment)
     try:
         fetch = segment.blocking_fetcher()
-        found = await _read_on_worker(state, segment, fetch, 0, offset, max_bytes, committed_only)
+        found = await _read_on_worker(state, segment, fetch, BEGIN, offset, max_bytes, committed_only)
         await rebuild(state, segment)
     except BadBatch as error:
         raise state.damaged(segment, error) from None

@@ -12,7 +12,7 @@ from logserver_segments.log.roll import roll
 from logserver_segments.log.snapshots import remove_snapshots_before
 from logserver_segments.log.state import LogState
 from logserver_segments.logs import get_logger
-from logserver_segments.reading import BadBatch, find_batch
+from logserver_segments.reading import BEGIN, BadBatch, find_batch
 from logserver_segments.segment import Segment
 
 _log = get_logger("logserver.segments")
@@ -65,7 +65,7 @@ async def _find_first_timestamp(state: LogState) -> None:
     if active.first_timestamp is not None or not active.size:
         return
     try:
-        found = await state.workers.run(find_batch, active.blocking_fetcher(), 0, active.size, active.base_offset)
+        found = await state.workers.run(find_batch, active.blocking_fetcher(), BEGIN, active.size, active.base_offset)
     except BadBatch as error:
         raise state.damaged(active, error) from None
     except OSError as error:

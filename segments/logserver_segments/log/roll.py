@@ -10,7 +10,7 @@ from logserver_segments.log.commit import hand_over
 from logserver_segments.log.indexes import check_now
 from logserver_segments.log.snapshots import take_snapshot
 from logserver_segments.log.state import DISK_FULL, LogState
-from logserver_segments.reading import BadBatch, ColdData, find_batch
+from logserver_segments.reading import BEGIN, BadBatch, ColdData, find_batch
 from logserver_segments.segment import MAX_RELATIVE_OFFSET, Segment
 
 _FAR_MS: Final = 3_600_000
@@ -49,7 +49,7 @@ def _is_aged(state: LogState, active: Segment, header: BatchHeader, now_ms: int)
     (as Kafka; in which a segment that begins in the far future is not rolled by time at all)."""
     if active.first_timestamp is None:
         try:
-            found = find_batch(active.fetcher(), 0, active.size, active.base_offset)
+            found = find_batch(active.fetcher(), BEGIN, active.size, active.base_offset)
         except ColdData:
             # Nobody waits for the disk here; retention finds it out, see `retention.prepare`.
             return False
