@@ -1,5 +1,6 @@
 """The synchronous queue: messages in, and out to those who share the work on them."""
 
+import logging
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,6 @@ from logserver_client._queue.config import (
     start_message,
 )
 from logserver_client._queue.core import Hold, QueueCore
-from logserver_client._queue.delivery import Session
 from logserver_client._queue.message import (
     BaseMessage,
     Position,
@@ -35,9 +35,11 @@ from logserver_client._queue.outbox import OnLost
 from logserver_client._queue.reader import Reader
 from logserver_client._queue.stream import ConsumeStream
 from logserver_client._transport.options import DEFAULT_ADDRESS
-from logserver_client.errors import client_closed
+from logserver_client.errors import LogServerError, client_closed
 from logserver_client.producer import Producer
 from logserver_client.types import Headers
+
+_log = logging.getLogger("logserver_client")
 
 T = TypeVar("T")
 
@@ -117,6 +119,7 @@ class Consumption:
         self._reader: Reader[Message] = Reader(stream, Message, Hold(core, stream))
         self._lock = Lock()
         self._is_stopped = False
+        self._gave_back = False
         self._is_closed = False
 
     @property
@@ -142,7 +145,7 @@ class Consumption:
                 called.
             CorruptMessage: the bytes of a message are damaged.
         """
-        while (found := self._next_rest()) is not None:
+        while (found := self._turn(self._reader.rest, None)) is not None:
             session, rest = found
             for message in rest:
                 if session.is_lost:
@@ -154,8 +157,7 @@ class Consumption:
     def batches(self) -> Iterator[list[Message]]:
         """Yields lists of messages of one partition until `stop`: the fastest way, together with `ack` for all."""
         while True:
-            with self._lock:
-                messages = self._next(self._reader.take, None)
+            messages = self._turn(self._reader.take, None)
             if messages is None:
                 return
             yield messages
@@ -170,12 +172,7 @@ class Consumption:
             LogServerError: as iterating.
         """
         deadline_s = None if timeout is None else time.monotonic() + timeout
-        if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
-            return None
-        try:
-            return self._next(self._reader.next, deadline_s)
-        finally:
-            self._lock.release()
+        return self._turn(self._reader.next, deadline_s)
 
     def ack(self, messages: Iterable[Message], *, wait: bool = False) -> None:
         """These messages are done; consecutive ones cost hardly more than one.
@@ -202,13 +199,13 @@ class Consumption:
     def stop(self) -> None:
         """Hands out nothing any more: iterations end, and `get` returns None. What is in hand can still be settled.
 
-        What has come and was not handed out is given back as soon as possible.
+        What has come and was not handed out is given back as soon as possible. It waits for nothing, so a signal handler
+        may call it, too.
         """
         self._is_stopped = True
-        self._arrived.set()
-        BACKGROUND.run(self._stream.change_prefetch(1))
-        with self._lock:
-            self._reader.give_back()
+        # The thread that a signal handler has interrupted may hold any lock: everything else is done by another one.
+        if not self._stream.loop.is_closed():
+            self._stream.loop.call_soon_threadsafe(self._stopped)
 
     def close(self) -> None:
         """Waits until what was said is durable, gives back what nothing was said of, and ends."""
@@ -224,9 +221,35 @@ class Consumption:
     ) -> None:
         self.close()
 
-    def _next_rest(self) -> tuple[Session, Iterator[Message]] | None:
-        with self._lock:
-            return self._next(self._reader.rest, None)
+    def _stopped(self) -> None:
+        self._stream.hold_at_most(1)
+        self._arrived.set()
+        self._give_back_rest()
+
+    def _give_back_rest(self) -> None:
+        """Gives back what was not handed out, unless somebody is at it: they do it when they are done."""
+        if self._gave_back or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._gave_back = True
+            self._reader.give_back()
+        except LogServerError as error:
+            # What is held when the stream has ended is given back by that.
+            _log.info("messages are given back with their stream queue=%s reason=%s", self._core.config.name, error)
+        finally:
+            self._lock.release()
+
+    def _turn(self, take: Callable[[], T | None], deadline_s: float | None) -> T | None:
+        """Does as `_next` when nobody else is at it."""
+        timeout_s = -1.0 if deadline_s is None else max(deadline_s - time.monotonic(), 0)
+        if not self._lock.acquire(timeout=timeout_s):
+            return None
+        try:
+            return self._next(take, deadline_s)
+        finally:
+            self._lock.release()
+            if self._is_stopped:
+                self._give_back_rest()
 
     def _next(self, take: Callable[[], T | None], deadline_s: float | None) -> T | None:
         """Returns what `take` does as soon as that is something; None if it is too late, or after `stop`."""

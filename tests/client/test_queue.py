@@ -1,6 +1,7 @@
 """The synchronous queue: sending, consuming, settling, receiving."""
 
 import gc
+import signal
 import threading
 from collections.abc import Callable
 
@@ -377,3 +378,30 @@ def test_after_close_it_says_so(address: str, new_queue: NewQueue) -> None:
     for call in (queue.consume, queue.receive, lambda: queue.send(b"x"), lambda: queue.ack("a.0.0.1")):
         with pytest.raises(ClientClosed):
             call()
+
+
+def test_a_signal_handler_stops_a_consumption_that_waits(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    with queue.consume() as messages:
+        before = signal.signal(signal.SIGUSR1, lambda *_: messages.stop())
+        wait = messages._arrived.wait
+
+        def interrupted(timeout_s: float | None = None) -> bool:
+            # The thread has the lock, and would wait with it for ever.
+            signal.raise_signal(signal.SIGUSR1)
+            return wait(timeout_s)
+
+        monkeypatch.setattr(messages._arrived, "wait", interrupted)
+        try:
+            assert list(messages) == []
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+
+def test_what_was_not_handed_out_when_it_stops_goes_to_others(queue: Queue, describe: Describe) -> None:
+    _send(queue, 10)
+    with queue.consume(prefetch=10) as messages:
+        first = next(iter(messages))
+        messages.stop()
+        with queue.consume(prefetch=9) as others:
+            assert sorted(next(iter(others)).offset for _ in range(9)) == list(range(1, 10))
+        first.ack(wait=True)

@@ -106,6 +106,10 @@ class ConsumeStream:
 
     async def change_prefetch(self, prefetch: int) -> None:
         """Holds so many messages at most from now on."""
+        self.hold_at_most(prefetch)
+
+    def hold_at_most(self, prefetch: int) -> None:
+        """As `change_prefetch`."""
         self._prefetch = prefetch
         self._news.set()
 
