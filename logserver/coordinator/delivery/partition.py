@@ -108,6 +108,9 @@ class QueuePartition:
         self.source.add_waiter(self)
         self._clock.follow(self._clock_moved)
         self.data_available(self.source)
+        if self.engine.moves and self.mover is not None:
+            # Decided before the state was read; perhaps nothing else will ever be written.
+            self.mover.kick()
         self.changed()
 
     def stop(self, error: LogServerError) -> None:

@@ -18,6 +18,7 @@ from logserver.coordinator.delivery.partition import QueuePartition
 from logserver.coordinator.delivery.policy import Limit, Policy
 from logserver.coordinator.delivery.records import RecordReader
 from logserver.coordinator.delivery.redrive import Progress, Redrive, Selection
+from logserver.coordinator.delivery.storing import restored, take_snapshot
 from logserver.coordinator.delivery.volatile import MemoryRecords, VolatileQueue
 from logserver.coordinator.delivery.waiters import Waiter
 from logserver.errors import ErrorCode, LogServerError
@@ -250,3 +251,23 @@ async def test_whoever_has_left_with_what_is_not_durable_hears_that_it_will_not_
     assert len(place.dispatcher) == 0 and not reasons
     place.stop(LogServerError(ErrorCode.not_coordinator, "over"))
     assert reasons == ["over"]
+
+
+async def test_what_was_to_go_elsewhere_before_a_restart_goes_though_nothing_else_happens() -> None:
+    records = MemoryRecords("v", 10_000)
+    records.append(BATCH)
+    policy = Policy(dead_letters=Destination(OTHER))
+    before = Engine(0, 1, policy, OffsetOrder(), random.Random(1), Changes())
+    before.offer(0, 2)
+    handle = before.acquire("anna", 1, 100, None, now_ms=0).ranges[0].handle
+    before.reject(handle, "so", now_ms=0)
+    engine = restored(take_snapshot(before), 0, 3, policy, OffsetOrder(), random.Random(1), Changes(), None, now_ms=0)
+    reader = RecordReader(records, False)
+    place = QueuePartition(
+        "v", 0, records, None, engine, reader, FakeClock(), lambda _: None, lambda place, error: place.stop(error)
+    )
+    carrier = Carrier(place)
+    place.mover = carrier
+    place.start()
+    await until(lambda: carrier.moved == [0])
+    place.stop(LogServerError(ErrorCode.not_coordinator, "over"))
