@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from logserver.simulation.disk import PowerCut
 from logserver.simulation.ledger import Violation
+from logserver.simulation.loop import is_dead
 from logserver.simulation.world import World
 
 
@@ -19,7 +20,7 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if error is None or is_end(error):
+        if error is None or is_end(error) or is_dead():
             return
         trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
         where = trace.strip().splitlines()[-3:]

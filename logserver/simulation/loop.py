@@ -8,7 +8,7 @@ nothing that is left of it can schedule anything any more.
 import asyncio
 import contextvars
 import gc
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -108,6 +108,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Callbacks that were scheduled so far."""
         self.failures: list[dict[str, Any]] = []
         """What nobody has handled, as asyncio's exception handler gets it."""
+        # Whose the async generators are, by id: what refers to one weakly is gone before it is dropped.
+        self._generators: dict[int, Process | None] = {}
         self.set_task_factory(_make_task)
         self.set_exception_handler(lambda loop, context: self.failures.append(context))
 
@@ -157,6 +159,17 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             if _process_of(handle) is process:
                 handle.cancel()
 
+    # Async generators: the loop closes those that are dropped on their way, unless their process has ended
+
+    def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
+        super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
+        self._generators[id(agen)] = _PROCESS.get()
+
+    def _asyncgen_finalizer_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
+        process = self._generators.pop(id(agen), None)
+        if process is None or not process.is_dead:
+            super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]
+
     # Connections
 
     async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **more: Any) -> Any:
@@ -178,6 +191,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self.close()
             if was_enabled:
                 gc.enable()
+
+
+def is_dead() -> bool:
+    """Returns whether what runs is the rest of a process that was killed: what its closing raises and catches, such as
+    that a generator in the middle of a step can't be closed, happens nowhere else."""
+    process = _PROCESS.get()
+    return process is not None and process.is_dead
 
 
 def _make_task(

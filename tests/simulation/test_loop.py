@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -55,3 +56,30 @@ def test_a_killed_process_does_nothing_more() -> None:
 
     loop.run(main())
     assert done == ["first slept", "second slept", "second timer", "second end"]
+
+
+def test_a_generator_of_a_killed_process_is_closed_by_nobody() -> None:
+    loop = SimulatedLoop()
+    held: list[AsyncGenerator[int, None]] = []
+
+    async def values() -> AsyncGenerator[int, None]:
+        while True:
+            await asyncio.sleep(1)
+            yield 1
+
+    async def serve() -> None:
+        held.append(values())
+        async for _ in held[0]:
+            pass
+
+    async def main() -> None:
+        process = Process(loop, "killed")
+        process.start(serve())
+        await asyncio.sleep(1.5)
+        process.kill()
+        # Whoever comes by last, in a context of its own, drops it.
+        held.clear()
+        await asyncio.sleep(5)
+
+    loop.run(main())
+    assert loop.failures == []
