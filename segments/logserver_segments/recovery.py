@@ -54,6 +54,7 @@ def open_log(
     recovery_point: int | None = None,
     start_offset: int = 0,
     write_again: bool = False,
+    forget_point: Callable[[], None] | None = None,
 ) -> Log:
     """Opens the log in a directory, making both if they are not there.
 
@@ -64,6 +65,8 @@ def open_log(
         start_offset: the log start offset as last persisted.
         write_again: whether all that was checked is written again: a flush has failed in the process before, and the
             page cache shows what the disk did not take as if it were there. The caller has to flush then.
+        forget_point: makes the next start know of no recovery point, durably; called before indexes in front of it are
+            made again, because a power cut may leave anything of the new ones.
 
     Raises:
         OSError: the disk refused.
@@ -91,7 +94,19 @@ def open_log(
     if clean and point is not None and _fits(segments[-1], point) and epochs_known:
         end = point
     else:
-        checked = _recover(name, segments, config, epochs, point if point is not None and epochs_known else 0, disk)
+
+        def everything() -> int:
+            if recovery_point and forget_point is not None:
+                forget_point()
+            return 0
+
+        check_from = point if point is not None and epochs_known else everything()
+        checked = _recover(name, segments, config, epochs, check_from, disk)
+        if checked is None:
+            # What the recovery point promised is not there, so it says nothing about what is.
+            _log.warning("the log ends before its recovery point and is read as a whole", log=name, point=check_from)
+            checked = _recover(name, segments, config, epochs, everything(), disk)
+            assert checked is not None, "no log ends before it begins"
         end = checked.end
         aborted_from = _cut_aborted(segments, checked, recovery_point or 0)
         if write_again:
@@ -202,8 +217,9 @@ class _Checked(NamedTuple):
 
 def _recover(
     name: str, segments: list[Segment], config: LogConfig, epochs: LeaderEpochs, check_from: int, disk: Disk
-) -> _Checked:
-    """Checks everything from an offset on, makes offset and time indexes there again, cuts what is bad."""
+) -> _Checked | None:
+    """Checks everything from an offset on, makes offset and time indexes there again, cuts what is bad; returns None if
+    the log ends before that offset."""
     has_markers = False
     first = 0
     for number, segment in enumerate(segments):
@@ -253,13 +269,7 @@ def _recover(
         if was_sealed:
             segment.seal()
     segments[-1].sealed = False
-    if end < check_from:
-        # What the recovery point promised is not there, so it says nothing about what is.
-        _log.warning(
-            "the log ends before its recovery point and is read as a whole", log=name, end=end, point=check_from
-        )
-        return _recover(name, segments, config, epochs, 0, disk)
-    return _Checked(check_from, end, has_markers)
+    return _Checked(check_from, end, has_markers) if end >= check_from else None
 
 
 def _write_again(name: str, segments: Sequence[Segment], check_from: int) -> None:

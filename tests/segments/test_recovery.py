@@ -342,6 +342,27 @@ def test_a_segment_sealed_right_at_the_recovery_point_keeps_its_last_time_entry(
         assert found is not None and found.offset == 5
 
 
+@pytest.mark.parametrize("damage", ["epochs", "end"])
+def test_indexes_made_again_before_the_recovery_point_are_not_trusted_after_a_power_cut(damage: str) -> None:
+    for seed in range(30):
+        box = Box()
+        box.fill(40)
+        run(box.directory.checkpoint())
+        box.disk.kill()
+        if damage == "epochs":
+            box.disk.damage(f"{box.log.directory}/leader-epoch-checkpoint", b"garbage")
+        else:
+            box.disk.damage(box.log.segments[-1].path, b"")
+        # Everything is read again. Of the new index files a power cut leaves, now and then, the size and no data.
+        box.open()
+        end = box.log.log_end_offset
+        box.crash(seed)
+        assert all(segment.time_index.last() != (0, 0) for segment in box.log.segments)
+        run(box.directory.apply_retention())
+        assert (box.log.log_start_offset, box.log.log_end_offset) == (0, end)
+        assert len(read_all(box.log)) == end
+
+
 # Files that do not belong
 
 

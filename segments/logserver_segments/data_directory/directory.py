@@ -174,6 +174,7 @@ class DataDirectory:
             recovery_point=known,
             start_offset=self._offsets.start_offset(key),
             write_again=self._flush_failed,
+            forget_point=lambda: self._offsets.forget_point(key),
         )
         log.before_truncation = lambda end: self._offsets.lower(key, end)
         try:

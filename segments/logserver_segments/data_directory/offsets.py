@@ -111,6 +111,12 @@ class Offsets:
             cleaned = self._cleaned.pop(key, None)
             self._is_outdated = self._is_outdated or any(found is not None for found in (point, start, cleaned))
 
+    def forget_point(self, key: TopicPartition) -> None:
+        """Forgets the recovery point of a log for good: the next start has to check all of it."""
+        with self._lock:
+            if self._points.pop(key, None) is not None:
+                self._write_points()
+
     def settle(self) -> None:
         """Before a log is made: makes sure that nothing in the files is taken for its own."""
         with self._lock:
