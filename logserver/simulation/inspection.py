@@ -1,5 +1,6 @@
 """Looks into what a crash could leave: starts a server on it, reads everything, and judges it."""
 
+import os
 from random import Random
 
 from logserver.daemon import StartError
@@ -37,15 +38,19 @@ async def inspect(loop: SimulatedLoop, disk: RecordingDisk, ledger: Ledger, at: 
 
 
 async def started(node: Node) -> bool:
-    """Starts a server; returns whether it came up, or else the power went.
+    """Starts a server; returns whether it came up, or else the power went, or the disk failed and it has said so.
 
     Raises:
-        Violation: it can't start.
+        Violation: it can't start, and nothing was broken that would be a reason.
     """
+    told = len(node.disk.told)
     try:
         return await node.start()
     except StartError as error:
-        raise Violation("no start", str(error)) from error
+        if not any(os.strerror(number) in str(error) for number in node.disk.told[told:]):
+            raise Violation("no start", str(error)) from error
+        node.kill()
+        return False
 
 
 async def judged(daemon: SimulatedDaemon, ledger: Ledger, at: Moment) -> State:

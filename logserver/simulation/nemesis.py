@@ -4,7 +4,7 @@ import asyncio
 import errno
 from typing import Final
 
-from logserver.simulation.disk import RecordingDisk
+from logserver.simulation.disk import Fault, RecordingDisk
 from logserver.simulation.inspection import inspect, started
 from logserver.simulation.ledger import Moment, Violation
 from logserver.simulation.network import Weather
@@ -19,7 +19,11 @@ _WEATHERS: Final = (
     Weather(most_piece_bytes=7, most_delay_s=0.0005),
     Weather(most_delay_s=0.01, reset_chance=0.005, stall_chance=0.01, stall_s=4),
 )
-_OPERATIONS: Final = ("sync", "sync", "sync_filesystem", "sync_directory", "write_file", "write")
+_OPERATIONS: Final = ("sync", "sync", "sync_filesystem", "sync_directory", "write_file", "write", "read", "create")
+_STARTS_OPERATIONS: Final = (
+    "open", "list", "read", "read_file", "map", "create", "write", "write_file", "truncate", "rename", "remove", "sync",
+    "sync_directory", "sync_filesystem",
+)  # fmt: skip
 _MOST_OPERATIONS: Final = 60
 
 
@@ -89,13 +93,18 @@ class Nemesis:
         self._world.network.weather = weather = self._random.choice(_WEATHERS)
         self._note(f"the network has {weather}")
 
+    def _fail(self, operations: tuple[str, ...], after: int) -> Fault:
+        """Lets the disk fail at one of some operations, after a number of them."""
+        random = self._random
+        operation, error = random.choice(operations), random.choice((errno.EIO, errno.ENOSPC))
+        times = random.choice((1, 1, 1, 3))
+        self._note(f"the disk fails at {operation}, error {error}, after {after}, {times} times")
+        return self._world.node.disk.fail(operation, "*", error, after=after, times=times)
+
     async def _break_disk(self) -> None:
         """Lets some operations of the disk fail; a log whose flush failed is offline until the next start."""
         node, random = self._world.node, self._random
-        operation = random.choice(_OPERATIONS)
-        error = random.choice((errno.EIO, errno.ENOSPC))
-        fault = node.disk.fail(operation, "*", error, after=random.randrange(12), times=random.choice((1, 1, 1, 3)))
-        self._note(f"the disk fails at {operation}, error {error}, after {fault.after}, {fault.times} times")
+        fault = self._fail(_OPERATIONS, random.randrange(12))
         await self._wait(random.uniform(0.5, 3))
         if fault in node.disk.faults:
             node.disk.faults.remove(fault)
@@ -183,15 +192,28 @@ class Nemesis:
             raise
 
     async def _start(self) -> None:
-        """Starts the server unless it runs, again where the power goes meanwhile."""
-        node = self._world.node
+        """Starts the server unless it runs, again where the power goes or the disk fails meanwhile."""
+        node, random = self._world.node, self._random
         while not node.is_up or node.power_cut.is_set():
             if node.power_cut.is_set():
                 await self._crash()
                 continue
-            if self._random.random() < 0.2:
-                node.disk.operations_left = self._random.randrange(_MOST_OPERATIONS)
+            fault = None
+            chance = random.random()
+            if chance < 0.2:
+                node.disk.operations_left = random.randrange(_MOST_OPERATIONS)
                 self._note(f"the power goes after {node.disk.operations_left} operations of the start")
-            if await started(node):
+            elif chance < 0.35:
+                fault = self._fail(_STARTS_OPERATIONS, random.randrange(30))
+            is_up = await started(node)
+            if is_up:
                 node.disk.operations_left = None
                 self._note(f"start {node.starts}")
+            elif not node.power_cut.is_set():
+                self._note("the disk failed, and the server does not start")
+            if fault is not None and not node.power_cut.is_set():
+                if is_up:
+                    await self._wait(random.uniform(0, 2))
+                    # What could not be opened, or loaded, is offline until the next start.
+                    node.kill()
+                node.disk.faults.clear()

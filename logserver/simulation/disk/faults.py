@@ -32,6 +32,8 @@ class Faults:
 
     def __init__(self) -> None:
         self.all: list[Fault] = []
+        self.told: list[int] = []
+        """The numbers of the errors that programs were told so far, the last one last."""
         # How many operations go on until the power goes in front of one.
         self.operations_left: int | None = None
         self.power_went: Callable[[], None] = lambda: None
@@ -53,4 +55,9 @@ class Faults:
                 fault.met += 1
                 over = fault.times is not None and fault.met > fault.after + fault.times
                 if fault.met > fault.after and not over:
-                    raise OSError(fault.error, os.strerror(fault.error), path)
+                    raise self.tell(fault.error, path)
+
+    def tell(self, error: int, path: str) -> OSError:
+        """Returns an error to raise, and remembers it."""
+        self.told.append(error)
+        return OSError(error, os.strerror(error), path)

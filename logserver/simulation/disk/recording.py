@@ -68,7 +68,7 @@ class RecordingFile:
             if not fits:
                 room = max(disk.free() + len(inode.data) - position, 0)
                 self._write(data[:room], position)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+                raise self._disk.tell(errno.ENOSPC, self.path)
             self._write(data, position)
         return len(data)
 
@@ -110,7 +110,7 @@ class RecordingFile:
             try:
                 self._disk.meet("sync", self.path)
                 if self._inode.has_error:
-                    raise OSError(errno.EIO, os.strerror(errno.EIO), self.path)
+                    raise self._disk.tell(errno.EIO, self.path)
             except OSError:
                 self._do(Kind.FAILED_SYNC)
                 raise
@@ -204,6 +204,15 @@ class RecordingDisk:
     def meet(self, operation: str, path: str) -> None:
         """Called in front of each operation; see `Faults.meet`."""
         self._faults.meet(operation, path)
+
+    def tell(self, error: int, path: str) -> OSError:
+        """Returns an error to raise, which counts as told."""
+        return self._faults.tell(error, path)
+
+    @property
+    def told(self) -> Sequence[int]:
+        """The numbers of all errors that programs were told so far because something was broken on purpose."""
+        return self._faults.told
 
     def free(self) -> int:
         """Returns the bytes that still fit."""
@@ -310,7 +319,7 @@ class RecordingDisk:
             directory = posixpath.dirname(path)
             self._tree.directory(directory)
             if not self.room(len(content)):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+                raise self.tell(errno.ENOSPC, path)
             number = self._tree.next_number
             temporary = path + ".tmp"
             self.do(Operation(Kind.CREATE, temporary, number))
@@ -385,7 +394,7 @@ class RecordingDisk:
                 raise
             if self.caller in self._untold:
                 self._untold.discard(self.caller)
-                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+                raise self.tell(errno.EIO, path)
             self.do(Operation(Kind.SYNC_FILESYSTEM, path))
 
     def space(self, path: str) -> tuple[int, int]:
