@@ -93,9 +93,9 @@ def carry_out(
             raise LogServerError(
                 ErrorCode.invalid_record_state, "share.renew.acknowledge.enable of the group forbids to renew locks"
             )
-        if found.last >= engine.acquired_end and len(engine.unsettled):
-            raise _invalid(f"offset {found.last} of {place.source} has not been delivered to anybody")
         if found.first < settled_end or not engine.holds(found.first, found.last, member_id):
+            if found.last >= engine.acquired_end and len(engine.unsettled):
+                raise _invalid(f"offset {found.last} of {place.source} has not been delivered to anybody")
             raise LogServerError(
                 ErrorCode.invalid_record_state,
                 f"offsets {found.first} to {found.last} of {place.source} are not held by {member_id!r}: their lock "

@@ -1,5 +1,5 @@
 """Apache Kafka's own Java share consumer with explicit acknowledgement: what it accepts, releases, rejects and renews
-(KIP-932, KIP-1222), told by the server's clock and not by waiting."""
+(KIP-932, KIP-1222), told by the server's clock and not by waiting; and what it sees of transactions."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -14,6 +14,7 @@ from .raw_client import RawClient
 from .records import batch, create_topic, stored
 from .rolling import wait_for
 from .test_share_offsets import offsets
+from .transactional import TransactionalProducer
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -175,3 +176,31 @@ def test_everything_polled_has_to_be_acknowledged_before_the_next_poll(open_memb
     assert thrown.value.kind == "IllegalStateException"
     member.acknowledge(records[:1])
     assert member.poll() == []
+
+
+def test_a_group_that_reads_committed_records_gets_no_others(client: RawClient, open_member: Open) -> None:
+    alter(client, GROUP, "g", ("share.isolation.level", SET, "read_committed"))
+    member = open_member()
+    member.acknowledge(member.take())
+    aborting, committing = TransactionalProducer(client, "x"), TransactionalProducer(client, "y")
+    assert not aborting.init() and not committing.init()
+    assert not aborting.send("no")
+    assert not committing.send("yes")
+    assert not aborting.end(commit=False)
+    assert member.poll() == []
+    # While it works and waits, its group begins to read all, and ends that.
+    assert not aborting.send("perhaps")
+    alter(client, GROUP, "g", ("share.isolation.level", SET, "read_uncommitted"))
+    seen = member.take()
+    assert delivered(seen) == [("yes", 1), ("perhaps", 1)]
+    alter(client, GROUP, "g", ("share.isolation.level", SET, "read_committed"))
+    stored(client, batch("last"))
+    member.acknowledge(seen)
+    assert member.commit() == {0: None}
+    assert member.poll() == []
+    assert not aborting.end()
+    assert not committing.end()
+    last = member.take()
+    assert delivered(last) == [("last", 1)]
+    member.acknowledge(last)
+    assert member.commit() == {0: None}

@@ -381,9 +381,8 @@ class QueueCoordinator:
         for key, place in self.places:
             terms = self.names.terms(key.group_id, place.source.topic)
             if terms.reads_committed != place.reader.committed_only:
-                # It is opened anew, and looks at the records again that nobody has had.
-                self._begin(self.places.put_away(key, _changed()), "queues-settings")
-            elif terms.policy != place.engine.policy:
+                place.read_committed(terms.reads_committed)
+            if terms.policy != place.engine.policy:
                 place.engine.policy = terms.policy
                 place.changed()
 
@@ -487,10 +486,6 @@ class QueueCoordinator:
             return self.find(queue.record.dead_letter_topic)
         except LogServerError:
             return None
-
-
-def _changed() -> LogServerError:
-    return LogServerError(ErrorCode.not_coordinator, "the settings of the share group have changed; try again")
 
 
 def _check(record: QueueRecord) -> None:

@@ -138,10 +138,11 @@ class Engine:
     def counts(self) -> Counts:
         """Returns how many records are where."""
         waiting = self.end - self.offered_end
-        if self.offered_end < self.known_end:
+        known_end = min(self.known_end, self.end)
+        if self.offered_end < known_end:
             known = OffsetRanges()
-            self._add_known(known, self.offered_end, self.known_end - 1)
-            waiting -= sum(last - first + 1 for first, last in known)
+            self._add_known(known, self.offered_end, known_end - 1)
+            waiting -= sum(min(last, known_end - 1) - max(first, self.offered_end) + 1 for first, last in known)
         return self.tally.counts(max(waiting, 0))
 
     def has_ready(self) -> bool:
@@ -190,6 +191,20 @@ class Engine:
             self.tally.ready_bytes += share
         self.offered_end = last + 1
         self.end = max(self.end, last + 1)
+
+    def take_back(self) -> None:
+        """Forgets what was offered and nobody has had: it is to be offered once more, from `offered_end` on."""
+        first, end = self._order.lowest_fresh(), self.offered_end
+        if first is None:
+            return
+        settled = tuple(self.settled_within(first, end - 1))
+        records, size = self._order.take_out(first, end - 1)
+        self.tally.fresh -= records
+        self.tally.ready_bytes -= size
+        for begin, last in settled:
+            self.settled_ahead.add(begin, last)
+        self.offered_end = first
+        self.known_end = max(self.known_end, end)
 
     def _add_known(self, ranges: OffsetRanges, first: int, last: int) -> None:
         for begin, end in self.settled_ahead.within(first, last):

@@ -87,6 +87,7 @@ class QueuePartition:
         self._end: LogServerError | None = None
         self._running = False
         self._looking = False
+        self._level_changes = 0
         self._rests = False
         self._taken = 0
         # Acquired, and shown as soon as a transition is durable; those who want to know when one is.
@@ -186,6 +187,16 @@ class QueuePartition:
             engine.drop_below(source.log_start_offset, self._now_ms())
             self.changed()
 
+    def read_committed(self, committed_only: bool) -> None:
+        """Changes whether records of open and aborted transactions are left out. What somebody has had stays as it is,
+        and what nobody has had is looked at anew."""
+        self.reader.committed_only = committed_only
+        self._level_changes += 1
+        self.engine.take_back()
+        self.engine.end = self.engine.offered_end
+        self.refresh()
+        self._run_soon()
+
     async def oldest_ready_ms(self) -> int | None:
         """Returns when the first record that is ready was written, None if none is.
 
@@ -259,8 +270,11 @@ class QueuePartition:
         return True
 
     async def _look_later(self, found: Awaitable[Offered]) -> None:
+        level_changes = self._level_changes
         try:
-            self._offer(await found)
+            offered = await found
+            if level_changes == self._level_changes:
+                self._offer(offered)
         except LogServerError as error:
             self._looking = False
             self._look_failed(error)

@@ -62,7 +62,8 @@ class RecordReader:
     """Reads one partition.
 
     Args:
-        committed_only: whether records of open and aborted transactions are left out.
+        committed_only: whether records of open and aborted transactions are left out of what there is; may be changed
+            at any time.
     """
 
     def __init__(self, source: RecordSource, committed_only: bool) -> None:
@@ -165,7 +166,8 @@ class RecordReader:
         while offset is not None:
             piece = self._kept(offset)
             if piece is None:
-                read = self._source.read(offset, READ_BYTES, self.committed_only)
+                # Whoever was given them, has them.
+                read = self._source.read(offset, READ_BYTES)
                 piece = read if isinstance(read, Slice) else await read
                 self._keep(piece)
             offset = self._cut_out(piece, wanted, found, whole)

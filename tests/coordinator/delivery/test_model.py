@@ -225,16 +225,35 @@ class DeliveryModel(RuleBasedStateMachine):
         for message in self.specification.of(Stage.FRESH):
             if message.offset < perhaps_end:
                 message.acquisitions = 1
-        first = self.engine.offered_end
-        holes = [(offset, offset) for offset in range(first, end) if offset not in self.specification.messages]
-        if first < end:
-            self.engine.offer(first, end - 1, holes, size=10 * (end - first))
-        self.engine.end = end
+        self.offer_again(end)
         for offset, acquisitions in before.items():
             assert self.specification.messages[offset].acquisitions >= acquisitions
         self.held = []
         self.credits = {owner: Credit(None) for owner in self.credits}
         self.write()
+
+    @rule(is_late=st.booleans())
+    def take_back(self, is_late: bool) -> None:
+        """What nobody has had is looked at once more; perhaps it has to wait longer than before.
+
+        Args:
+            is_late: whether the queue ends where the first of them is, for a moment.
+        """
+        end = self.specification.end
+        self.engine.take_back()
+        if is_late:
+            self.engine.end = self.engine.offered_end
+            assert self.engine.counts().ready == len(self.specification.of(Stage.READY))
+            assert self.engine.start == self.specification.start
+            assert all(message.offset >= self.engine.end for message in self.specification.of(Stage.FRESH))
+        self.offer_again(end)
+
+    def offer_again(self, end: int) -> None:
+        first = self.engine.offered_end
+        holes = [(offset, offset) for offset in range(first, end) if offset not in self.specification.messages]
+        if first < end:
+            self.engine.offer(first, end - 1, holes, size=10 * (end - first))
+        self.engine.end = end
 
     # Always
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from logserver_records.codec import build_batch
+from logserver_segments.reading import Slice
 
 from logserver.coordinator.delivery.changes import Changes, NoChanges
 from logserver.coordinator.delivery.coordinator import QueueCoordinator, QueueName
@@ -40,6 +41,21 @@ class Damaged(MemoryRecords):
         raise LogServerError(ErrorCode.corrupt_message, "damaged")
 
 
+class Late(MemoryRecords):
+    """Records that are not in memory, and come batch by batch, when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__("v", 10_000)
+        self.come = asyncio.Semaphore(0)
+
+    def read(self, offset: int, max_bytes: int, committed_only: bool = False) -> Any:
+        return self._later(offset)
+
+    async def _later(self, offset: int) -> Slice:
+        await self.come.acquire()
+        return super().read(offset, 1)
+
+
 def new_place(records: MemoryRecords, until_offset: int | None = None) -> QueuePartition:
     engine = Engine(0, 0, Policy(), OffsetOrder(), random.Random(1), NoChanges())
     reader = RecordReader(records, False)
@@ -50,8 +66,12 @@ def new_place(records: MemoryRecords, until_offset: int | None = None) -> QueueP
     return place
 
 
-def taker(got: list[Acquisition]) -> Waiter:
-    return Waiter("anna", lambda _, found: got.append(found), lambda reason: None)
+def taker(got: list[Acquisition], **terms: Any) -> Waiter:
+    return Waiter("anna", lambda _, found: got.append(found), lambda reason: None, **terms)
+
+
+def given(got: list[Acquisition]) -> list[tuple[int, int]]:
+    return [(found.first, found.last) for each in got for found in each.ranges]
 
 
 async def turns() -> None:
@@ -76,7 +96,26 @@ async def test_what_is_behind_the_end_of_a_source_is_not_delivered() -> None:
     place.dispatcher.add(taker(got))
     records.append(BATCH + BATCH)
     await turns()
-    assert [(found.first, found.last) for each in got for found in each.ranges] == [(0, 3)]
+    assert given(got) == [(0, 3)]
+    place.stop(LogServerError(ErrorCode.not_coordinator, "over"))
+
+
+async def test_nothing_is_passed_over_when_the_isolation_level_changes_during_a_look() -> None:
+    records = Late()
+    place = new_place(records)
+    got: list[Acquisition] = []
+    records.append(BATCH + BATCH)
+    place.dispatcher.add(taker(got, max_records=1, once=True))
+    records.come.release()
+    await turns()
+    assert given(got) == [(0, 0)]
+    # The look at the second batch is under way, and of the first two records are left.
+    place.read_committed(True)
+    place.dispatcher.add(taker(got))
+    for _ in range(3):
+        records.come.release()
+        await turns()
+    assert given(got) == [(0, 0), (1, 2), (3, 5)]
     place.stop(LogServerError(ErrorCode.not_coordinator, "over"))
 
 
