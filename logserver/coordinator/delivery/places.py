@@ -173,6 +173,8 @@ class Places:
             raise partition.unavailable or _unknown(key, partition)
         if writer.lost is not None:
             raise writer.lost
+        # Settings may have changed meanwhile; from here on the place hears of it.
+        terms = self._terms(key.group_id, partition.topic)
         place = self._new_place(key, partition, image.stored or _begun(start, image), terms, writer)
         writer.place = place
         self._open[key] = place
