@@ -199,8 +199,8 @@ class Consumption:
     def stop(self) -> None:
         """Hands out nothing any more: iterations end, and `get` returns None. What is in hand can still be settled.
 
-        What has come and was not handed out is given back as soon as possible. It waits for nothing, so a signal handler
-        may call it, too.
+        What has come and was not handed out is given back as soon as possible. This waits for nothing, so a signal
+        handler may call it, too.
         """
         self._is_stopped = True
         # The thread that a signal handler has interrupted may hold any lock: everything else is done by another one.

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
 from typing import Final
 
 from grpc.aio import EOF
@@ -10,7 +9,7 @@ from logserverpb.v1 import queues_pb2
 
 from logserver.coordinator.delivery.coordinator import QueueCoordinator, QueueName
 from logserver.coordinator.delivery.credits import Credit
-from logserver.coordinator.delivery.handles import Acquired, Acquisition, Check
+from logserver.coordinator.delivery.handles import Acquisition, Check
 from logserver.coordinator.delivery.partition import QueuePartition
 from logserver.coordinator.delivery.policy import MOST_MS
 from logserver.coordinator.delivery.waiters import Waiter
@@ -193,9 +192,9 @@ class ConsumeStream:
                 self._room.set()
             if self._unsent and not self._ended:
                 place, found = self._unsent.popleft()
-                records = await self._delivered(place, found.ranges)
-                if records is not None:
-                    await context.write(consume_response(records))
+                ranges, batches = await place.read(found.ranges)
+                if ranges:
+                    await context.write(consume_response(delivered(place.number, ranges, batches)))
                 if len(self._unsent) < _MOST_UNSENT:
                     self._waiter.resume()
                 continue
@@ -204,24 +203,6 @@ class ConsumeStream:
             if self._ended and not self._settling:
                 return
             await self._news.wait()
-
-    @staticmethod
-    async def _delivered(place: QueuePartition, ranges: Iterable[Acquired]) -> bytes | None:
-        """Returns what was acquired; None if retention was quicker, which settles what it deletes."""
-        wanted = sorted(ranges, key=lambda found: found.first)
-        while True:
-            place.refresh()
-            start = place.source.log_start_offset
-            wanted = [found._replace(first=max(found.first, start)) for found in wanted if found.last >= start]
-            if not wanted:
-                return None
-            try:
-                batches = await place.reader.read([(found.first, found.last) for found in wanted])
-            except LogServerError as error:
-                if error.code is ErrorCode.offset_out_of_range and place.source.log_start_offset > start:
-                    continue
-                raise
-            return delivered(place.number, wanted, batches)
 
     def _settled(self) -> queues_pb2.ConsumeSettled | None:
         """Returns the answer to all that is durable, in the order in which it came."""

@@ -33,7 +33,7 @@ async def peek(queues: QueueCoordinator, queue: QueueName, request: queues_pb2.P
             left -= found.last - found.first + 1
             ranges.append(found)
         if ranges:
-            batches = await place.reader.read([(found.first, found.last) for found in ranges])
+            batches, _ = await place.reader.read([(found.first, found.last) for found in ranges])
             response.peeked.add(partition=place.number, batches=b"".join(batches), ranges=ranges)
     return response
 

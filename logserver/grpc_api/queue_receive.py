@@ -81,12 +81,13 @@ async def receive(queues: QueueCoordinator, queue: QueueName, request: queues_pb
     if found is None:
         return head
     place, acquisition = found
-    ranges = sorted(acquisition.ranges, key=lambda each: each.first)
     try:
-        batches = await place.reader.read([(each.first, each.last) for each in ranges])
+        ranges, batches = await place.read(acquisition.ranges)
     except BaseException:
         _give_back(place, acquisition)
         raise
+    if not ranges:
+        return head
     records = delivered(place.number, ranges, batches)
     return b"".join((head, _DELIVERED_TAG, unsigned_varint(len(records)), records))
 

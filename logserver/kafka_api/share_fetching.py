@@ -248,14 +248,14 @@ class ShareWait:
         fetched: list[Fetched] = []
         for at, (opened, acquisition) in enumerate(tuple(self._found)):
             place = names[id(opened)]
-            ranges = _joined(acquisition.ranges)
             try:
-                records = b"".join(await opened.reader.read([(found.first, found.last) for found in ranges]))
+                ranges, batches = await opened.read(acquisition.ranges)
             except LogServerError as error:
                 self.errors[place] = error
                 self._release(opened, self._found[at][1])
                 continue
-            fetched.append(Fetched(place, ranges, records))
+            if ranges:
+                fetched.append(Fetched(place, _joined(ranges), b"".join(batches)))
         return fetched
 
     def _release(self, place: QueuePartition, found: Acquisition) -> None:

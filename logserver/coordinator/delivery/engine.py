@@ -443,6 +443,15 @@ class Engine:
             self._take_out(delivery, reason, now_ms)
         return bool(found)
 
+    def drop(self, handle: Handle, reason: str, *, now_ms: int) -> bool:
+        """Settles held records that nobody can work on, wherever they go otherwise; returns whether the handle was
+        good."""
+        found = self._find(handle, Check.STRICT, None)
+        for delivery in found:
+            self._tell(EventKind.DROPPED, delivery, now_ms, delivery.owner, reason=reason)
+            self._settle(delivery, archived=True)
+        return bool(found)
+
     def extend(
         self, handle: Handle, lock_ms: int, *, now_ms: int, check: Check = Check.STRICT, owner: str | None = None
     ) -> bool:

@@ -3,10 +3,12 @@ rounds, and whoever waits gets theirs."""
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
+from logserver_records.batch import Buffer
 from logserver_segments.logs import get_logger
 from logserver_segments.seams import Clock
 
@@ -14,7 +16,8 @@ from logserver.coordinator.clock_sets import ClockSets
 from logserver.coordinator.delivery.dispatcher import Dispatcher
 from logserver.coordinator.delivery.engine import Engine
 from logserver.coordinator.delivery.events import Event
-from logserver.coordinator.delivery.handles import Acquisition, Check, Handle
+from logserver.coordinator.delivery.handles import Acquired, Acquisition, Check, Handle
+from logserver.coordinator.delivery.offset_ranges import OffsetRanges
 from logserver.coordinator.delivery.order import Position
 from logserver.coordinator.delivery.records import Offered, RecordReader
 from logserver.coordinator.delivery.source import Source
@@ -31,6 +34,8 @@ _OFFERED_BYTES: Final = 1 << 20
 
 _AGAIN_S: Final = 1.0
 """After a disk did not give records, or a door could not take them."""
+
+_first = attrgetter("first")
 
 Durable = Callable[[LogServerError | None], None]
 
@@ -305,6 +310,40 @@ class QueuePartition:
             waiter.deliver(self, found)
 
     # What doors do
+
+    async def read(self, ranges: Iterable[Acquired]) -> tuple[list[Acquired], list[Buffer]]:
+        """Returns what was acquired, by offset, and the batches that hold it.
+
+        What the log does not have any more is settled, and left out: retention, a deletion or compaction was quicker.
+
+        Raises:
+            LogServerError: it can't be read.
+        """
+        wanted = sorted(ranges, key=_first)
+        while True:
+            self.refresh()
+            start = self.source.log_start_offset
+            wanted = [found._replace(first=max(found.first, start)) for found in wanted if found.last >= start]
+            try:
+                batches, missing = await self.reader.read([(found.first, found.last) for found in wanted])
+            except LogServerError as error:
+                if error.code is ErrorCode.offset_out_of_range and self.source.log_start_offset > start:
+                    continue
+                raise
+            return (self._without(wanted, missing) if missing else wanted), batches
+
+    def _without(self, ranges: Iterable[Acquired], missing: Iterable[tuple[int, int]]) -> list[Acquired]:
+        """Settles what is missing of what was acquired; returns the rest."""
+        gone = OffsetRanges()
+        for first, last in missing:
+            gone.add(first, last)
+        left: list[Acquired] = []
+        for found in ranges:
+            for first, last in gone.within(found.first, found.last):
+                self.engine.drop(Handle(first, last, found.number), "compacted away", now_ms=self._now_ms())
+            left += (found._replace(first=first, last=last) for first, last in gone.missing(found.first, found.last))
+        self.changed()
+        return left
 
     def acknowledge(self, handle: Handle, *, check: Check = Check.STRICT, owner: str | None = None) -> bool:
         """As `Engine.acknowledge`."""

@@ -12,6 +12,7 @@ from logserver_segments.partition_log import AbortedTransaction
 from logserver_segments.reading import Slice
 
 from logserver.broker.isolation import without_aborted
+from logserver.coordinator.delivery.offset_ranges import OffsetRanges
 from logserver.errors import ErrorCode, LogServerError
 
 READ_BYTES: Final = 256 << 10
@@ -56,6 +57,14 @@ class Offered(NamedTuple):
     """Offsets that have nothing to deliver."""
     size: int
     """Bytes of the batches."""
+
+
+class Found(NamedTuple):
+    """What was read."""
+
+    batches: list[Buffer]
+    missing: list[tuple[int, int]]
+    """Offsets, both ends inclusive, that were asked for and that the log does not have: compaction has taken them."""
 
 
 class RecordReader:
@@ -133,7 +142,7 @@ class RecordReader:
             expected = last + 1
             if header.is_control or (visible is not None and header.base_offset not in visible):
                 holes.append((first, last))
-            elif header.record_count != header.last_offset_delta + 1:
+            elif not _is_full(header):
                 holes.extend(_gaps(self._records(found.data, position, header), first, last))
                 size += header.size
             else:
@@ -149,8 +158,8 @@ class RecordReader:
 
     # What was given
 
-    async def read(self, ranges: Iterable[tuple[int, int]], *, whole: bool = False) -> list[Buffer]:
-        """Returns batches that hold ranges of offsets, which rise, both ends inclusive.
+    async def read(self, ranges: Iterable[tuple[int, int]], *, whole: bool = False) -> Found:
+        """Reads the batches that hold ranges of offsets, which rise, both ends inclusive.
 
         A batch may hold other records as well, unless that would be much more than was asked for.
 
@@ -161,6 +170,7 @@ class RecordReader:
             LogServerError: they can't be read.
         """
         found: list[Buffer] = []
+        ranges = list(ranges)
         wanted = _Wanted(ranges)
         offset = wanted.next(0)
         while offset is not None:
@@ -171,7 +181,20 @@ class RecordReader:
                 piece = read if isinstance(read, Slice) else await read
                 self._keep(piece)
             offset = self._cut_out(piece, wanted, found, whole)
-        return found
+        missing = [] if wanted.found == wanted.size else self._missing(ranges, found)
+        return Found(found, missing)
+
+    def _missing(self, ranges: Iterable[tuple[int, int]], batches: Iterable[Buffer]) -> list[tuple[int, int]]:
+        """Returns what of ranges is in no batch."""
+        there = OffsetRanges()
+        for data in batches:
+            for position, header in whole_batches(data):
+                if _is_full(header):
+                    there.add(header.base_offset, header.last_offset)
+                else:
+                    for offset in sorted(self._records(data, position, header)):
+                        there.add(offset, offset)
+        return [gap for first, last in ranges for gap in there.missing(first, last)]
 
     def _cut_out(self, piece: Slice, wanted: "_Wanted", found: list[Buffer], whole: bool) -> int | None:
         """Adds what is wanted of a piece; returns the next offset that is."""
@@ -182,6 +205,11 @@ class RecordReader:
             if not parts:
                 continue
             count = sum(last - first + 1 for first, last in parts)
+            if _is_full(header):
+                wanted.found += count
+            else:
+                there = self._records(piece.data, position, header)
+                wanted.found += sum(offset in there for first, last in parts for offset in range(first, last + 1))
             if whole or header.size <= _SMALL_BATCH or count * _WORTH >= header.record_count:
                 if position != end:
                     if end > begin:
@@ -234,7 +262,7 @@ class RecordReader:
         """
         wanted = list(ranges)
         found: list[Record] = []
-        for data in await self.read(wanted, whole=True):
+        for data in (await self.read(wanted, whole=True)).batches:
             for position, header in whole_batches(data):
                 records = self._records(data, position, header)
                 for first, last in _Wanted(wanted).within(header.base_offset, header.last_offset):
@@ -286,6 +314,10 @@ class _Wanted:
     def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
         self._ranges = list(ranges)
         self._at = 0
+        self.size = sum(last - first + 1 for first, last in self._ranges)
+        """Offsets in all."""
+        self.found = 0
+        """Records of them."""
 
     def next(self, offset: int) -> int | None:
         """Returns the first offset that is wanted from one on."""
@@ -305,6 +337,11 @@ class _Wanted:
                 break
             found.append((max(begin, first), min(end, last)))
         return found
+
+
+def _is_full(header: BatchHeader) -> bool:
+    """Whether compaction has taken nothing of a batch."""
+    return header.record_count == header.last_offset_delta + 1
 
 
 def _gaps(records: Iterable[int], first: int, last: int) -> Iterator[tuple[int, int]]:
