@@ -141,7 +141,8 @@ class GroupMember:
     """A member of a group, what it owns (`assigned`) and what it is to own (`target`).
 
     `state` is "stable", "revoking", "waiting" (for partitions that others have not given up yet) or "away" (a static
-    member that has left for a while). `session_left_ms` is how long until it counts as gone, unless it is heard of.
+    member that has left for a while); of the classic protocol it is "stable" or "rebalancing". `session_left_ms` is how
+    long until it counts as gone, unless it is heard of.
     """
 
     member_id: str

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from logserver.coordinator.assignors import Assignment
 from logserver.coordinator.classic_group import ClassicState
+from logserver.coordinator.consumer_protocol import CONSUMER, read_assignment, topics_of
 from logserver.coordinator.formats import MemberState, OffsetCommitValue
 from logserver.coordinator.member import Member
 from logserver.coordinator.offsets import Place
@@ -37,7 +38,7 @@ class MemberDescription(NamedTuple):
 
     member: Member
     state: str
-    """"stable", "revoking", "waiting" or "away"."""
+    """"stable", "revoking", "waiting" or "away"; of the classic protocol "stable" or "rebalancing"."""
     assigned: Sequence[Place]
     target: Sequence[Place]
     session_left_ms: int
@@ -133,7 +134,7 @@ def describe(shard: GroupShard, group_id: str, assignor: str, topics: TopicsView
     group = shard.existing(group_id)
     committed = dict(shard.committed(group_id))
     if group is None:
-        return GroupDescription(summary_of(shard, group_id), 0, 0, "", (), committed, {})
+        return _of_classic(shard, group_id, committed, now_ms)
     members = [
         MemberDescription(
             member,
@@ -147,6 +148,47 @@ def describe(shard: GroupShard, group_id: str, assignor: str, topics: TopicsView
     owners = {place: found.member.member_id for found in members for place in found.assigned}
     return GroupDescription(
         summary_of(shard, group_id), group.epoch, group.assignment_epoch, assignor, members, committed, owners
+    )
+
+
+def _of_classic(
+    shard: GroupShard, group_id: str, committed: dict[Place, OffsetCommitValue], now_ms: int
+) -> GroupDescription:
+    """Returns a group of the classic protocol, or one that has offsets only, as a consumer group is described.
+
+    What members subscribe to and own is known of consumers only.
+    """
+    group = shard.classic.get(group_id)
+    if group is None:
+        return GroupDescription(summary_of(shard, group_id), 0, 0, "", (), committed, {})
+    is_stable = group.state is ClassicState.STABLE
+    members: list[MemberDescription] = []
+    for _, member in sorted(group.members.items()):
+        # In a rebalance the assignor is not decided on; subscriptions are the same for all that a member offers.
+        metadata = member.metadata(group.protocol) or next((data for _, data in member.protocols), b"")
+        # What it had before the rebalance it does not own any more.
+        given = read_assignment(member.assignment) if is_stable else None
+        assigned = sorted(given.partitions) if given is not None and group.protocol_type == CONSUMER else []
+        described = Member(
+            member.member_id,
+            member.instance_id,
+            client_id=member.client_id,
+            client_host=member.client_host,
+            topics=tuple(sorted((group.protocol_type == CONSUMER and topics_of(metadata)) or ())),
+            epoch=group.generation,
+        )
+        left_ms = shard.session_left_ms(group_id, member.member_id, now_ms)
+        state = "stable" if is_stable else "rebalancing"
+        members.append(MemberDescription(described, state, assigned, assigned, left_ms))
+    owners = {place: found.member.member_id for found in members for place in found.assigned}
+    return GroupDescription(
+        summary_of(shard, group_id),
+        group.generation,
+        group.generation,
+        (group.protocol or "") if is_stable else "",
+        members,
+        committed,
+        owners,
     )
 
 

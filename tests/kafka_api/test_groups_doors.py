@@ -9,9 +9,10 @@ from confluent_kafka.admin import AdminClient
 from logserver_client import AdminClient as BundledAdmin
 from logserver_client import OffsetAndMetadata
 
+from logserver.coordinator.consumer_protocol import write_assignment
 from logserver.testing import LogServer
 
-from .groups import commit, committed
+from .groups import commit, committed, join, subscription, sync
 from .raw_client import RawClient
 from .records import create_topic
 from .rolling import GROUP, TOPIC, Books, Member, Source, Watch, wait_for
@@ -97,3 +98,23 @@ def test_what_is_reset_or_deleted_at_one_door_is_so_at_the_other(server: LogServ
         assert [group.group_id for group in bundled.list_groups()] == [GROUP]
         bundled.delete_group(GROUP)
     assert kafka.list_consumer_groups().result(10).valid == []
+
+
+def test_the_members_of_a_classic_group_are_shown_at_the_other_door(server: LogServer, client: RawClient) -> None:
+    given = write_assignment(0, [(TOPIC, 0), (TOPIC, 2)])
+    joined = join(client, group_id=GROUP, metadata=subscription(TOPIC))
+    with BundledAdmin(server.grpc) as bundled:
+        assert [member.state for member in bundled.describe_group(GROUP).members] == ["rebalancing"]
+        sync(client, joined, {joined.member_id: given}, group_id=GROUP)
+        commit(client, {(TOPIC, 2): 0}, group_id=GROUP, member_id=joined.member_id, epoch=joined.generation_id)
+        group = bundled.describe_group(GROUP)
+    (member,) = group.members
+    assert (group.type, group.state, group.assignor) == ("classic", "stable", "range")
+    assert (member.member_id, member.member_epoch, member.state) == (joined.member_id, joined.generation_id, "stable")
+    assert member.subscription.topics == (TOPIC,)
+    assert [place.partition for place in member.assigned] == [0, 2]
+    assert 0 < member.session_left_ms <= 45_000
+    assert {(offset.partition, offset.member_id) for offset in group.offsets} == {
+        (0, member.member_id),
+        (2, member.member_id),
+    }
