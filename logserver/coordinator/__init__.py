@@ -14,6 +14,7 @@ from logserver.coordinator.member import AWAY, LEAVING
 from logserver.coordinator.offsets import Place
 from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer, OffsetToCommit, Subscription
 from logserver.coordinator.share.requests import ShareHeartbeat, ShareHeartbeatAnswer
+from logserver.coordinator.standing_commit import StandingCommit
 
 __all__ = [
     "AWAY",
@@ -32,6 +33,7 @@ __all__ = [
     "Reset",
     "ShareHeartbeat",
     "ShareHeartbeatAnswer",
+    "StandingCommit",
     "Subscription",
     "TopicPartition",
 ]

@@ -9,7 +9,7 @@ from typing import Final
 from logserver.coordinator.assignors import TopicPartition
 from logserver.coordinator.consumer_group import ConsumerGroup
 from logserver.coordinator.decision import Decision, Entry
-from logserver.coordinator.formats import OffsetCommitKey, OffsetCommitValue
+from logserver.coordinator.formats import NO_TIMESTAMP, OffsetCommitKey, OffsetCommitValue
 from logserver.coordinator.limits import GroupLimits
 from logserver.coordinator.member import Member
 from logserver.coordinator.requests import Commit, OffsetToCommit
@@ -18,6 +18,9 @@ from logserver.errors import ErrorCode, LogServerError, unknown_partition, unkno
 
 Place = tuple[str, int]
 """Topic name and partition number."""
+
+MayCommit = Callable[[TopicPartition], None]
+"""Raises what a partition's offset may not be committed for."""
 
 _NOTHING: Final[Mapping[Place, OffsetCommitValue]] = {}
 _INT32_MAX: Final = 2**31 - 1
@@ -65,42 +68,34 @@ class Commits:
         self._limits = limits
         self._topics = topics
 
-    def commit(
-        self, group: ConsumerGroup | None, request: Commit, now_ms: int
-    ) -> Decision[Sequence[LogServerError | None]]:
+    def commit(self, may_commit: MayCommit, request: Commit, now_ms: int) -> Decision[Sequence[LogServerError | None]]:
         """Decides on a commit; the answer has one entry for each offset, in order.
 
         Args:
-            group: None if it has no members and never had any.
-
-        Raises:
-            LogServerError: who commits may not: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH,
-                ILLEGAL_GENERATION.
+            may_commit: what `check_committer` has returned for who commits.
         """
-        return self._decided(request, check_committer(group, request), now_ms)
-
-    def commit_checked(self, request: Commit, now_ms: int) -> Decision[Sequence[LogServerError | None]]:
-        """Decides on a commit of somebody who may commit for any partition; as `commit`."""
-        return self._decided(request, _anybody, now_ms)
-
-    def _decided(
-        self, request: Commit, may_commit: Callable[[TopicPartition], None], now_ms: int
-    ) -> Decision[Sequence[LogServerError | None]]:
         answers: list[LogServerError | None] = []
         entries: dict[OffsetCommitKey, OffsetCommitValue] = {}
         for offset in request.offsets:
             try:
-                topic_id = self._check(offset)
-                may_commit((topic_id, offset.partition))
+                value = self.commit_one(offset, may_commit, now_ms)
             except LogServerError as error:
                 answers.append(error)
                 continue
             answers.append(None)
             # Named twice, the last one counts.
-            entries[OffsetCommitKey(request.group_id, offset.topic, offset.partition)] = OffsetCommitValue(
-                offset.offset, offset.leader_epoch, offset.metadata, now_ms, topic_id=topic_id
-            )
+            entries[OffsetCommitKey(request.group_id, offset.topic, offset.partition)] = value
         return Decision(answers, [Entry(key, value) for key, value in entries.items()], request.group_id)
+
+    def commit_one(self, offset: OffsetToCommit, may_commit: MayCommit, now_ms: int) -> OffsetCommitValue:
+        """Decides on one offset; returns what to write.
+
+        Raises:
+            LogServerError: it can't be committed.
+        """
+        topic_id = self._check(offset)
+        may_commit((topic_id, offset.partition))
+        return OffsetCommitValue(offset.offset, offset.leader_epoch, offset.metadata, now_ms, NO_TIMESTAMP, topic_id)
 
     def _check(self, offset: OffsetToCommit) -> str:
         """Checks what is to be committed; returns the topic's id."""
@@ -131,16 +126,20 @@ class Commits:
         return topic.topic_id
 
 
-def check_committer(group: ConsumerGroup | None, request: Commit) -> Callable[[TopicPartition], None]:
+def check_committer(group: ConsumerGroup | None, request: Commit) -> MayCommit:
     """Returns what checks whether the offset of a partition may be committed.
 
+    Args:
+        group: None if it has no members and never had any.
+
     Raises:
-        LogServerError: who asks may commit nothing.
+        LogServerError: who asks may commit nothing: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, STALE_MEMBER_EPOCH,
+            ILLEGAL_GENERATION.
     """
     if group is None or group.is_empty:
         if request.member_epoch >= 0 or request.member_id:
             raise _unknown(request)
-        return _anybody
+        return anybody
     if not request.member_id and request.member_epoch < 0:
         names = ", ".join(repr(member_id[:100]) for member_id in sorted(group.members)[:3])
         raise LogServerError(
@@ -180,7 +179,7 @@ def check_reader(group: ConsumerGroup | None, group_id: str, member_id: str, mem
         raise _stale(member, request)
 
 
-def _anybody(partition: TopicPartition) -> None:
+def anybody(partition: TopicPartition) -> None:
     """The committer may commit for any partition, as in Kafka."""
 
 

@@ -272,9 +272,14 @@ class MachineRuntime(ABC, Generic[M]):
     def _begin_after(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._begin)
 
-    def _when_settled(self, told: Committed) -> None:
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that has been written is durable."""
+        return self._last_offset < self.partition.high_watermark
+
+    def when_settled(self, told: Committed) -> None:
         """Calls back when everything that has been written is durable, or won't be; at once if it is."""
-        if self._last_offset < self.partition.high_watermark:
+        if self.is_settled:
             told(None)
             return
 
@@ -289,7 +294,7 @@ class MachineRuntime(ABC, Generic[M]):
         Raises:
             LogServerError: it will not be.
         """
-        if self._last_offset < self.partition.high_watermark:
+        if self.is_settled:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -301,7 +306,7 @@ class MachineRuntime(ABC, Generic[M]):
             else:
                 done.set_exception(error)
 
-        self._when_settled(told)
+        self.when_settled(told)
         await done
 
     # Time

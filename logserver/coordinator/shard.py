@@ -15,7 +15,7 @@ from logserver.coordinator.classic_group import ClassicGroup
 from logserver.coordinator.classic_groups import TIMERS, ClassicGroups
 from logserver.coordinator.classic_members import SESSION as CONSUMER_SESSION
 from logserver.coordinator.classic_rebalance import SESSION
-from logserver.coordinator.classic_refusals import check_committer
+from logserver.coordinator.classic_refusals import check_committer as check_classic_committer
 from logserver.coordinator.classic_requests import (
     JoinAnswer,
     JoinGroup,
@@ -42,15 +42,24 @@ from logserver.coordinator.formats import (
 )
 from logserver.coordinator.limits import GroupLimits
 from logserver.coordinator.membership import check_id
-from logserver.coordinator.offsets import Commits, CommittedOffsets, Place, check_reader
+from logserver.coordinator.offsets import (
+    Commits,
+    CommittedOffsets,
+    MayCommit,
+    Place,
+    anybody,
+    check_committer,
+    check_reader,
+)
 from logserver.coordinator.pending_offsets import PendingOffsets
-from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer
+from logserver.coordinator.requests import Commit, Heartbeat, HeartbeatAnswer, OffsetToCommit
 from logserver.coordinator.retention import forgotten, keeping_of
 from logserver.coordinator.share.group import ShareGroup
 from logserver.coordinator.share.groups import SESSION as SHARE_SESSION
 from logserver.coordinator.share.groups import ShareGroups
 from logserver.coordinator.share.requests import ShareHeartbeat, ShareHeartbeatAnswer
 from logserver.coordinator.share.topics import ShareTopicState
+from logserver.coordinator.standing_commit import StandingCommit
 from logserver.coordinator.timers import Timers
 from logserver.coordinator.topics_view import TopicsView
 from logserver.coordinator.transactional_commits import commit_in_transaction
@@ -213,16 +222,37 @@ class GroupShard:
         Raises:
             LogServerError: as `Commits.commit`; INVALID_GROUP_ID; GROUP_ID_NOT_FOUND for a share group.
         """
+        return self._commits.commit(self._check_committer(request, now_ms), request, now_ms)
+
+    def commit_one(self, commit: StandingCommit, offset: int, leader_epoch: int, now_ms: int) -> OffsetCommitValue:
+        """Decides on the commit of one offset, without metadata, of a group that has some; returns what to write.
+
+        Raises:
+            LogServerError: as `commit`, also for what is wrong with the offset; GROUP_ID_NOT_FOUND for a group that has
+                no offsets yet.
+        """
+        group_id, topic, partition = commit.key
+        if not self.offsets.of(group_id):
+            raise LogServerError(ErrorCode.group_id_not_found, f"the group {group_id[:100]!r} has no offsets yet")
+        may_commit = self._check_committer(commit.committer, now_ms)
+        return self._commits.commit_one(OffsetToCommit(topic, partition, offset, leader_epoch), may_commit, now_ms)
+
+    def _check_committer(self, request: Commit, now_ms: int) -> MayCommit:
+        """Checks who commits, and takes it for a sign of life; returns what checks a partition.
+
+        Raises:
+            LogServerError: as `commit`.
+        """
         check_id("group id", request.group_id)
         self._check_consumers(request.group_id)
         classic = self.classic.get(request.group_id)
         if classic is None:
-            return self._commits.commit(self.groups.get(request.group_id), request, now_ms)
+            return check_committer(self.groups.get(request.group_id), request)
         member = MemberOfGroup(request.group_id, request.member_epoch, request.member_id, request.instance_id)
-        check_committer(classic, member)
+        check_classic_committer(classic, member)
         if request.member_id in classic.members:
             self._classic.is_alive(classic, request.member_id, now_ms)
-        return self._commits.commit_checked(request, now_ms)
+        return anybody
 
     def commit_in_transaction(self, request: Commit, now_ms: int) -> Decision[Sequence[LogServerError | None]]:
         """Decides on a commit that counts once its transaction is committed; see `commit_in_transaction`."""

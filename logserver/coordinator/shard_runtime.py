@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from logserver_records.codec import build_batch
+from logserver_records.plain import build_plain
 from logserver_segments.partition_log import Verification
 from logserver_segments.seams import Clock, Workers
 
@@ -17,6 +17,7 @@ from logserver.coordinator.loading import Source, replay
 from logserver.coordinator.requests import Transaction
 from logserver.coordinator.runtime import DECISIONS_AT_A_TIME, MachineRuntime
 from logserver.coordinator.shard import GroupShard
+from logserver.coordinator.standing_commit import StandingCommit
 from logserver.coordinator.turns import Turns
 from logserver.coordinator.waiters import Answer, Waiters, answer
 from logserver.errors import ErrorCode, LogServerError
@@ -123,6 +124,26 @@ class ShardRuntime(MachineRuntime[GroupShard]):
         await self._settled()
         return decision.answer
 
+    def commit_at_once(self, commit: StandingCommit, offset: int, leader_epoch: int) -> bool:
+        """Decides on one offset and writes it, if nobody has to be waited for; `when_settled` tells the rest.
+
+        Returns:
+            False, and nothing done, where it has to be asked for by `decide`: it is refused, say, and durably so, or
+            others of the group are before it.
+        """
+        shard = self._machine
+        if shard is None or self._turns.are_waited_for(commit.key.group):
+            return False
+        now_ms = self._now_ms()
+        key = commit.key
+        try:
+            value = shard.commit_one(commit, offset, leader_epoch, now_ms)
+            batch = build_plain(now_ms, ((commit.key_bytes, encode_value(value)),))
+            self._append(lambda: self.partition.append_own(batch), lambda: shard.apply(key, value, now_ms))
+        except LogServerError:
+            return False
+        return True
+
     async def decide_later(self, group_id: str, decide: Callable[[GroupShard, int], Decision[T | Later]]) -> T | Answer:
         """As `decide`, for a request whose answer may come with a later decision."""
         await self._turns.take(group_id)
@@ -183,8 +204,9 @@ class ShardRuntime(MachineRuntime[GroupShard]):
         now_ms: int,
     ) -> None:
         producer_id = transaction.producer_id
-        batch = build_batch(
-            _records(entries, now_ms),
+        batch = build_plain(
+            now_ms,
+            _records(entries),
             producer_id=producer_id,
             producer_epoch=transaction.producer_epoch,
             is_transactional=True,
@@ -226,7 +248,7 @@ class ShardRuntime(MachineRuntime[GroupShard]):
                 shard.apply(key, value, now_ms)
             shard.follow_up(entries, now_ms)
 
-        batch = build_batch(_records(entries, now_ms))
+        batch = build_plain(now_ms, _records(entries))
         try:
             self._append(lambda: self.partition.append_own(batch), apply)
         except LogServerError as error:
@@ -248,7 +270,7 @@ class ShardRuntime(MachineRuntime[GroupShard]):
         """Answers requests that have waited, once everything is durable."""
         if replies:
             answers = self._waiters.take(replies)
-            self._when_settled(lambda error: answer(answers, error))
+            self.when_settled(lambda error: answer(answers, error))
 
     def _wake(self, watchers: Iterator[Watcher]) -> None:
         """Tells watchers, a few in each turn of the event loop: each of them will decide on something."""
@@ -292,5 +314,5 @@ def _patterns(shard: GroupShard) -> Collection[str]:
     return {pattern for group in shard.groups.values() for pattern in group.used_patterns()}
 
 
-def _records(entries: Iterable[Entry], now_ms: int) -> Iterable[tuple[int, bytes, bytes | None, tuple[()]]]:
-    return ((now_ms, encode_key(key), None if value is None else encode_value(value), ()) for key, value in entries)
+def _records(entries: Iterable[Entry]) -> list[tuple[bytes, bytes | None]]:
+    return [(encode_key(key), None if value is None else encode_value(value)) for key, value in entries]

@@ -7,11 +7,11 @@ consumer whose partitions have gone to another one can't end what it has begun.
 from collections.abc import Sequence
 
 from logserver.coordinator.classic_group import ClassicGroup
-from logserver.coordinator.classic_refusals import check_committer
+from logserver.coordinator.classic_refusals import check_committer as check_classic_committer
 from logserver.coordinator.classic_requests import MemberOfGroup
 from logserver.coordinator.consumer_group import ConsumerGroup
 from logserver.coordinator.decision import Decision
-from logserver.coordinator.offsets import Commits
+from logserver.coordinator.offsets import Commits, anybody, check_committer
 from logserver.coordinator.requests import Commit
 from logserver.errors import ErrorCode, LogServerError
 
@@ -28,7 +28,7 @@ def commit_in_transaction(
     if classic is not None:
         if is_named:
             _check_classic(classic, request)
-        return commits.commit_checked(request, now_ms)
+        return commits.commit(anybody, request, now_ms)
     if group is None or group.is_empty:
         if request.member_epoch >= 0:
             raise LogServerError(
@@ -36,11 +36,11 @@ def commit_in_transaction(
                 f"the group {request.group_id!r} has no members, and {request.member_id[:100]!r} is none (any more); "
                 "abort the transaction, others will read again",
             )
-        return commits.commit_checked(request, now_ms)
+        return commits.commit(anybody, request, now_ms)
     if not is_named:
-        return commits.commit_checked(request, now_ms)
+        return commits.commit(anybody, request, now_ms)
     try:
-        decision = commits.commit(group, request, now_ms)
+        decision = commits.commit(check_committer(group, request), request, now_ms)
     except LogServerError as error:
         raise _as_generation(error) from error
     answers = [None if error is None else _as_generation(error) for error in decision.answer]
@@ -49,7 +49,7 @@ def commit_in_transaction(
 
 def _check_classic(group: ClassicGroup, request: Commit) -> None:
     try:
-        check_committer(
+        check_classic_committer(
             group, MemberOfGroup(request.group_id, request.member_epoch, request.member_id, request.instance_id)
         )
     except LogServerError as error:

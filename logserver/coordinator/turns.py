@@ -27,6 +27,10 @@ class Turns:
         self._waiting.setdefault(group_id, deque()).append(turn)
         await turn
 
+    def are_waited_for(self, group_id: str) -> bool:
+        """Whether somebody of a group waits for a turn."""
+        return group_id in self._waiting
+
     def _next(self) -> None:
         self._taken = 0
         while self._waiting and self._taken < _AT_A_TIME:

@@ -150,7 +150,7 @@ class Api:
         lowest, highest: versions served, both inclusive.
         advertised_lowest: what ApiVersions says instead of `lowest`.
         raw: in place of `handle`, for what is read and written by hand.
-        quick: makes the short way for a version, if there is one; what that does not take goes to `raw`.
+        quick: makes the short way for a version, if there is one; what that does not take goes to `raw` or `handle`.
         failed: makes the response for an error of the whole request; without it that is one whose `error_code` and
             `error_message` say so.
         refuse: in place of `failed` where there is a `raw`: makes what answers with one error for every partition.

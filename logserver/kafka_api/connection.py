@@ -433,6 +433,11 @@ class Connection:
         """Who is at the other end."""
         return self._client
 
+    @property
+    def has_tasks(self) -> bool:
+        """Whether requests are under way that others may not overtake."""
+        return bool(self._tasks)
+
     def ring_at(self, at_s: float) -> None:
         """Tells the requests under way when a time has come, by the event loop's clock: one timer does for all."""
         if self._alarm is not None:

@@ -225,7 +225,7 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
                 if self._dirty or self._cold:
                     self._schedule()
 
-        self._when_settled(told)
+        self.when_settled(told)
 
     def _add(self, state: KeyState, key: StateKey, writer: StateWriter, batch: Batch) -> None:
         self._teller.tell(key, writer, self._clock.now_ms())

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
-from logserver_records.codec import build_batch
+from logserver_records.plain import build_plain
 from logserver_segments.logs import get_logger
 from logserver_segments.seams import Clock
 
@@ -118,7 +118,7 @@ class TransactionRuntime(MachineRuntime[TransactionShard]):
             for transactional_id, value in entries:
                 shard.apply(transactional_id, value, now_ms)
 
-        batch = build_batch(_records(entries, now_ms))
+        batch = build_plain(now_ms, _records(entries))
         self._append(lambda: self.partition.append_own(batch), apply)
         for transactional_id, _ in entries:
             self._end(shard, transactional_id)
@@ -175,5 +175,5 @@ class TransactionRuntime(MachineRuntime[TransactionShard]):
         return len(done) == len(task.partitions)
 
 
-def _records(entries: Iterable[TransactionEntry], now_ms: int) -> Iterable[tuple[int, bytes, bytes | None, tuple[()]]]:
-    return ((now_ms, encode_key(key), None if value is None else encode_value(value), ()) for key, value in entries)
+def _records(entries: Iterable[TransactionEntry]) -> list[tuple[bytes, bytes | None]]:
+    return [(encode_key(key), None if value is None else encode_value(value)) for key, value in entries]

@@ -1,7 +1,8 @@
 """OffsetCommit (key 8), versions 2 to 10.
 
 Behavior: stores a group's offsets, all at once, and answers when they are durable. Members of either group protocol
-commit with their generation or member epoch; somebody who is no member may as long as the group has none.
+commit with their generation or member epoch; somebody who is no member may as long as the group has none. Requests of
+one offset like many before take a short way, see `commit_quick`.
 
 Version notes: 6 brought leader epochs (KIP-320), 7 static members, 9 member epochs (KIP-848), 10 topic ids (KIP-1251).
 Up to 4 a client may say how long its offsets are to be kept; that is passed by, as in Kafka since 2.1 for members.
@@ -17,6 +18,7 @@ from logserver.coordinator.requests import Commit, OffsetToCommit
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api.api import Api, Call, Response
 from logserver.kafka_api.codec import Struct
+from logserver.kafka_api.commit_quick import quick
 
 _TOPIC_IDS: Final = 10
 _MEMBER_EPOCHS: Final = 9
@@ -106,4 +108,4 @@ def _failed(request: Struct, code: int, message: str) -> Response:
     }
 
 
-API: Final = Api(8, "OffsetCommit", 2, 10, handle=_handle, failed=_failed)
+API: Final = Api(8, "OffsetCommit", 2, 10, handle=_handle, failed=_failed, quick=quick)
