@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from logserver_records.batch import NO_SEQUENCE, Buffer
 from logserver_records.control import EndTransactionMarker
+from logserver_records.plain import PlainBatch
 from logserver_segments.committer import Loss, LossReason
 from logserver_segments.config import LogConfig
 from logserver_segments.errors import StorageError
@@ -70,6 +71,7 @@ class Partition:
 
     __slots__ = (
         "_clock",
+        "_followers",
         "_holds",
         "_open_log",
         "_produces",
@@ -95,6 +97,7 @@ class Partition:
         # Produces that wait for their last offset to be committed, in the order of appending.
         self._produces: deque[tuple[int, Committed]] = deque()
         self._waiters: dict[DataWaiter, None] = {}
+        self._followers: dict[DataWaiter, None] = {}
         self.marker_follower: MarkerFollower | None = None
         self._holds: dict[str, Callable[[], int]] = {}
 
@@ -127,7 +130,7 @@ class Partition:
         log.set_hold(self._held_from)
         self.log = log
         self._unavailable = None
-        self._wake()
+        self._tell()
 
     def resign(self, reason: str, leader: LeaderHint | None = None) -> None:
         """Ends leading: no append or read from here on, and everybody who waits is answered. Closing the log is left
@@ -148,7 +151,7 @@ class Partition:
         produces, self._produces = self._produces, deque()
         for _, committed in produces:
             committed(error)
-        self._wake()
+        self._tell()
 
     @property
     def unavailable(self) -> LogServerError | None:
@@ -257,7 +260,7 @@ class Partition:
         except (StorageError, OSError) as error:
             raise domain_error(error) from error
 
-    def append_own(self, payload: Buffer, verification: Verification | None = None) -> Appended:
+    def append_own(self, payload: Buffer | PlainBatch, verification: Verification | None = None) -> Appended:
         """Appends record batches that this server has built itself.
 
         Args:
@@ -422,6 +425,14 @@ class Partition:
                 raise self._not_leader("its leadership changed meanwhile") from error
             raise domain_error(error) from error
 
+    def follow(self, follower: DataWaiter) -> None:
+        """Tells who does not wait for data when the partition is led, lost or resigned, until it is removed."""
+        self._followers[follower] = None
+
+    def unfollow(self, follower: DataWaiter) -> None:
+        """Ends telling a follower; fine if it was not there."""
+        self._followers.pop(follower, None)
+
     def add_waiter(self, waiter: DataWaiter) -> None:
         """Tells a waiter of news from here on, until it is removed."""
         self._waiters[waiter] = None
@@ -429,6 +440,12 @@ class Partition:
     def remove_waiter(self, waiter: DataWaiter) -> None:
         """Ends telling a waiter; fine if it was not there."""
         self._waiters.pop(waiter, None)
+
+    def _tell(self) -> None:
+        """Tells that the partition can be used from here on, or can't."""
+        for follower in tuple(self._followers):
+            follower.data_available(self)
+        self._wake()
 
     def _wake(self) -> None:
         for waiter in tuple(self._waiters):

@@ -126,18 +126,18 @@ class MachineRuntime(ABC, Generic[M]):
 
     def start(self) -> None:
         """Follows the partition from here on, and reads it if it is led here."""
-        self.partition.add_waiter(self)
+        self.partition.follow(self)
         self._clock.follow(self._clock_moved)
         self.data_available(self.partition)
 
     def stop(self) -> None:
         """Ends following the partition; everybody who waits is answered."""
-        self.partition.remove_waiter(self)
+        self.partition.unfollow(self)
         self._clock.unfollow(self._clock_moved)
         self._unload(self._not_here("the server is stopping"))
 
     def data_available(self, partition: Partition) -> None:
-        """Called when the partition is led, lost or resigned (and at every commit)."""
+        """Called when the partition is led, lost or resigned."""
         if partition.unavailable is not None:
             if self._epoch != _NONE:
                 self._unload(self._not_here(partition.unavailable.message))

@@ -6,7 +6,7 @@ such a batch takes a quarter of the time (3 us against 12 for one record).
 
 from collections.abc import Iterable
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from crc32c import crc32c
 
@@ -36,6 +36,28 @@ _NO_HEADERS: Final = b"\x00"
 _NO_ATTRIBUTES_NO_TIME: Final = b"\x00\x00"
 
 
+class PlainBatch(NamedTuple):
+    """A whole batch, but for where it is going to stand."""
+
+    covered: bytes
+    """From the attributes on: what the CRC covers."""
+    crc: int
+    timestamp_ms: int
+    """Of all its records."""
+    record_count: int
+    producer_id: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole batch."""
+        return CRC_START + len(self.covered)
+
+    def stamped(self, base_offset: int = 0, leader_epoch: int = NO_LEADER_EPOCH) -> bytes:
+        """Returns the batch as it stands at an offset."""
+        covered = self.covered
+        return _UNCOVERED.pack(base_offset, _COVERED_LENGTH + len(covered), leader_epoch, MAGIC, self.crc) + covered
+
+
 def build_plain(
     timestamp_ms: int,
     records: Iterable[tuple[bytes, bytes | None]],
@@ -43,8 +65,8 @@ def build_plain(
     producer_id: int = NO_PRODUCER_ID,
     producer_epoch: int = NO_PRODUCER_EPOCH,
     is_transactional: bool = False,
-) -> bytes:
-    """Returns a batch of records, key and value (None for null) of each; as `codec.build_batch` builds it.
+) -> PlainBatch:
+    """Returns a batch of records, key and value (None for null) of each; stamped it is what `codec.build_batch` builds.
 
     Args:
         timestamp_ms: of all of them.
@@ -82,4 +104,4 @@ def build_plain(
         count,
     )
     covered = b"".join(parts)
-    return _UNCOVERED.pack(0, _COVERED_LENGTH + len(covered), NO_LEADER_EPOCH, MAGIC, crc32c(covered)) + covered
+    return PlainBatch(covered, crc32c(covered), timestamp_ms, count, producer_id)

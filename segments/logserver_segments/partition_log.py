@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from logserver_records.batch import NO_SEQUENCE, Buffer
 from logserver_records.control import EndTransactionMarker
+from logserver_records.plain import PlainBatch
 
 from logserver_segments.committer import Loss
 from logserver_segments.config import LogConfig
@@ -146,7 +147,7 @@ class PartitionLog(Protocol):
         ...
 
     def append_trusted(
-        self, payload: Buffer, leader_epoch: int, now_ms: int, verification: Verification | None = None
+        self, payload: Buffer | PlainBatch, leader_epoch: int, now_ms: int, verification: Verification | None = None
     ) -> Appended:
         """Appends batches made by this server itself, control batches among them, without `check_payload`.
 

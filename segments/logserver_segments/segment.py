@@ -162,15 +162,18 @@ class Segment:
 
     def note_batch(self, header: BatchHeader, position: int, index_interval_bytes: int) -> None:
         """Takes up a batch that stands at a position into indexes and timestamps."""
-        size = header.size
-        if header.max_timestamp > self.max_timestamp:
-            self.max_timestamp = header.max_timestamp
-            self.max_timestamp_offset = header.last_offset
+        self.note(header.size, header.max_timestamp, header.last_offset, position, index_interval_bytes)
+
+    def note(self, size: int, max_timestamp: int, last_offset: int, position: int, index_interval_bytes: int) -> None:
+        """Takes up a batch of so many bytes that stands at a position; as `note_batch`."""
+        if max_timestamp > self.max_timestamp:
+            self.max_timestamp = max_timestamp
+            self.max_timestamp_offset = last_offset
         if position == 0:
-            self.first_timestamp = header.max_timestamp
+            self.first_timestamp = max_timestamp
         if self._bytes_since_entry > index_interval_bytes:
             # As Kafka: an entry names the last offset of the batch that starts at the position.
-            self.index.append(header.last_offset - self.base_offset, position)
+            self.index.append(last_offset - self.base_offset, position)
             self._append_time_entry()
             self._bytes_since_entry = 0
         self._bytes_since_entry += size

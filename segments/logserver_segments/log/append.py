@@ -16,6 +16,7 @@ from logserver_records.batch import (
 )
 from logserver_records.control import EndTransactionMarker, build_marker
 from logserver_records.errors import RecordError
+from logserver_records.plain import PlainBatch
 
 from logserver_segments.committer import Loss, LossReason
 from logserver_segments.errors import CorruptRecords, WriteFailed
@@ -30,6 +31,7 @@ from logserver_segments.markers import read_marker
 from logserver_segments.partition_log import Appended, Verification
 from logserver_segments.preparation import Prepared
 from logserver_segments.recompression import recompress
+from logserver_segments.seams import File
 from logserver_segments.segment import Segment
 from logserver_segments.validation import check_payload
 
@@ -76,6 +78,24 @@ def append_trusted(
     return _append(state, payload, batches, leader_epoch, now_ms, markers)
 
 
+def append_plain(
+    state: LogState, batch: PlainBatch, leader_epoch: int, now_ms: int, verification: Verification | None
+) -> Appended:
+    """Appends one batch that this server built; see `PartitionLog.append_trusted`."""
+    if state.offline is not None:
+        state.check_online()
+    if state.config.log_append_time or batch.producer_id != NO_PRODUCER_ID:
+        return append_trusted(state, batch.stamped(), leader_epoch, now_ms, verification)
+    size = batch.size
+    _take_space(state, size)
+    segment = segment_for(state, size, batch.record_count, batch.timestamp_ms, now_ms)
+    base_offset, position = state.end, segment.size
+    file = _write(state, segment, (batch.stamped(base_offset, leader_epoch),))
+    behind = base_offset + batch.record_count
+    segment.note(size, batch.timestamp_ms, behind - 1, position, state.config.index_interval_bytes)
+    return _take_in(state, segment, file, leader_epoch, behind, -1)
+
+
 def _marker(payload: Buffer, position: int) -> EndTransactionMarker | None:
     try:
         return read_marker(payload, position)
@@ -110,15 +130,16 @@ def _append(
     """Args:
     markers: those in the control batches that have a producer id, in their order.
     """
-    space = state.resources.space
-    if space is not None and not state.config.uses_reserved_space:
-        space.take(len(payload), state.name)
-    segment = segment_for(state, len(payload), batches, now_ms)
+    _take_space(state, len(payload))
+    records = 0
+    for _, header in batches:
+        records += header.last_offset_delta + 1
+    segment = segment_for(state, len(payload), records, batches[0][1].max_timestamp, now_ms)
     append_time = now_ms if state.config.log_append_time else -1
     view = memoryview(payload)
     buffers: list[Buffer] = []
     stamped: list[BatchHeader] = []
-    offset = base_offset = state.end
+    offset = state.end
     for position, header in batches:
         behind = position + header.batch_length + LENGTH_OVERHEAD
         if append_time >= 0:
@@ -133,14 +154,7 @@ def _append(
         stamped.append(header)
         offset += header.last_offset_delta + 1
     position = segment.size
-    try:
-        file = segment.file
-    except OSError as error:
-        raise WriteFailed(f"{state.name}: {segment.path} can't be opened: {error}") from error
-    try:
-        segment.size = position + file.write(buffers, position)
-    except OSError as error:
-        raise _write_failed(state, segment, position, error) from error
+    file = _write(state, segment, buffers)
     interval = state.config.index_interval_bytes
     for header in stamped:
         segment.note_batch(header, position, interval)
@@ -151,16 +165,44 @@ def _append(
                 markers = markers[1:]
             else:
                 state.producers.update(header, header.base_offset, now_ms)
+    return _take_in(state, segment, file, leader_epoch, offset, append_time)
+
+
+def _take_space(state: LogState, size: int) -> None:
+    space = state.resources.space
+    if space is not None and not state.config.uses_reserved_space:
+        space.take(size, state.name)
+
+
+def _write(state: LogState, segment: Segment, buffers: Sequence[Buffer]) -> File:
+    """Writes whole batches to the end of the active segment; returns its file."""
+    position = segment.size
+    try:
+        file = segment.file
+    except OSError as error:
+        raise WriteFailed(f"{state.name}: {segment.path} can't be opened: {error}") from error
+    try:
+        segment.size = position + file.write(buffers, position)
+    except OSError as error:
+        raise _write_failed(state, segment, position, error) from error
+    return file
+
+
+def _take_in(
+    state: LogState, segment: Segment, file: File, leader_epoch: int, behind: int, append_time: int
+) -> Appended:
+    """Takes in what has been written, up to the offset `behind` it, and has it committed."""
+    base_offset = state.end
     if state.epochs.latest != leader_epoch:
         assign_epoch(state, leader_epoch, base_offset)
     if segment.index.wants_flush:
         try_to_flush(state, segment)
-    state.end = offset
-    commit(state, file, offset - base_offset)
+    state.end = behind
+    commit(state, file, behind - base_offset)
     if state.offline is not None:
         # A committer that flushes at once has failed at once.
         state.check_online()
-    return Appended(base_offset, offset - 1, append_time, False)
+    return Appended(base_offset, behind - 1, append_time, False)
 
 
 def _write_failed(state: LogState, segment: Segment, position: int, error: OSError) -> Exception:

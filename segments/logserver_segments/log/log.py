@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from logserver_records.batch import NO_SEQUENCE, Buffer
 from logserver_records.control import EndTransactionMarker
+from logserver_records.plain import PlainBatch
 
 from logserver_segments.checkpoints import LeaderEpochs
 from logserver_segments.committer import Committer, LogEnd, Loss
@@ -164,9 +165,11 @@ class Log:
         return append.append(self._state, payload, leader_epoch, now_ms, verification)
 
     def append_trusted(
-        self, payload: Buffer, leader_epoch: int, now_ms: int, verification: Verification | None = None
+        self, payload: Buffer | PlainBatch, leader_epoch: int, now_ms: int, verification: Verification | None = None
     ) -> Appended:
         """Appends batches that this server built; see `PartitionLog.append_trusted`."""
+        if isinstance(payload, PlainBatch):
+            return append.append_plain(self._state, payload, leader_epoch, now_ms, verification)
         return append.append_trusted(self._state, payload, leader_epoch, now_ms, verification)
 
     def verify(

@@ -3,8 +3,6 @@
 from typing import Final
 from zlib import crc32
 
-from logserver_records.batch import BatchHeader
-
 from logserver_segments.errors import RecordListTooLarge, WriteFailed
 from logserver_segments.log.commit import hand_over
 from logserver_segments.log.indexes import check_now
@@ -18,8 +16,14 @@ _FAR_MS: Final = 3_600_000
 unless told otherwise."""
 
 
-def segment_for(state: LogState, size: int, batches: list[tuple[int, BatchHeader]], now_ms: int) -> Segment:
-    """Returns the active segment, after rolling to a new one if the payload does not fit or its time is over."""
+def segment_for(state: LogState, size: int, records: int, first_timestamp: int, now_ms: int) -> Segment:
+    """Returns the active segment, after rolling to a new one if a payload does not fit or its time is over.
+
+    Args:
+        size: of the payload in bytes.
+        records: in it.
+        first_timestamp: the max timestamp of its first batch.
+    """
     config = state.config
     if size > config.segment_bytes:
         raise RecordListTooLarge(
@@ -30,21 +34,18 @@ def segment_for(state: LogState, size: int, batches: list[tuple[int, BatchHeader
         active.begun_ms = now_ms
         return active
     check_now(state, active)
-    last_offset = state.end - 1
-    for _, header in batches:
-        last_offset += header.last_offset_delta + 1
     full = (
         active.size + size > config.segment_bytes
         or active.index.size_bytes + 8 > config.segment_index_bytes
         or active.time_index.size_bytes + 12 > config.segment_index_bytes
-        or last_offset - active.base_offset > MAX_RELATIVE_OFFSET
+        or state.end + records - 1 - active.base_offset > MAX_RELATIVE_OFFSET
     )
-    if full or _is_aged(state, active, batches[0][1], now_ms):
+    if full or _is_aged(state, active, first_timestamp, now_ms):
         roll(state)
     return state.segments.active
 
 
-def _is_aged(state: LogState, active: Segment, header: BatchHeader, now_ms: int) -> bool:
+def _is_aged(state: LogState, active: Segment, timestamp: int, now_ms: int) -> bool:
     """Whether `segment.ms` is over, told from the batches' own timestamps where they have them, otherwise by the clock
     (as Kafka; in which a segment that begins in the far future is not rolled by time at all)."""
     if active.first_timestamp is None:
@@ -60,7 +61,7 @@ def _is_aged(state: LogState, active: Segment, header: BatchHeader, now_ms: int)
         active.first_timestamp = found.header.max_timestamp if found is not None else -1
     if active.begun_ms is None:
         active.begun_ms = now_ms
-    begun, latest = active.first_timestamp, header.max_timestamp if header.max_timestamp >= 0 else now_ms
+    begun, latest = active.first_timestamp, timestamp if timestamp >= 0 else now_ms
     if not 0 <= begun <= now_ms + max(state.config.segment_ms, _FAR_MS):
         begun, latest = active.begun_ms, now_ms
     return latest - begun > _segment_ms(state, active)
