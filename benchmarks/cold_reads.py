@@ -31,7 +31,8 @@ _NOTES: Final = (
     "memory but its indexes, once they have been read",
     "produce: from `send` to the end of waiting for its future, one record after the other (linger_ms=0, acks=all, on "
     "disk); consume: from `send` to the record's being handed out by a consumer in another process",
-    "each round measures without readers, then with them; the ratio is of the p99 of the two",
+    "each round measures without readers and with them, one right after the other, either first by turns; the ratio is "
+    "of the p99 of the two",
 )
 
 
@@ -82,14 +83,17 @@ class Peers:
 
 
 def measure(peers: Peers, report: Report, rounds: int) -> None:
-    """Measures in turn without readers and with them."""
+    """Measures in turn without readers and with them, and the other way round in the next round."""
     p99: dict[str, dict[str, list[float]]] = {}
     reads: list[dict[str, float]] = []
+    progress("warming up")
+    peers.latencies()
     for number in range(rounds):
         progress(f"round {number + 1} of {rounds}")
-        without = peers.latencies()
+        without = peers.latencies() if number % 2 == 0 else None
         with peers.replays() as read:
             beside = peers.latencies()
+        without = without or peers.latencies()
         reads.append(read)
         for what, alone, with_readers in zip(("produce", "consume"), without, beside, strict=True):
             runs = p99.setdefault(what, {"without": [], "with": []})
@@ -110,14 +114,14 @@ def measure(peers: Peers, report: Report, rounds: int) -> None:
 
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
-    made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
+    made.add_argument("--rounds", type=int, help="how often each is measured, in turn (10, quick: 1)")
     made.add_argument("--records", type=int, help="of one run (3000, quick: 200)")
     made.add_argument("--readers", type=int, default=20, help="of old data (20)")
     made.add_argument("--fetch-bytes", type=int, default=65_536, help="that they ask for at a time (65536)")
     made.add_argument("--delay-ms", type=int, default=50, help="that each read of the disk takes (50)")
     made.add_argument("--cold-megabytes", type=int, help="of old data (64, quick: 4)")
     found = made.parse_args(arguments)
-    found.rounds = found.rounds or (1 if found.quick else 5)
+    found.rounds = found.rounds or (1 if found.quick else 10)
     found.records = found.records or (200 if found.quick else 3000)
     found.cold_megabytes = found.cold_megabytes or (4 if found.quick else 64)
     return found
