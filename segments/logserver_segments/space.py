@@ -14,6 +14,8 @@ LEAST_FREE_SETTING: Final = "log.dir.min.free.bytes"
 _MARGIN_PART: Final = 8
 """So much of that has to be free beside it before records are taken again."""
 
+_COMPACTION_PART: Final = 2
+
 _log = get_logger("logserver.segments")
 
 
@@ -105,3 +107,12 @@ class SpaceGuard:
             f"{LEAST_FREE_SETTING}={self.least_free_bytes} are to stay so; nothing was stored, reading goes on. "
             f"Free space: delete topics, or lower retention.ms / retention.bytes; writing works again without a restart"
         )
+
+
+def least_free_for_compaction(guard: SpaceGuard | None) -> int:
+    """Returns how many bytes a compaction has to leave free, 0 for none.
+
+    It gives space back when it has ended, and until then takes some: where records are refused already it may be what
+    helps, so it may use a part of what is kept free for that, and never all of it.
+    """
+    return guard.least_free_bytes // _COMPACTION_PART if guard is not None else 0

@@ -10,7 +10,7 @@ from logserver_segments.space import SpaceGuard
 
 from .conftest import Lines
 from .fake_disk import FakeDisk
-from .support import PATH, SMALL, Box, batch, read_all, run
+from .support import PATH, SMALL, Box, batch, keyed, read_all, run
 
 KEPT = 8000
 FULL = r"topic-0: no space left .*log.dir.min.free.bytes=8000 .*reading goes on"
@@ -105,6 +105,32 @@ def test_retention_and_deletion_go_on() -> None:
     run(box.directory.remove_doomed())
     box.directory.tick()
     box.append(batch(b"a"))
+
+
+def test_a_compaction_leaves_a_half_of_what_is_kept_free(lines: Lines) -> None:
+    config = replace(SMALL, compact=True, delete=False, segment_bytes=100_000, min_cleanable_dirty_ratio=0.0)
+    box = Box(config, least_free_bytes=KEPT)
+    for number in range(200):
+        box.append(keyed((b"key %d" % (number % 30), b"." * 50)))
+    box.log.roll()
+    before = read_all(box.log)
+    used = sum(len(inode.data) for _, inode in box.disk.files())
+    box.disk.capacity = used + KEPT // 2 + 1000
+    assert run(box.directory.compact()) == 0
+    (line,) = lines.of("compaction failed, and is tried again later")
+    assert "has to leave 4000" in line["error"]
+    assert box.log.offline is None and read_all(box.log) == before
+    # Nothing of it is left there, and with a little more it is what helps a disk on which records are refused.
+    assert box.disk.free() == KEPT // 2 + 1000
+    box.disk.capacity += 3000
+    box.directory.tick()
+    with pytest.raises(DiskFull, match=FULL):
+        box.append(keyed((b"a", b"b")))
+    box.clock.advance(60_000)
+    assert run(box.directory.compact()) == 1
+    assert len(read_all(box.log)) < 100
+    box.directory.tick()
+    box.append(keyed((b"a", b"b")))
 
 
 def test_a_disk_that_does_not_tell_its_space_keeps_nobody_from_writing(lines: Lines) -> None:

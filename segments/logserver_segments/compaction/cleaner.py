@@ -23,6 +23,7 @@ from logserver_segments.producer import Producer
 from logserver_segments.scan import ScanStopped
 from logserver_segments.seams import Clock, Disk, WorkerDied, Workers
 from logserver_segments.segment import Resources, Segment
+from logserver_segments.space import least_free_for_compaction
 
 _log = get_logger("logserver.segments")
 
@@ -135,6 +136,7 @@ async def _job(log: Log, found: Cleanable, cleaner: Cleaner, token: str) -> Job:
         token,
         log.config,
         cleaner.limits,
+        least_free_for_compaction(cleaner.resources.space),
         cleaner.resources.disk,
         cleaner.clock.now_ms(),
     )

@@ -55,6 +55,8 @@ class Job(NamedTuple):
     token: str
     log: LogConfig
     limits: CleanerConfig
+    # What has to stay free of the file system.
+    least_free_bytes: int
     disk: Disk
     now_ms: int
 

@@ -4,6 +4,7 @@ One walk over what is new fills the key map, as far as it reaches; a second one 
 there writes what survives. Memory is the map, and what one batch and one chunk of a file take.
 """
 
+import errno
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -174,9 +175,22 @@ class _Output:
 
     def _flush(self) -> None:
         assert self._file is not None
+        self._check_space()
         self._file.write(self._buffers, self._segment.size - self._buffered)
         self._buffers, self._buffered = [], 0
         self._file.sync()
+
+    def _check_space(self) -> None:
+        """Raises:
+        OSError: what is to be written next would leave too little to the server.
+        """
+        least, directory = self._job.least_free_bytes, self._segment.directory
+        if not least:
+            return
+        free, _ = self._disk.space(directory)
+        if free - self._buffered < least:
+            reason = f"a compaction needs space and {free} bytes are free, of which it has to leave {least}"
+            raise OSError(errno.ENOSPC, reason, directory)
 
     def finish(self, last_base_offset: int) -> None:
         """Makes all of it durable."""
