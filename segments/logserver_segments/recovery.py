@@ -69,6 +69,7 @@ def open_log(
             made again, because a power cut may leave anything of the new ones.
 
     Raises:
+        CorruptRecords: a compaction was under way, and what tells of it is damaged.
         OSError: the disk refused.
     """
     disk = resources.disk

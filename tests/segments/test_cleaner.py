@@ -14,7 +14,8 @@ from logserver_records.compression import Compression
 from logserver_records.control import ControlType, EndTransactionMarker, build_marker
 from logserver_segments.compaction.cleaner import Cleaned
 from logserver_segments.compaction.eligible import cleanable, is_due
-from logserver_segments.errors import DuplicateSequence
+from logserver_segments.errors import CorruptRecords, DuplicateSequence
+from logserver_segments.verification.directory import About, examine
 
 from .conftest import Lines
 from .fake_disk import PowerCut
@@ -562,6 +563,42 @@ def test_a_crash_while_the_crash_is_dealt_with_changes_nothing(seed: int) -> Non
         box.crash(seed)
         offsets = [record[0] for record in _left(box)]
         assert offsets == sorted(offsets) and offsets[-2:] == [22, 23]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"twelve", b"-1", b"4"])
+def test_a_swap_of_which_nobody_knows_what_it_replaces_keeps_its_log_as_it_is(content: bytes) -> None:
+    box = Box(COMPACT)
+    _keys(box, [b"a", b"b"] * 12)
+    segment = box.log.segments[1]
+    stem = segment.path.removesuffix(".log")
+    box.disk.write_file(f"{segment.path}.swap", bytes(box.disk.inode(segment.path).data), durable=True)
+    box.disk.write_file(f"{stem}.replaces", content, durable=True)
+    names = box.names
+    assert segment.base_offset == 5
+    box.disk.kill()
+    examined = examine(box.path, lambda key: About(TOPIC_ID, True), box.disk)
+    assert [(finding.path, finding.fix) for finding in examined.findings] == [(f"{stem}.replaces", None)]
+    with pytest.raises(CorruptRecords, match="does not tell which segments"):
+        box.open()
+    assert box.names == names
+    box.directory.abandon()
+    box.disk.write_file(f"{stem}.replaces", b"5", durable=True)
+    box.open()
+    assert [offset for offset, _, _ in _left(box)] == list(range(24))
+
+
+def test_files_of_others_with_the_names_of_a_swap_are_left_alone() -> None:
+    box = Box(COMPACT)
+    _keys(box, [b"a", b"b"] * 12)
+    strangers = ["notes.log.swap", "notes.swap", "notes.replaces", "notes.cleaned"]
+    for name in strangers:
+        box.disk.write_file(f"{box.log.directory}/{name}", b"mine", durable=True)
+    box.disk.kill()
+    examined = examine(box.path, lambda key: About(TOPIC_ID, True), box.disk)
+    assert examined.findings == ()
+    box.open()
+    assert set(strangers) <= set(box.names)
+    assert len(_left(box)) == 24
 
 
 # While it works

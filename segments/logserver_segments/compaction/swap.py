@@ -11,6 +11,7 @@ That it has begun is made durable before anything goes; that it has ended, befor
 from collections.abc import Sequence
 from typing import Final
 
+from logserver_segments.errors import CorruptRecords
 from logserver_segments.seams import Disk, Entry
 from logserver_segments.segment import (
     INDEX_SUFFIX,
@@ -137,8 +138,27 @@ def forget_swap(directory: str, base_offset: int, disk: Disk) -> None:
     disk.remove(f"{directory}/{file_name(base_offset, REPLACES_SUFFIX)}")
 
 
+def last_replaced(directory: str, base_offset: int, disk: Disk) -> int:
+    """Returns the base offset of the last segment that a swap which has begun replaces.
+
+    Raises:
+        CorruptRecords: the file that tells it is damaged.
+        OSError: the disk refused.
+    """
+    path = f"{directory}/{file_name(base_offset, REPLACES_SUFFIX)}"
+    content = disk.read_file(path)
+    if not content.isdigit() or int(content) < base_offset:
+        raise CorruptRecords(f"{path} does not tell which segments the new one beside it replaces")
+    return int(content)
+
+
 def finish_swaps(directory: str, entries: Sequence[Entry], disk: Disk) -> bool:
-    """Finishes swaps that had begun and removes what of others is left; returns whether anything was done."""
+    """Finishes swaps that had begun and removes what of others is left; returns whether anything was done.
+
+    Raises:
+        CorruptRecords: as `last_replaced`; nothing of that swap was done.
+        OSError: the disk refused; the next start finishes it.
+    """
     names = {entry.name for entry in entries if is_file_of_log(entry.name)}
     # Without its companion it is of a beginning that did not become durable.
     swapped = sorted(
@@ -148,7 +168,7 @@ def finish_swaps(directory: str, entries: Sequence[Entry], disk: Disk) -> bool:
     )
     for name in swapped:
         base = offset_of_file(name)
-        last = int(disk.read_file(f"{directory}/{file_name(base, REPLACES_SUFFIX)}"))
+        last = last_replaced(directory, base, disk)
         logs = (offset_of_file(other) for other in names if other.endswith(LOG_SUFFIX))
         end_swap(directory, base, [found for found in logs if base <= found <= last], disk)
     if swapped:

@@ -13,11 +13,12 @@ from logserver_segments.checkpoints import (
     TopicPartition,
     parse_offsets,
 )
-from logserver_segments.compaction.swap import CLEANED_SUFFIX, REPLACES_SUFFIX, SWAP_SUFFIX
+from logserver_segments.compaction.swap import CLEANED_SUFFIX, REPLACES_SUFFIX, SWAP_SUFFIX, last_replaced
 from logserver_segments.data_directory.directory import CLEAN_SHUTDOWN
 from logserver_segments.data_directory.meta import FORMAT, META, parse_properties
 from logserver_segments.data_directory.names import directory_of, key_of
 from logserver_segments.data_directory.topic_id import PARTITION_METADATA, read_topic_id, topic_id_content
+from logserver_segments.errors import CorruptRecords
 from logserver_segments.seams import Disk, Entry
 from logserver_segments.segment import (
     DELETED_SUFFIX,
@@ -232,17 +233,16 @@ class _Examination:
     def _sort(self, directory: str, entries: Sequence[Entry], is_clean: bool) -> tuple[list[Part], list[int], bool]:
         """Returns the segments, the offsets of the snapshots, and whether there are leader epochs."""
         sizes = {entry.name: entry.size for entry in entries if not entry.is_directory}
+        of_log = [name for name in sizes if is_file_of_log(name)]
         # Without its companion a swap is of a beginning that did not become durable; the old segments count.
         swaps = {
             offset_of_file(name): name
-            for name in sizes
+            for name in of_log
             if name.endswith(LOG_SUFFIX + SWAP_SUFFIX) and file_name(offset_of_file(name), REPLACES_SUFFIX) in sizes
         }
-        doubtful = {offset_of_file(name) for name in sizes if name.endswith(SWAP_SUFFIX)}
-        bases = sorted(offset_of_file(name) for name in sizes if is_file_of_log(name) and name.endswith(LOG_SUFFIX))
-        snapshots = sorted(
-            offset_of_file(name) for name in sizes if is_file_of_log(name) and name.endswith(SNAPSHOT_SUFFIX)
-        )
+        doubtful = {offset_of_file(name) for name in of_log if name.endswith(SWAP_SUFFIX)}
+        bases = sorted(offset_of_file(name) for name in of_log if name.endswith(LOG_SUFFIX))
+        snapshots = sorted(offset_of_file(name) for name in of_log if name.endswith(SNAPSHOT_SUFFIX))
         kept = (LOG_SUFFIX, SNAPSHOT_SUFFIX, *_OF_SEGMENT)
         for name in sorted(sizes):
             path = f"{directory}/{name}"
@@ -266,7 +266,13 @@ class _Examination:
         ]
         for base, name in swaps.items():
             # As the next start will finish it.
-            last = int(self._disk.read_file(f"{directory}/{file_name(base, REPLACES_SUFFIX)}"))
+            try:
+                last = last_replaced(directory, base, self._disk)
+            except CorruptRecords as error:
+                path = f"{directory}/{file_name(base, REPLACES_SUFFIX)}"
+                remedy = "nothing: the partition is offline until the base offset of the last of them is written there"
+                self._findings.append(Finding(path, None, str(error), remedy, None))
+                continue
             parts = [part for part in parts if not base <= part.base_offset <= last]
             parts.append(Part(base, sizes[name], True, LOG_SUFFIX + SWAP_SUFFIX, has_indexes=False))
         return sorted(parts), snapshots, LEADER_EPOCHS in sizes
