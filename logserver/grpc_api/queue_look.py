@@ -1,17 +1,22 @@
 """Looking at messages, and telling what became of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
+from logserver_records.codec import Record
 from logserverpb.v1 import queues_pb2
 
 from logserver.broker import Broker
 from logserver.coordinator.delivery.coordinator import QueueCoordinator, QueueName
 from logserver.coordinator.delivery.partition import QueuePartition
 from logserver.coordinator.delivery.unsettled import Delivery, State
+from logserver.errors import ErrorCode, LogServerError
 from logserver.grpc_api.queue_messages import STATES
 
 _MOST_PEEKED: Final = 1_000
+_DEFAULT_BYTES: Final = 1 << 20
+_MOST_BYTES: Final = 16 << 20
 
 
 async def peek(queues: QueueCoordinator, queue: QueueName, request: queues_pb2.PeekRequest) -> queues_pb2.PeekResponse:
@@ -20,22 +25,71 @@ async def peek(queues: QueueCoordinator, queue: QueueName, request: queues_pb2.P
     Raises:
         LogServerError: the queue can't be used here.
     """
+    if min(request.max_messages, request.max_bytes) < 0:
+        raise LogServerError(ErrorCode.invalid_request, "max_messages and max_bytes are not below 0")
     response = queues_pb2.PeekResponse()
-    left = min(request.max_messages or 1, _MOST_PEEKED)
+    looking = _Looking(
+        min(request.max_messages or 1, _MOST_PEEKED), min(request.max_bytes or _DEFAULT_BYTES, _MOST_BYTES)
+    )
     for place in await queues.open(queue):
-        ranges: list[queues_pb2.PeekedRange] = []
-        for found in _peeked(place):
-            if request.state not in (queues_pb2.MESSAGE_STATE_ANY, found.state):
-                continue
-            if left <= 0:
-                break
-            found.last = min(found.last, found.first + left - 1)
-            left -= found.last - found.first + 1
-            ranges.append(found)
+        wanted = (each for each in _peeked(place) if request.state in (queues_pb2.MESSAGE_STATE_ANY, each.state))
+        # Taken now: they may be others after waiting for a disk.
+        ranges = await looking.there(place, tuple(islice(wanted, _MOST_PEEKED)))
         if ranges:
-            batches, _ = await place.reader.read([(found.first, found.last) for found in ranges])
+            batches, _ = await place.reader.read(sorted((found.first, found.last) for found in ranges))
             response.peeked.add(partition=place.number, batches=b"".join(batches), ranges=ranges)
     return response
+
+
+class _Looking:
+    """One look at messages, over all partitions.
+
+    Args:
+        messages, size_bytes: at most so much, but always one message.
+    """
+
+    def __init__(self, messages: int, size_bytes: int) -> None:
+        self._messages = messages
+        self._bytes = size_bytes
+
+    async def there(
+        self, place: QueuePartition, ranges: Iterable[queues_pb2.PeekedRange]
+    ) -> list[queues_pb2.PeekedRange]:
+        """Returns ranges as far as there are messages in them and there is room.
+
+        Raises:
+            LogServerError: they can't be read.
+        """
+        found: list[queues_pb2.PeekedRange] = []
+        records: list[Record] = []
+        begin = end = 0
+        for each in ranges:
+            at = each.first
+            while at <= each.last and self._messages > 0 and self._bytes > 0:
+                if not begin <= at < end:
+                    piece = await place.reader.visible(at)
+                    records, begin, end = list(place.reader.decoded(piece.data)), at, max(piece.next_offset, at + 1)
+                self._add(found, each, (record for record in records if at <= record.offset <= each.last))
+                at = end
+        return found
+
+    def _add(
+        self, found: list[queues_pb2.PeekedRange], each: queues_pb2.PeekedRange, records: Iterable[Record]
+    ) -> None:
+        for record in records:
+            if self._messages <= 0 or self._bytes <= 0:
+                return
+            self._messages -= 1
+            self._bytes -= len(record.key or b"") + len(record.value or b"")
+            self._bytes -= sum(len(name) + len(value or b"") for name, value in record.headers)
+            last = found[-1] if found else None
+            if last is not None and each.first <= last.first and last.last == record.offset - 1 <= each.last:
+                last.last = record.offset
+                continue
+            piece = queues_pb2.PeekedRange()
+            piece.CopyFrom(each)
+            piece.first = piece.last = record.offset
+            found.append(piece)
 
 
 def _peeked(place: QueuePartition) -> Iterator[queues_pb2.PeekedRange]:

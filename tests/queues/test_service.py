@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from logserver_client import Producer
 from logserverpb.v1 import admin_pb2, admin_pb2_grpc, queues_pb2
 
 from logserver.testing import LogServer
@@ -323,6 +324,41 @@ def test_messages_can_be_looked_at_without_taking_them(queues: Queues) -> None:
     peeked = queues.stub.Peek(queues_pb2.PeekRequest(queue="q", max_messages=10), timeout=10).peeked
     states = [(found.first, found.last, queues_pb2.MessageState.Name(found.state)) for found in peeked[0].ranges]
     assert states == [(0, 0, "MESSAGE_STATE_HELD"), (1, 2, "MESSAGE_STATE_READY")]
+
+
+def peeked(queues: Queues, **more: Any) -> list[tuple[int, int, str]]:
+    found = queues.stub.Peek(queues_pb2.PeekRequest(queue="q", **more), timeout=10).peeked
+    return [
+        (each.first, each.last, queues_pb2.MessageState.Name(each.state)[len("MESSAGE_STATE_") :])
+        for part in found
+        for each in part.ranges
+    ]
+
+
+def test_looking_is_limited_in_bytes_and_shows_one_message_in_any_case(queues: Queues) -> None:
+    queues.declare("q")
+    for _ in range(5):
+        queues.send("q", bytes(100_000))
+    assert peeked(queues, max_messages=1_000, max_bytes=250_000) == [(0, 2, "READY")]
+    assert peeked(queues, max_messages=1_000, max_bytes=1) == [(0, 0, "READY")]
+    assert peeked(queues, max_messages=1_000) == [(0, 4, "READY")]
+    Worker(queues, "q", 2).take(2)
+    assert peeked(queues, max_messages=3) == [(0, 1, "HELD"), (2, 2, "READY")]
+    assert peeked(queues, max_messages=1, state=queues_pb2.MESSAGE_STATE_READY) == [(2, 2, "READY")]
+
+
+def test_what_was_aborted_is_neither_shown_nor_redriven(server: LogServer, queues: Queues) -> None:
+    queues.declare("q")
+    with Producer(server.grpc, transactional_id="t") as producer:
+        for value, is_good in ((b"bad", False), (b"good", True), (b"bad", False)):
+            producer.begin_transaction()
+            producer.send("q", value).result(timeout=10)
+            (producer.commit_transaction if is_good else producer.abort_transaction)()
+    assert peeked(queues, max_messages=10) == [(2, 2, "READY")]
+    progress = list(queues.stub.Redrive(queues_pb2.RedriveRequest(queue="q", destination="q"), timeout=10))[-1]
+    assert (progress.moved, progress.skipped, progress.held) == (1, 0, 0)
+    assert values(Worker(queues, "q", 5).take(1)) == [b"good"]
+    assert sum(queues.counts("q")) == 1
 
 
 def test_a_queue_of_another_name_is_an_error_that_says_what_to_do(queues: Queues) -> None:

@@ -401,14 +401,16 @@ class SettleResponse(_message.Message):
     def __init__(self, refused: _Optional[_Iterable[_Union[RefusedSettlement, _Mapping]]] = ...) -> None: ...
 
 class PeekRequest(_message.Message):
-    __slots__ = ("queue", "max_messages", "state")
+    __slots__ = ("queue", "max_messages", "state", "max_bytes")
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     MAX_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
     queue: str
     max_messages: int
     state: MessageState
-    def __init__(self, queue: _Optional[str] = ..., max_messages: _Optional[int] = ..., state: _Optional[_Union[MessageState, str]] = ...) -> None: ...
+    max_bytes: int
+    def __init__(self, queue: _Optional[str] = ..., max_messages: _Optional[int] = ..., state: _Optional[_Union[MessageState, str]] = ..., max_bytes: _Optional[int] = ...) -> None: ...
 
 class PeekedRange(_message.Message):
     __slots__ = ("first", "last", "state", "deliveries", "failures", "until_ms", "holder")
