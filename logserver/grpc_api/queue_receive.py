@@ -1,6 +1,7 @@
 """Receive: messages once, under locks that only time ends."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from logserver_records.varint import unsigned_varint
@@ -35,6 +36,7 @@ async def receive(queues: QueueCoordinator, queue: QueueName, request: queues_pb
         raise LogServerError(ErrorCode.invalid_request, f"lock_ms is at most {MOST_MS}")
     lock_ms = request.lock_ms or queues.lock_ms(queue)
     got: asyncio.Future[_Found] = asyncio.get_running_loop().create_future()
+    taken: list[Acquisition] = []
 
     def deliver(place: QueuePartition, found: Acquisition) -> None:
         if got.done():
@@ -55,6 +57,7 @@ async def receive(queues: QueueCoordinator, queue: QueueName, request: queues_pb
         max_records=min(request.max_messages or 1, _MOST_MESSAGES),
         max_bytes=min(request.max_bytes or _DEFAULT_BYTES, _MOST_BYTES),
         once=True,
+        took=taken.append,
     )
     for place in await queues.open(queue, begin=True):
         if place.ended is not None:
@@ -65,10 +68,7 @@ async def receive(queues: QueueCoordinator, queue: QueueName, request: queues_pb
             place.dispatcher.add(waiter)
     try:
         # Even without waiting there is one turn to look at what there is.
-        found: _Found | None = await asyncio.wait_for(asyncio.shield(got), max(request.wait_ms / 1000, _ONE_LOOK_S))
-    except TimeoutError:
-        waiter.leave()
-        found = got.result() if got.done() else None
+        found = await _first(got, waiter, taken, max(request.wait_ms / 1000, _ONE_LOOK_S))
     except asyncio.CancelledError:
         waiter.leave()
         if got.done() and not got.cancelled() and got.exception() is None:
@@ -90,6 +90,17 @@ async def receive(queues: QueueCoordinator, queue: QueueName, request: queues_pb
         return head
     records = delivered(place.number, ranges, batches)
     return b"".join((head, _DELIVERED_TAG, unsigned_varint(len(records)), records))
+
+
+async def _first(
+    got: "asyncio.Future[_Found]", waiter: Waiter, taken: list[Acquisition], wait_s: float
+) -> _Found | None:
+    """Returns what comes in time, None if nothing does."""
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(asyncio.shield(got), wait_s)
+    waiter.leave()
+    # What was acquired counts as a delivery, so it is not left to others because the disk is slow.
+    return await got if taken or got.done() else None
 
 
 _ONE_LOOK_S: Final = 0.02

@@ -12,10 +12,15 @@ from tests.broker.nodes import BrokerNode
 
 
 class QueuesNode:
-    """One node; `start` it again after `stop` or `crash`."""
+    """One node; `start` it again after `stop` or `crash`.
 
-    def __init__(self, path: Path, settings: Mapping[str, str] | None = None) -> None:
-        self.node = BrokerNode(path, settings={"share.coordinator.state.topic.num.partitions": "2", **(settings or {})})
+    Args:
+        kind: of storage, as for `BrokerNode`.
+    """
+
+    def __init__(self, path: Path, kind: str = "real", settings: Mapping[str, str] | None = None) -> None:
+        few = {"share.coordinator.state.topic.num.partitions": "2"}
+        self.node = BrokerNode(path, kind, settings={**few, **(settings or {})})
         self.clock = self.node.clock
 
     async def start(self) -> "QueuesNode":
