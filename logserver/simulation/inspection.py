@@ -5,6 +5,7 @@ from random import Random
 
 from logserver.daemon import StartError
 from logserver.simulation.checks.groups import check_groups, check_sequences, check_topics
+from logserver.simulation.checks.queues import check_queues
 from logserver.simulation.checks.records import check_records
 from logserver.simulation.checks.state import State, read_state
 from logserver.simulation.checks.transactions import check_transactions
@@ -53,8 +54,11 @@ async def started(node: Node) -> bool:
         return False
 
 
-async def judged(daemon: SimulatedDaemon, ledger: Ledger, at: Moment) -> State:
+async def judged(daemon: SimulatedDaemon, ledger: Ledger, at: Moment, *, is_fresh: bool = True) -> State:
     """Reads all that a server holds, and checks it.
+
+    Args:
+        is_fresh: whether the server has worked for nobody but its checks.
 
     Raises:
         Violation: something is not as it was promised.
@@ -64,4 +68,5 @@ async def judged(daemon: SimulatedDaemon, ledger: Ledger, at: Moment) -> State:
     check_transactions(state, ledger, at)
     check_groups(state, ledger, at)
     check_topics(state, ledger, at)
+    await check_queues(daemon, ledger, at, is_fresh=is_fresh)
     return state

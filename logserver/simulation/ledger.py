@@ -6,7 +6,10 @@ had been done to it. So it is known what was acknowledged before a state of the 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from logserver.simulation.history import History
 
 Place = tuple[str, int]
 """Topic name and partition number."""
@@ -167,6 +170,8 @@ class Ledger:
         """(offset before which all may go, when that was asked, when it was answered) by partition."""
         self.scratch: list[tuple[bool, int, float, Moment]] = []
         """Each change of the topic that comes and goes: made or not, its number, when asked, when answered."""
+        self.queues: dict[str, History] = {}
+        """What is known of work queues, by their names."""
         self.promises: dict[str, list[Moment]] = {}
         """When something was acknowledged, by what it was: the moments at which a cut is most telling."""
 

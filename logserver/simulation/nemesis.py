@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from math import inf
 from typing import Final
 
 from logserver.simulation.disk import Fault, RecordingDisk
@@ -66,18 +67,22 @@ class Nemesis:
             elif what < 0.6:
                 self._note("the process is killed")
                 self.kills += 1
+                world.calm_since_s = inf
                 world.node.kill()
             elif what < 0.8:
                 await self._cut_in_the_middle()
             else:
                 await self._crash()
             await self._start()
+            world.calm_since_s = world.elapsed_s()
         world.network.weather = CALM
         world.node.disk.faults.clear()
         self._note("everything is well again")
         # A disk that failed took logs offline; a start brings them back.
+        world.calm_since_s = inf
         world.node.kill()
         await self._start()
+        world.calm_since_s = world.elapsed_s()
 
     def _note(self, text: str) -> None:
         self._world.ledger.note("nemesis", text)
@@ -103,6 +108,7 @@ class Nemesis:
 
     async def _break_disk(self) -> None:
         """Lets some operations of the disk fail; a log whose flush failed is offline until the next start."""
+        self._world.calm_since_s = inf
         node, random = self._world.node, self._random
         fault = self._fail(_OPERATIONS, random.randrange(12))
         await self._wait(random.uniform(0.5, 3))
@@ -114,6 +120,7 @@ class Nemesis:
             await self._crash()
 
     async def _fill_disk(self) -> None:
+        self._world.calm_since_s = inf
         node, random = self._world.node, self._random
         used = sum(len(inode.data) for _, inode in node.disk.files())
         node.disk.capacity = used + random.randrange(2000)
@@ -123,6 +130,7 @@ class Nemesis:
         self._note("the disk has room")
 
     async def _stop(self) -> None:
+        self._world.calm_since_s = inf
         node = self._world.node
         if not node.is_up:
             return
@@ -145,6 +153,7 @@ class Nemesis:
 
     async def _crash(self) -> None:
         """Cuts the power, and looks at some of the states that could be left, also by earlier cuts in this life."""
+        self._world.calm_since_s = inf
         world, random = self._world, self._random
         disk, life = world.node.disk, world.life
         done = len(disk.operations)

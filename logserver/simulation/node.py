@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from logserver.coordinator import GroupCoordinator
+from logserver.coordinator.delivery.coordinator import QueueCoordinator
 from logserver.coordinator.transactions.coordinator import TransactionCoordinator
 from logserver.daemon import Daemon
 from logserver.grpc_api import GrpcDoor
@@ -46,6 +47,15 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "group.consumer.heartbeat.interval.ms": "500",
         "group.consumer.min.heartbeat.interval.ms": "100",
         "group.min.session.timeout.ms": "1000",
+        "group.share.session.timeout.ms": "3000",
+        "group.share.heartbeat.interval.ms": "500",
+        "group.share.record.lock.duration.ms": "1500",
+        "group.share.delivery.count.limit": "5",
+        "share.coordinator.state.topic.num.partitions": "2",
+        "share.coordinator.state.topic.segment.bytes": "65536",
+        "share.coordinator.state.topic.prune.interval.ms": "3000",
+        "share.coordinator.snapshot.update.records.per.snapshot": "20",
+        "share.coordinator.cold.partition.snapshot.interval.ms": "5000",
         "shutdown.grace.ms": "1000",
     }
 )
@@ -76,6 +86,12 @@ class SimulatedDaemon(Daemon):
         """The coordinator of transactions; there from `start` on."""
         assert self._transactions is not None
         return self._transactions
+
+    @property
+    def queues(self) -> QueueCoordinator:
+        """The coordinator of work queues; there from `start` on."""
+        assert self._queues is not None
+        return self._queues
 
     async def _open_door(self, door: GrpcDoor) -> None:
         self._door = self.grpc_door = door

@@ -19,6 +19,7 @@ from logserver.simulation.ledger import EVER, Violation
 from logserver.simulation.listening import is_end, listening
 from logserver.simulation.loop import SimulatedLoop
 from logserver.simulation.nemesis import Nemesis
+from logserver.simulation.queues import Queues
 from logserver.simulation.world import COMPACTED, MIXED, PLAIN, TRIMMED, World, places
 
 _ROUNDS: Final = (4, 12)
@@ -108,15 +109,19 @@ async def _play(world: World, nemesis: Nemesis) -> None:
     await started(node)
     keeper = Keeper(world)
     topic_ids = await keeper.make_topics()
+    queues = Queues(world)
+    await queues.declare()
     _start_clients(world, keeper, topic_ids)
+    queues.start(topic_ids)
     await nemesis.run(world.random("rounds").randint(*_ROUNDS))
     await world.finish()
     if world.violation is not None:
         return
+    await queues.drain()
     daemon = node.daemon
     assert daemon is not None
     _check_failures(world)
-    state = await judged(daemon, world.ledger, EVER)
+    state = await judged(daemon, world.ledger, EVER, is_fresh=False)
     check_readings(state, world.ledger)
     # And once more after a cut: all of it was durable.
     disk = node.disk
@@ -126,10 +131,10 @@ async def _play(world: World, nemesis: Nemesis) -> None:
 
 
 def _start_clients(world: World, keeper: Keeper, topic_ids: dict[str, str]) -> None:
-    """Starts clients of every kind; how many of each the seed says.
+    """Starts clients of every kind but those of queues; how many of each the seed says.
 
-    Whoever adds a kind of work, such as the deliveries of work queues, starts its clients here, notes in the ledger
-    what they were told, and judges it in `inspection.judged`.
+    Whoever adds a kind of work starts its clients here, notes in the ledger what they were told, and judges it in
+    `inspection.judged`.
     """
     random: Random = world.random("clients")
     ids, owners = Ids(), Owners(world.ledger)

@@ -16,6 +16,8 @@ MIXED: Final = "mixed"
 COMPACTED: Final = "compacted"
 TRIMMED: Final = "trimmed"
 SCRATCH: Final = "scratch"
+JOBS: Final = "jobs"
+CHORES: Final = "chores"
 
 TOPICS: Final[dict[str, tuple[int, dict[str, str]]]] = {
     PLAIN: (3, {"segment.bytes": "4096", "index.interval.bytes": "300"}),
@@ -31,6 +33,8 @@ TOPICS: Final[dict[str, tuple[int, dict[str, str]]]] = {
         },
     ),
     TRIMMED: (1, {"segment.bytes": "3072"}),
+    JOBS: (2, {"segment.bytes": "8192"}),
+    CHORES: (1, {"segment.bytes": "8192"}),
 }
 """The topics of every run: number of partitions, settings."""
 
@@ -55,6 +59,9 @@ class World:
         self.life = 0
         self.begun_s = loop.time()
         self.ledger = Ledger(self.elapsed_s, self.moment)
+        self.calm_since_s = 0.0
+        """Since when nothing has happened to the server that could end the locks of workers before their time; infinite
+        while it does."""
         self.is_over = False
         self.stopping = asyncio.Event()
         self.violation: Violation | None = None

@@ -123,8 +123,8 @@ async def _read_as_it_is(partition: Partition) -> PartitionState:
     state = PartitionState(place, partition.log_start_offset, end, stable)
     internal = partition.topic.startswith("__")
     try:
-        data = await _read(partition, IsolationLevel.READ_UNCOMMITTED)
-        committed = await _read(partition, IsolationLevel.READ_COMMITTED)
+        data = await read_whole(partition, IsolationLevel.READ_UNCOMMITTED)
+        committed = await read_whole(partition, IsolationLevel.READ_COMMITTED)
         if not internal:
             _take(state, data)
             for position, header in whole_batches(committed):
@@ -141,7 +141,7 @@ def _take_committed(state: PartitionState, data: Buffer, position: int) -> None:
             state.committed[record.offset] = name_of(record)
 
 
-async def _read(partition: Partition, isolation: IsolationLevel) -> bytes:
+async def read_whole(partition: Partition, isolation: IsolationLevel) -> bytes:
     """Reads a partition whole."""
     offset, parts = partition.log_start_offset, []
     while offset < isolation.end(partition):
