@@ -36,7 +36,7 @@ _PEERS: Final = ("redis", "nats")
 _SIZES: Final = (100, 1024, 10 * 1024)
 _MB: Final = 1_000_000
 _MANY_RECORDS: Final = 1_000
-_FEWER: Final = {REDIS: 4, NATS: 20}
+_FEWER: Final = {REDIS: 4, NATS: 40}
 """Clients that take so much longer than ours get so many times fewer records in a run; their seconds are scaled up."""
 _TIMEOUT_S: Final = 900
 _MIB: Final = 1 << 20
@@ -51,7 +51,7 @@ _NOTES: Final = (
     "made beforehand: one connection that writes what was made before the clock ran, and counts answers; named after "
     "the client all the same. This server gets record batches of up to 1 MB, five under way, the others single "
     "records, up to 2,000 of them",
-    "Redis gets 4 times and NATS 20 times fewer records than this server; what they took is scaled up",
+    "Redis gets 4 times and NATS 40 times fewer records than this server; what they took is scaled up",
     "fsync: everything is flushed before it is answered; page cache: when the operating system likes, or each second",
     "ratio: of the runs of the same round. Median (least to most) of the rounds; all share the machine",
 )
@@ -219,11 +219,11 @@ def tell_servers(report: Report, logs: Logs, idle: Mapping[str, int]) -> None:
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
-    made.add_argument("--megabytes", type=float, help="of values in a run (64, quick: 2)")
+    made.add_argument("--megabytes", type=float, help="of values in a run (128, quick: 2)")
     made.add_argument("--peers", nargs="*", choices=_PEERS, default=_PEERS, help="beside this server (all)")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (1 if found.quick else 5)
-    found.megabytes = found.megabytes or (2 if found.quick else 64)
+    found.megabytes = found.megabytes or (2 if found.quick else 128)
     return found
 
 

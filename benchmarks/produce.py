@@ -66,6 +66,7 @@ class Case:
 
 
 CENTRE: Final = Case()
+_SMALL: Final = Case(100)
 CASES: Final = (
     *(Case(count, acks=acks) for count in (100, 1024, 10 * 1024, 1 << 20) for acks in ("all", "1")),
     *(replace(CENTRE, compression=compression) for compression in ("lz4", "zstd")),
@@ -145,7 +146,7 @@ class Producing:
         if case.acks == "all" and case.compression == "none" and case.partitions == 1:
             found[BUNDLED] = partial(self.bundled, case, records, ours)
             found[BUNDLED_MANY] = partial(self.bundled, case, records, ours, _MANY_RECORDS)
-        if case == CENTRE:
+        if case in (CENTRE, _SMALL):
             for name in (OURS, OURS_RELAXED, KAFKA, TANSU):
                 if name in self.contestants:
                     found[name + RAW] = partial(self.raw, case, records, self.contestants[name])
