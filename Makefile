@@ -19,7 +19,7 @@ help:
 	@echo "make test-full  the tests with the long proofs"
 	@echo "make other-clients  fetches Apache Kafka's tools and KafkaJS, for their tests; without them these are left out"
 	@echo "make differential  the same requests to Apache Kafka 4.3.1 and to this server: what differs (needs java and mvn)"
-	@echo "make bench      this server beside Apache Kafka, Tansu, Redis, NATS, RabbitMQ: hours; report in benchmarks/report"
+	@echo "make bench      this server beside Apache Kafka, Tansu, Redis, NATS, RabbitMQ: 100 minutes; report in benchmarks/report"
 	@echo "make bench-quick  the same in three minutes beside Apache Kafka, and what got slower since the last report"
 	@echo "make run        a server on 127.0.0.1:50051, data in ./logserver-data (ARGS='...' adds options)"
 	@echo "make lint       style, types, import arrows, generated code"

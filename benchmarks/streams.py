@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from benchmarks.bare.protocol import Terms
 from benchmarks.clients.peers import Peers, started_peers
-from benchmarks.support.numbers import Spread, pair_ratios, spread
+from benchmarks.support.numbers import spread
 from benchmarks.support.options import name_and_value, parser, scratch, whole_numbers
-from benchmarks.support.output import Report, Table, progress
+from benchmarks.support.output import Report, progress
 from benchmarks.support.usage import Cpu, Traffic
 from benchmarks.support.values import KEY_BYTES
 
@@ -171,26 +171,22 @@ class Benchmark:
         carried[_SINGLE] = _single_records(case).messages * case.record_bytes
         rates = {name: [carried[name] / run["seconds"] / _MB for run in of] for name, of in runs.items()}
         for name, of in runs.items():
-            ratio = None if name == _BARE else pair_ratios(rates[name], rates[_BARE])
+            ratios = [ours / bare for ours, bare in zip(rates[name], rates[_BARE], strict=True)]
             table.rows.append(
                 {
                     "client": name,
                     "MB/s": spread(rates[name]),
-                    "ratio": ratio,
+                    "ratio": None if name == _BARE else spread(ratios),
                     "krecords/s": spread(rates[name]).median * _MB / case.record_bytes / 1000,
                     **_cpu_cells("client", carried[name], of),
                     **_cpu_cells("server", carried[name], of),
                 }
             )
-            if name in _CLAIMED and case.record_bytes == CLAIMED_BYTES and ratio is not None:
-                self._judge(table, name, ratio)
+            if name in _CLAIMED and case.record_bytes == CLAIMED_BYTES:
+                self._report.target(f"stream, {case}: {name} to the bare stream", ratios, TARGET)
             for number, run in enumerate(of):
                 self._report.runs.append({"case": str(case), "client": name, "round": number + 1, **run})
         table.notes.append(messages)
-
-    def _judge(self, table: Table, name: str, ratio: Spread) -> None:
-        verdict = "reached" if ratio.median >= TARGET else "NOT reached"
-        table.notes.append(f"claim: ratio of {name} at least {TARGET}: {ratio.median:.2f}, {verdict}")
 
 
 def _single_records(case: Case) -> Terms:

@@ -1,6 +1,7 @@
 """Benchmarks one after the other: one that fails, or whose process ends, is not the end of the others."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,12 @@ def test_the_report_is_made_in_several_sittings(tmp_path: Path, monkeypatch: pyt
 def test_none_is_begun_that_would_not_end_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(everything, "BENCHMARKS", {"produce": 9.0, "steady": 3.0, "flush": 5.0})
     assert sit(monkeypatch, tmp_path, "--minutes", "5") == (0, ["steady", "flush"])
+
+
+def test_the_page_has_the_minutes_that_are_expected() -> None:
+    page = (Path(__file__).parents[2] / "benchmarks" / "README.md").read_text()
+    told = {name: float(minutes) for name, minutes in re.findall(r"`(\w+)` \| (\d+) \|", page)}
+    assert told == everything.BENCHMARKS
 
 
 def test_what_is_left_is_estimated_by_how_the_others_went() -> None:
