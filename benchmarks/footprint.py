@@ -19,6 +19,7 @@ from benchmarks.peers import kafka
 from benchmarks.peers.field import KAFKA, left_out
 from benchmarks.peers.process import Peer, free_port
 from benchmarks.support.contest import Rounds, in_turn
+from benchmarks.support.machine import child_environment
 from benchmarks.support.numbers import spread
 from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Cell, Plot, Report, Row
@@ -75,7 +76,8 @@ def ours(folder: Path) -> Subject:
     address = f"127.0.0.1:{port}"
     command = [sys.executable, "-m", "logserver", "serve", "--data-dir", str(folder / "data")]
     command += ["--grpc-listen", "127.0.0.1:0", "--kafka-listen", address, "--set", "max.connections=100000"]
-    return Subject(OURS, lambda: Peer(OURS, address, command, folder, lambda: True), address)
+    environment = child_environment()
+    return Subject(OURS, lambda: Peer(OURS, address, command, folder, lambda: True, environment), address)
 
 
 def theirs(folder: Path) -> Subject:

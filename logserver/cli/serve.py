@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -17,6 +19,24 @@ _SHORT_FOR = {
     "log_level": "log.level",
     "log_format": "log.format",
 }
+
+
+@contextmanager
+def without_hypothesis() -> Iterator[None]:
+    """Has modules that are imported inside believe that hypothesis is not installed.
+
+    kio offers its types as strategies where it is: a quarter of the processor time of a start, for a server that tests
+    nothing. Afterwards it can be imported as ever.
+    """
+    name = "hypothesis"
+    is_hidden = name not in sys.modules
+    if is_hidden:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if is_hidden:
+            del sys.modules[name]
 
 
 @click.command()
@@ -54,8 +74,9 @@ def serve(config: Path | None, overrides: dict[str, str], data_dir: tuple[str, .
     given = {_SHORT_FOR[flag]: text for flag, text in flags.items() if text is not None}
     settings = load_or_fail(config, overrides | given)
 
-    from logserver.daemon import StartError
-    from logserver.daemon import serve as run
+    with without_hypothesis():
+        from logserver.daemon import StartError
+        from logserver.daemon import serve as run
     from logserver.log_output import configure_log_output
 
     configure_log_output(settings.log_level, settings.log_format)

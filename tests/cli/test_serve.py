@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -160,3 +161,17 @@ def test_off_linux_it_says_in_one_sentence_what_it_needs(monkeypatch):
     result = CliRunner().invoke(main, ["serve"])
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "Error: The server needs Linux; on this system the client and the other commands work.\n"
+
+
+def test_a_server_does_not_import_the_library_of_tests() -> None:
+    program = """
+import sys
+from logserver.cli.serve import without_hypothesis
+
+with without_hypothesis():
+    import logserver.daemon
+assert "kio" in sys.modules and "hypothesis" not in sys.modules, "kio has imported hypothesis"
+import hypothesis.strategies
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
