@@ -343,13 +343,11 @@ DIFFERENCES: Final = (
     ),
     (
         "what members of share groups are given (ShareFetch)",
-        "offsets without a record are settled by the server and never acquired; `min_bytes` counts as 1; a record that "
-        "was delivered often comes with others; after a restart a partition is opened anew by an acknowledgement, too; "
-        "what was delivered before `share.isolation.level` became read_committed may come again, also of aborted "
-        "transactions",
-        "members acquire such offsets and acknowledge them as gaps; waits for `min_bytes`; records that are delivered "
-        "often come in ever smaller answers; such an acknowledgement is UNKNOWN_TOPIC_OR_PARTITION; nothing of aborted "
-        "transactions comes again",
+        "offsets without a record are settled by the server and never acquired; `min_bytes` counts as 1; after a "
+        "restart a partition is opened anew by an acknowledgement, too; what was delivered before "
+        "`share.isolation.level` became read_committed may come again, also of aborted transactions",
+        "members acquire such offsets and acknowledge them as gaps; waits for `min_bytes`; such an acknowledgement is "
+        "UNKNOWN_TOPIC_OR_PARTITION; nothing of aborted transactions comes again",
         "queues of all doors have one delivery, which knows what there is to deliver",
     ),
     (

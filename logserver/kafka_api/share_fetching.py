@@ -184,6 +184,7 @@ class ShareWait:
                 max_bytes=self._bytes_left,
                 once=True,
                 whole_batches=self._whole_batches,
+                cautious=True,
                 took=self._took,
             )
             self._waiters.append(waiter)

@@ -167,6 +167,19 @@ def test_deliveries_are_limited_at_once(member: Member, client: RawClient) -> No
     assert member.fetch(**FIRST_LOOK) == [(10, 10, 1)]
 
 
+def test_what_was_delivered_often_comes_in_parts_and_for_the_last_time_alone(member: Member, client: RawClient) -> None:
+    for count in (2, 3):
+        assert member.fetch((0, 9, RELEASE)) == [(0, 9, count)]
+    stored(client, batch("k"))
+    assert member.fetch((0, 9, RELEASE)) == [(0, 4, 4)]
+    assert member.fetch() == [(5, 9, 4)]
+    assert member.fetch() == [(10, 10, 1)]
+    assert member.fetch((0, 9, RELEASE)) == [(0, 0, 5)]
+    # Whoever accepts or loses this one does nothing to the others.
+    assert member.fetch((0, 0, RELEASE)) == [(1, 1, 5)]
+    assert member.fetch((1, 1, ACCEPT)) == [(2, 2, 5)]
+
+
 def test_locks_of_a_partition_are_limited_at_once(client: RawClient, topic_id: str) -> None:
     for number in range(150):
         stored(client, batch(str(number)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from logserver.coordinator.delivery.caution import Caution
 from logserver.coordinator.delivery.engine import Engine
 from logserver.coordinator.delivery.handles import Acquisition
 from logserver.coordinator.delivery.waiters import Rotation, Waiter
@@ -83,6 +84,7 @@ class Dispatcher:
                 now_ms=now_ms,
                 credits=waiter.credits,
                 whole=self._batch_end if waiter.whole_batches else None,
+                caution=Caution(engine.policy.limit) if waiter.cautious else None,
             )
             if not found.ranges:
                 # What looked ready has gone to the dead letters.

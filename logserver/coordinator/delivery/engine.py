@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from logserver_segments.seams import Random
 
+from logserver.coordinator.delivery.caution import Caution
 from logserver.coordinator.delivery.changes import Changes
 from logserver.coordinator.delivery.counts import Counts, Tally
 from logserver.coordinator.delivery.credits import Credit
@@ -274,6 +275,7 @@ class Engine:
         now_ms: int,
         credits: tuple[Credit, ...] = (),
         whole: Callable[[int], int] | None = None,
+        caution: Caution | None = None,
     ) -> Acquisition:
         """Gives records to somebody: those whose turn it is, at least one whatever its size if there is one.
 
@@ -283,6 +285,7 @@ class Engine:
             settle: whether they are acknowledged by this already.
             credits: counters that the records count for until they are settled or released.
             whole: returns up to which offset records are to be given in any case, with the one at an offset.
+            caution: says what is not to be given out together.
         """
         ranges: list[Acquired] = []
         whole_to = NEVER
@@ -304,6 +307,11 @@ class Engine:
                     break
                 fresh = self._order.lowest_fresh()
                 room = whole_to + 1 - fresh if fresh is not None else 0
+            if caution is not None:
+                allowed = caution.most(delivery, is_first=not ranges)
+                if allowed <= 0:
+                    break
+                most = min(most, allowed)
             if delivery is not None:
                 if self._is_over(delivery, Acts.AT_ACQUIRE):
                     self._leave(delivery)
@@ -341,6 +349,8 @@ class Engine:
             )
             left -= delivery.records
             bytes_left -= delivery.size
+            if caution is not None:
+                caution.took(delivery.records)
         if ranges:
             self._acquisitions += 1
             if until_ms != NEVER and not settle:

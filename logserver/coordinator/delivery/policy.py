@@ -14,6 +14,10 @@ MOST_MS: Final = 1 << 42
 """No lock and no delay is longer: more than a century, which added to the time can still be written down."""
 
 
+_LEAST_WITH_CAUTION: Final = 3
+_TRIES_WITHOUT_CAUTION: Final = 2
+
+
 class Counter(Enum):
     """What a limit counts."""
 
@@ -40,9 +44,25 @@ class Limit:
 
     def reached(self, acquisitions: int, failures: int) -> bool:
         """Whether a record is not to be tried again."""
-        if self.count is None:
-            return False
-        return (acquisitions if self.counter is Counter.ACQUISITIONS else failures) >= self.count
+        return self.count is not None and self._counted(acquisitions, failures) >= self.count
+
+    def together(self, acquisitions: int, failures: int, records: int) -> int | None:
+        """Returns how many may be tried at once of so many records that were first tried together, by how often each of
+        them was; None if there is no need for caution.
+
+        From half of the limit on half of them, then a quarter and so on, and for the last time each alone. Source:
+        Apache Kafka 4.3: `SharePartition.acquireSubsetBatchRecords`.
+        """
+        if self.count is None or self.count < _LEAST_WITH_CAUTION:
+            return None
+        tried = self._counted(acquisitions, failures)
+        beyond = tried - max(_TRIES_WITHOUT_CAUTION, (self.count + 1) // 2)
+        if beyond < 0:
+            return None
+        return 1 if tried >= self.count - 1 else max(1, records >> (beyond + 1))
+
+    def _counted(self, acquisitions: int, failures: int) -> int:
+        return acquisitions if self.counter is Counter.ACQUISITIONS else failures
 
 
 @dataclass(frozen=True, slots=True)

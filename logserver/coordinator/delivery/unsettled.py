@@ -54,6 +54,7 @@ class Delivery:
         "size",
         "sort_key",
         "state",
+        "together",
         "until_ms",
     )
 
@@ -79,6 +80,8 @@ class Delivery:
         self.move: Move | None = None
         self.sort_key = (first, 0)
         """READY: its place among those."""
+        self.together = last - first + 1
+        """How many records it had before some were cut off."""
 
     def __repr__(self) -> str:
         return f"<{self.first}..{self.last} {self.state.name} acquired {self.acquisitions} failed {self.failures}>"
@@ -99,6 +102,7 @@ class Delivery:
         rest.first_ms, rest.last_ms = self.first_ms, self.last_ms
         rest.redelivered = self.redelivered
         rest.move = self.move
+        rest.together = self.together
         rest.sort_key = (first, 0) if self.sort_key == (self.first, 0) else self.sort_key
         return rest
 

@@ -30,6 +30,7 @@ class Waiter:
         max_records, max_bytes: at most so much at a time.
         once: whether to stop waiting with the first delivery.
         whole_batches: whether to take more than that up to the end of a record batch of which some is taken.
+        cautious: whether records that were delivered often come without others, see `Caution`.
         took: called with what was acquired as soon as it is, perhaps some time before it is delivered.
         active: whether to take part at all now; see `set_active`.
     """
@@ -48,6 +49,7 @@ class Waiter:
         max_bytes: int = 1 << 20,
         once: bool = False,
         whole_batches: bool = False,
+        cautious: bool = False,
         took: Callable[[Acquisition], None] | None = None,
         active: bool = True,
     ) -> None:
@@ -62,6 +64,7 @@ class Waiter:
         self.max_bytes = max_bytes
         self.once = once
         self.whole_batches = whole_batches
+        self.cautious = cautious
         self.took = took
         self.active = active
         self.paused = False

@@ -3,17 +3,18 @@
 Behavior: acknowledges what a member of a share group has worked on, and acquires more, waiting max_wait_ms at most for
 the first record, whatever min_bytes says; other partitions add what they have at that moment, taking turns. Sessions
 are kept by the member's connection: when it is gone, what the member holds is given back. At most max_records are
-acquired, and in the acquire mode batch_optimized more up to the end of the last batch. Batches that hold much else
-besides what was acquired come with less of that; clients go by acquired_records in any case, which name no offset
-without a record. Holes of compaction, control records and, with share.isolation.level=read_committed, records of
-aborted transactions are passed over here and not left to clients.
+acquired, and in the acquire mode batch_optimized more up to the end of the last batch. Records that were delivered at
+least half as often as they may be come without others, in ever smaller parts, and for the last time each alone.
+Batches that hold much else besides what was acquired come with less of that; clients go by acquired_records in any
+case, which name no offset without a record. Holes of compaction, control records and, with
+share.isolation.level=read_committed, records of aborted transactions are passed over here and not left to clients.
 
 Version notes: 0 was for early access in Apache Kafka 4.0 only; 2 brought renewing locks (KIP-1222) and the acquire mode
 (KIP-1206).
 
 Source: KIP-932; Apache Kafka: `KafkaApis.handleShareFetchRequest`, `SharePartitionManager`.
 
-Not done: records that were delivered often are not delivered one by one (KIP-1206's throttling).
+Not done: nothing.
 """
 
 import asyncio

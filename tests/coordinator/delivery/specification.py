@@ -74,6 +74,20 @@ class Specification:
             got.append(message.offset)
         return got
 
+    def is_cautious(self, given: list[int], without: list[int]) -> bool:
+        """Whether what is given out is as much as it may be with caution, of what would be given out without."""
+        if not without or self.limit is None or self.limit <= 2:
+            return given == without
+        tried = [self.messages[offset].acquisitions for offset in without]
+        spent = max(2, (self.limit + 1) // 2)
+        first_spent = next((at for at, count in enumerate(tried) if count >= spent), len(tried))
+        if first_spent:
+            # Up to the first that was tried often.
+            return given == without[:first_spent]
+        together = {(self.messages[offset].number, self.messages[offset].acquisitions) for offset in given}
+        is_last = tried[0] >= self.limit - 1
+        return given == without[: len(given)] and len(together) == 1 and (len(given) == 1 or not is_last)
+
     def is_held(self, first: int, last: int, number: int) -> bool:
         return all(
             offset in self.messages

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from logserver.coordinator.delivery.caution import Caution
 from logserver.coordinator.delivery.changes import Changes
 from logserver.coordinator.delivery.engine import Engine
 from logserver.coordinator.delivery.handles import Acquisition, Check, Handle
@@ -144,3 +145,43 @@ def test_what_was_settled_among_what_is_offered_once_more_stays_settled() -> Non
     assert (engine.offered_end, engine.start, engine.counts().ready) == (0, 0, 10)
     engine.offer(0, 19)
     assert given(acquire(engine, 100)) == [*range(5), *range(10, 20)]
+
+
+def tried(engine: Engine, count: int = 100) -> list[int]:
+    """Returns how many records come together, until there are none."""
+    found = []
+    while given_now := given(engine.acquire("anna", count, BIG, None, now_ms=0, caution=Caution(engine.policy.limit))):
+        found.append(len(given_now))
+    engine.release_owner("anna", now_ms=0)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("limit", "parts"),
+    [
+        (2, [[8]] * 2),
+        (3, [[8]] * 2 + [[1] * 8]),
+        (5, [[8]] * 3 + [[4, 4], [1] * 8]),
+        (7, [[8]] * 4 + [[4, 4], [2] * 4, [1] * 8]),
+        (None, [[8]] * 9),
+    ],
+)
+def test_what_was_tried_often_comes_in_ever_smaller_parts(limit: int | None, parts: list[list[int]]) -> None:
+    engine = new_engine(8, Policy(Limit(limit)))
+    for expected in parts:
+        assert tried(engine) == expected
+    assert tried(engine) == ([] if limit else [8])
+
+
+def test_what_was_tried_often_comes_without_anything_else() -> None:
+    engine = new_engine(4, Policy(Limit(5)))
+    for _ in range(3):
+        assert tried(engine) == [4]
+    engine.offer(4, 9)
+    assert tried(engine) == [2, 2, 6]
+    # Some of one part are settled.
+    taken = engine.acquire("anna", 1, BIG, None, now_ms=0, caution=Caution(engine.policy.limit))
+    assert given(taken) == [0]
+    assert engine.acknowledge(taken.ranges[0].handle, now_ms=0)
+    assert tried(engine) == [1, 1, 1, 6]
+    assert tried(engine) == [6]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from logserver.coordinator.delivery.caution import Caution
 from logserver.coordinator.delivery.changes import Changes
 from logserver.coordinator.delivery.credits import Credit
 from logserver.coordinator.delivery.engine import Engine
@@ -37,7 +38,7 @@ class DeliveryModel(RuleBasedStateMachine):
         self.numbers: set[int] = set()
 
     @initialize(
-        limit=st.sampled_from([None, 1, 2, 3]),
+        limit=st.sampled_from([None, 1, 2, 3, 6]),
         delay_ms=st.sampled_from([0, 1_000]),
         most=st.sampled_from([3, 20, 10_000]),
         has_dead_letters=st.booleans(),
@@ -80,14 +81,27 @@ class DeliveryModel(RuleBasedStateMachine):
 
     # Workers
 
-    @rule(owner=OWNERS, count=st.integers(1, 12), lock_ms=st.sampled_from([500, 60_000]), settle=st.booleans())
-    def acquire(self, owner: str, count: int, lock_ms: int, settle: bool) -> None:
+    @rule(
+        owner=OWNERS,
+        count=st.integers(1, 12),
+        lock_ms=st.sampled_from([500, 60_000]),
+        settle=st.booleans(),
+        is_cautious=st.booleans(),
+    )
+    def acquire(self, owner: str, count: int, lock_ms: int, settle: bool, is_cautious: bool) -> None:
         lock = lock_ms if owner == NOBODY or lock_ms > 500 else None
         until_ms = None if lock is None else self.now_ms + lock
         credits = () if settle else (self.credits[owner],)
         self.look()
-        found = self.engine.acquire(owner, count, BIG, lock, settle, now_ms=self.now_ms, credits=credits)
+        caution = Caution(self.policy.limit) if is_cautious else None
+        found = self.engine.acquire(
+            owner, count, BIG, lock, settle, now_ms=self.now_ms, credits=credits, caution=caution
+        )
         given = [offset for acquired in found.ranges for offset in range(acquired.first, acquired.last + 1)]
+        if is_cautious:
+            without = copy.deepcopy(self.specification).acquire(owner, count, until_ms, settle)
+            assert self.specification.is_cautious(given, without)
+            count = len(given)
         assert given == self.specification.acquire(owner, count, until_ms, settle)
         assert found.records == len(given)
         for acquired in found.ranges:
