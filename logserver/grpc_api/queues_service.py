@@ -83,7 +83,7 @@ class QueuesService:
             incarnation=queue.record.incarnation if queue.record is not None else "",
             declared=queue.record is not None,
             policy=from_policy(self._queues.names.terms(queue.group_id, queue.topic).policy, queue.record),
-            consumers=len(self._queues.consumers(queue)),
+            consumers=self._queues.consumer_count(queue),
             dead_lettered=await self._dead_lettered(queue),
         )
         total = NO_COUNTS
@@ -92,7 +92,7 @@ class QueuesService:
         deliveries: Counter[int] = Counter()
         for index, number in enumerate(self._queues.numbers(queue)):
             try:
-                place = await self._queues.partition(queue, number)
+                place = await self._queues.look(queue, number)
                 ready_ms = await place.oldest_ready_ms()
             except LogServerError as error:
                 message.partitions.add(partition=number, start_offset=-1, end_offset=-1, error=to_error(error))
@@ -124,7 +124,8 @@ class QueuesService:
         letters = self._queues.dead_letters(queue)
         if letters is None:
             return -1
-        return sum(sum(place.engine.counts()[:4]) for place in await self._queues.open(letters))
+        looks = [await self._queues.look(letters, number) for number in self._queues.numbers(letters)]
+        return sum(sum(look.engine.counts()[:4]) for look in looks)
 
     # Messages
 

@@ -9,6 +9,7 @@ import pytest
 from logserver_client import Producer
 from logserverpb.v1 import admin_pb2, admin_pb2_grpc, queues_pb2
 
+from logserver.daemon import Daemon
 from logserver.testing import LogServer
 
 from .worker import Message, Queues, Worker
@@ -364,6 +365,44 @@ def test_what_was_aborted_is_neither_shown_nor_redriven(server: LogServer, queue
 def test_a_queue_of_another_name_is_an_error_that_says_what_to_do(queues: Queues) -> None:
     with pytest.raises(grpc.RpcError, match="declare it, or name a share group on a topic as TOPIC/GROUP"):
         queues.describe("nothing")
+
+
+def test_describing_queues_opens_none_of_them(tmp_path: Path) -> None:
+    with LogServer(data_dir=tmp_path) as server, Queues(server.grpc) as queues:
+        queues.declare("q", partitions=2, dead_letter_topic="q.dead")
+        queues.send("q", b"0", b"1", b"2")
+        found = queues.receive("q", 2, wait_ms=9_000, lock_ms=3_600_000)
+        queues.settle("q", found[0].settlement(), found[1].settlement(RELEASE))
+        before = queues.describe("q")
+        assert sorted(part.counts.ready for part in before.partitions) == [0, 2]
+        assert (before.dead_lettered, dict(before.deliveries)) == (0, {1: 1})
+    with LogServer(data_dir=tmp_path) as server, Queues(server.grpc) as queues:
+        listed = queues.stub.ListQueues(queues_pb2.ListQueuesRequest(), timeout=10).queues
+        assert [queue.name for queue in listed] == ["q", "q.dead"]
+        for found in (listed[0], queues.describe("q")):
+            for part in (*before.partitions, *found.partitions):
+                # As far as was looked at, which nobody has done now.
+                part.counts.ready_bytes = 0
+            before.counts.ready_bytes = found.counts.ready_bytes = 0
+            assert found == before
+        assert server.call(open_places) == 0
+
+
+async def open_places(daemon: Daemon) -> int:
+    assert daemon._queues is not None
+    return len(list(daemon._queues.places))
+
+
+def test_whoever_looks_at_a_share_group_does_not_consume_it(server: LogServer, queues: Queues) -> None:
+    queues.declare("t")
+    Worker(queues, "t/readers", 1).close()
+    queues.describe("t/readers")
+
+    async def is_consumed(daemon: Daemon) -> bool:
+        assert daemon._queues is not None and daemon._broker is not None
+        return daemon._queues.is_consumed("readers", daemon._broker.topic("t").record.topic_id)
+
+    assert not server.call(is_consumed)
 
 
 def test_a_share_group_on_a_topic_is_a_queue_that_begins_when_it_is_consumed(server: LogServer, queues: Queues) -> None:

@@ -16,6 +16,7 @@ from logserver.coordinator.delivery.catalog import QueueCatalog, QueueRecord, Qu
 from logserver.coordinator.delivery.consumers import Consumers
 from logserver.coordinator.delivery.events import Event
 from logserver.coordinator.delivery.holds import Holds
+from logserver.coordinator.delivery.look import Look
 from logserver.coordinator.delivery.moves import Move
 from logserver.coordinator.delivery.partition import QueuePartition
 from logserver.coordinator.delivery.places import PLACES, Places, place_number
@@ -219,7 +220,7 @@ class QueueCoordinator:
     def is_consumed(self, group_id: str, topic_id: str) -> bool:
         """Whether somebody consumes what a group does on a topic, by another door than Kafka's."""
         topic = self._broker.find_topic_by_id(topic_id)
-        return topic is not None and self.names.name(group_id, topic.name) in self._consumers
+        return topic is not None and bool(self._consumers.get(self.names.name(group_id, topic.name)))
 
     def lock_ms(self, queue: QueueName) -> int:
         """Returns how long records are locked for those who do not say."""
@@ -241,6 +242,22 @@ class QueueCoordinator:
             LogServerError: one can't be used here.
         """
         return [await self.places.get(queue.group_id, *place, begin=begin) for place in self._places_of(queue)]
+
+    async def look(self, queue: QueueName, number: int) -> Look:
+        """Returns one partition of a queue as it is, by `QueuePartition.number`, without opening it for that.
+
+        Raises:
+            LogServerError: it can't be used here, or nobody has begun to work on it.
+        """
+        return await self.places.look(queue.group_id, *self._place_of(queue, number))
+
+    def _place_of(self, queue: QueueName, number: int) -> tuple[str, int]:
+        index, partition = divmod(number, PLACES)
+        if not 0 <= index < len(queue.topics):
+            raise LogServerError(
+                ErrorCode.unknown_topic_or_partition, f"the queue {queue.name!r} has no partition {number}"
+            )
+        return queue.topics[index], partition
 
     def _places_of(self, queue: QueueName) -> Iterator[tuple[str, int]]:
         """Yields topics and partitions; a source whose topic is gone has none."""
@@ -274,12 +291,7 @@ class QueueCoordinator:
         Raises:
             LogServerError: it can't be used here.
         """
-        index, partition = divmod(number, PLACES)
-        if not 0 <= index < len(queue.topics):
-            raise LogServerError(
-                ErrorCode.unknown_topic_or_partition, f"the queue {queue.name!r} has no partition {number}"
-            )
-        return await self.places.get(queue.group_id, queue.topics[index], partition)
+        return await self.places.get(queue.group_id, *self._place_of(queue, number))
 
     # Declaring
 
@@ -388,8 +400,12 @@ class QueueCoordinator:
 
     # Consuming
 
+    def consumer_count(self, queue: QueueName) -> int:
+        """Returns how many consume a queue."""
+        return len(self._consumers.get(queue.name, ()))
+
     def consumers(self, queue: QueueName) -> Consumers:
-        """Returns those who consume a queue."""
+        """Returns those who consume a queue, or will."""
         found = self._consumers.get(queue.name)
         if found is None:
             found = self._consumers[queue.name] = Consumers(queue.name)

@@ -23,7 +23,6 @@ from logserver.coordinator.delivery.records import Offered, RecordReader
 from logserver.coordinator.delivery.source import Source
 from logserver.coordinator.delivery.stored import Stored
 from logserver.coordinator.delivery.storing import take_delta, take_snapshot
-from logserver.coordinator.delivery.unsettled import State
 from logserver.coordinator.delivery.waiters import Waiter
 from logserver.errors import ErrorCode, LogServerError
 
@@ -35,9 +34,6 @@ _OFFERED_BYTES: Final = 1 << 20
 
 _AGAIN_S: Final = 1.0
 """After a disk did not give records, or a door could not take them."""
-
-_MOST_READS: Final = 16
-"""To find out how old a queue is."""
 
 _first = attrgetter("first")
 
@@ -205,24 +201,6 @@ class QueuePartition:
         self.engine.end = self.engine.offered_end
         self.refresh()
         self._run_soon()
-
-    async def oldest_ready_ms(self) -> int | None:
-        """Returns when the first record that is ready was written, None if none is, or none among many that were
-        aborted.
-
-        Raises:
-            LogServerError: it can't be read.
-        """
-        at = self.engine.first_ready()
-        for _ in range(_MOST_READS):
-            if at is None or at >= self.engine.end:
-                break
-            piece = await self.reader.visible(at)
-            for record in self.reader.decoded(piece.data):
-                if record.offset >= at and self.engine.state_of(record.offset) is State.READY:
-                    return record.timestamp_ms
-            at = max(piece.next_offset, at + 1)
-        return None
 
     # Running
 

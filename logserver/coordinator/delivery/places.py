@@ -10,8 +10,10 @@ from logserver_segments.seams import Clock, Random
 from logserver.broker import Broker
 from logserver.broker.partition import Partition
 from logserver.broker.peers import Peers
-from logserver.coordinator.delivery.changes import Changes
+from logserver.coordinator.delivery.changes import Changes, NoChanges
+from logserver.coordinator.delivery.engine import Engine
 from logserver.coordinator.delivery.events import Event, Events
+from logserver.coordinator.delivery.look import Look
 from logserver.coordinator.delivery.mover import LogMover
 from logserver.coordinator.delivery.order import OffsetOrder
 from logserver.coordinator.delivery.partition import QueuePartition
@@ -126,6 +128,49 @@ class Places:
         """Returns one that is open."""
         return self._open.get(key)
 
+    async def look(self, group_id: str, topic: str, number: int) -> Look:
+        """Returns a partition of a queue as it is, without opening it if it is not open.
+
+        Raises:
+            LogServerError: as for `get`.
+        """
+        partition = self._broker.partition(topic, number)
+        key = StateKey(group_id, self._broker.topic(topic).record.topic_id, number)
+        if partition.unavailable is not None:
+            raise partition.unavailable
+        image = await self._state.look(key) if key not in self._open else None
+        if key in self._open or key in self._opening:
+            place = await self.get(group_id, topic, number)
+            return Look(place.number, place.engine, place.reader)
+        terms = self._terms(group_id, topic)
+        if image is None:
+            if not terms.makes_state:
+                raise _unknown(key, partition)
+            image = Image(None, 0, partition.leader_epoch, _UNDECIDED)
+        start = image.start_offset if image.start_offset != _UNDECIDED else await terms.start(partition)
+        reader = RecordReader(partition, terms.reads_committed)
+        engine = self._restored(partition, image.stored or _begun(start, image), terms, NoChanges())
+        engine.end = max(
+            engine.end, partition.last_stable_offset if reader.committed_only else partition.high_watermark
+        )
+        if terms.until is not None:
+            engine.end = min(engine.end, terms.until)
+        engine.expire(self._clock.now_ms())
+        return Look(place_number(terms.source, number), engine, reader)
+
+    def _restored(self, partition: Partition, stored: Stored, terms: Terms, changes: Changes) -> Engine:
+        return restored(
+            stored,
+            partition.log_start_offset,
+            partition.log_end_offset,
+            terms.policy,
+            OffsetOrder(),
+            self._random,
+            changes,
+            Events() if not isinstance(changes, NoChanges) else None,
+            now_ms=self._clock.now_ms(),
+        )
+
     async def get(self, group_id: str, topic: str, number: int, *, begin: bool = False) -> QueuePartition:
         """Returns a partition of a queue, opening it if it is not open.
 
@@ -185,17 +230,7 @@ class Places:
         self, key: StateKey, partition: Partition, stored: Stored, terms: Terms, writer: Writer
     ) -> QueuePartition:
         reader = RecordReader(partition, terms.reads_committed)
-        engine = restored(
-            stored,
-            partition.log_start_offset,
-            partition.log_end_offset,
-            terms.policy,
-            OffsetOrder(),
-            self._random,
-            Changes(),
-            Events(),
-            now_ms=self._clock.now_ms(),
-        )
+        engine = self._restored(partition, stored, terms, Changes())
         engine.take_out_spent(self._clock.now_ms())
         place = QueuePartition(
             terms.queue,

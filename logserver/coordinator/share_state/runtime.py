@@ -317,6 +317,11 @@ class ShareRuntime(MachineRuntime[ShareMachine]):
         """Returns the keys of which something is known; none while that is being read."""
         return () if self._machine is None else tuple(self._machine.states)
 
+    def image_of(self, key: StateKey) -> Image | None:
+        """See `ShareState.look`."""
+        state = self.machine.states.get(key)
+        return None if state is None or state.ranges is None else state.image()
+
     def start_of(self, key: StateKey) -> int | None:
         """See `ShareState.start_of`."""
         state = self._machine.states.get(key) if self._machine is not None else None

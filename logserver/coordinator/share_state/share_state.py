@@ -162,6 +162,15 @@ class ShareState:
         runtime = await self._existing(key)
         return None if runtime is None else await runtime.summary(key)
 
+    async def look(self, key: StateKey) -> Image | None:
+        """Returns what is kept of a key, for nobody to go on from; None if nothing is known of it, or somebody has it.
+
+        Raises:
+            LogServerError: as for `open`.
+        """
+        runtime = await self._existing(key)
+        return None if runtime is None else runtime.image_of(key)
+
     async def story(self, key: StateKey, offset: int) -> list[Event]:
         """Returns what became of a record, in the order in which it did: as far back as `queue.history.retention.ms`
         says, and the last chapters only if there are thousands.
