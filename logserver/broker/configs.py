@@ -38,6 +38,20 @@ class _Config(NamedTuple):
     revision: int
 
 
+def settings_in(kind: ConfigKind, name: str, value: bytes) -> Mapping[str, str]:
+    """Returns the settings in a value of the metadata store."""
+    try:
+        settings = json.loads(value)["settings"]
+        if not isinstance(settings, dict):
+            raise TypeError("they are no JSON object")
+    except (ValueError, KeyError, TypeError) as error:
+        raise LogServerError(
+            ErrorCode.unknown_server_error,
+            f"the settings of the {kind} {name!r} can't be read by this version of the server: {error}",
+        ) from error
+    return settings
+
+
 class Configs:
     """The settings that are stored, and the server's settings with them.
 
@@ -75,7 +89,7 @@ class Configs:
         if event.value is None:
             self._configs[kind].pop(name, None)
         else:
-            self._configs[kind][name] = _Config(json.loads(event.value)["settings"], event.revision)
+            self._configs[kind][name] = _Config(settings_in(kind, name, event.value), event.revision)
         if kind is ConfigKind.BROKER:
             self.server = with_dynamic(self.base, self.get(kind, ""), self.get(kind, self._node))
             yield from self._reconfigure()

@@ -59,8 +59,10 @@ class TopicRecord(NamedTuple):
 
     @staticmethod
     def from_value(key: bytes, value: bytes) -> "TopicRecord":
-        """Reads a key and value of the metadata store."""
+        """Reads a key and value of the metadata store; raises ValueError, KeyError or TypeError if it can't."""
         fields = json.loads(value)
+        if not isinstance(fields["partitions"], int) or not isinstance(fields["settings"], dict):
+            raise TypeError("a number of partitions or settings are missing")
         name = key.removeprefix(TOPICS_PREFIX).decode()
         return TopicRecord(name, fields["id"], fields["partitions"], fields["settings"])
 

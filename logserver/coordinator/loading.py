@@ -48,7 +48,8 @@ class Source(Generic[K, V]):
     apply: Callable[[K, V, int], None]
     """Takes a key, a value and the time of the record."""
     apply_pending: Callable[[int, K, V, int], None] | None = None
-    """Takes a producer id, a key, a value and the record's offset: of a transaction that has not ended."""
+    """Takes a producer id, a key, a value and the record's offset: of a transaction that has not ended; raises
+    FormatError if that has no place in one."""
 
     def damaged(self, offset: int, error: Exception | str) -> LogServerError:
         """Returns the error for a record that can't be understood."""
@@ -122,8 +123,12 @@ async def replay(source: Source[K, V]) -> int:
     for producer_id, pending in all_found.pending.items():
         for key, item in pending.items():
             entry = _decoded(source, key, item)
-            if entry is not None and source.apply_pending is not None:
+            if entry is None or source.apply_pending is None:
+                continue
+            try:
                 source.apply_pending(producer_id, *entry, item.offset)
+            except FormatError as error:
+                raise source.damaged(item.offset, error) from error
     return all_found.records
 
 

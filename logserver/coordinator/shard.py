@@ -30,6 +30,7 @@ from logserver.coordinator.consumer_protocol import CONSUMER
 from logserver.coordinator.decision import Decision, Entry, Wake
 from logserver.coordinator.formats import (
     ConsumerGroupPartitionMetadataKey,
+    CorruptCoordinatorRecord,
     GroupMetadataKey,
     GroupMetadataValue,
     Key,
@@ -484,8 +485,13 @@ class GroupShard:
         self.timers.set((_RETENTION,), now_ms + self._limits.retention_check_interval_ms)
 
     def apply_pending(self, producer_id: int, key: Key, value: Value, at: int) -> None:
-        """Takes in a record of an open transaction, `at` an offset of the log."""
-        assert isinstance(key, OffsetCommitKey) and isinstance(value, OffsetCommitValue), key
+        """Takes in a record of an open transaction, `at` an offset of the log.
+
+        Raises:
+            CorruptCoordinatorRecord: no committed offset, which is all that is written in transactions.
+        """
+        if not (isinstance(key, OffsetCommitKey) and isinstance(value, OffsetCommitValue)):
+            raise CorruptCoordinatorRecord(f"it stands in a transaction and is a {type(key).__name__}")
         self.pending.add(producer_id, key, value, at)
 
     def end_transaction(self, producer_id: int, is_commit: bool) -> None:

@@ -93,21 +93,31 @@ class LogMetadataStore:
                         f"{header.base_offset}"
                     )
                 for record in _records(found.data, position, header.base_offset):
-                    headers = {name: int(value or b"0") for name, value in record.headers}
-                    assert record.key is not None
-                    if record.value is None:
-                        self._forget(record.key)
-                    else:
-                        created = headers.get(_CREATED, revision)
-                        self._remember(KeyValue(record.key, record.value, created, revision, headers.get(_LEASE, 0)))
+                    self._take(record, revision)
                 self._revision = revision
             offset = found.next_offset
         self._kept_from = self._revision + 1
         now = self._clock.monotonic_ms()
         for found_lease in self._range(_LEASES):
             # As etcd after a change of leader: every lease gets its whole time again.
-            ttl_ms = int(found_lease.value)
-            self._leases[int(found_lease.key.removeprefix(_LEASES))] = (ttl_ms, now + ttl_ms)
+            lease_id, ttl_ms = _lease_of(found_lease.key, found_lease.value)
+            self._leases[lease_id] = (ttl_ms, now + ttl_ms)
+
+    def _take(self, record: Record, revision: int) -> None:
+        """Takes in what the log says of a key."""
+        try:
+            if record.key is None:
+                raise ValueError("it has no key")
+            if record.value is None:
+                self._forget(record.key)
+                return
+            if record.key.startswith(_LEASES):
+                _lease_of(record.key, record.value)
+            headers = {name: int(value or b"0") for name, value in record.headers}
+        except ValueError as error:
+            raise CorruptRecords(f"the metadata log is damaged at offset {record.offset}: {error}") from error
+        created = headers.get(_CREATED, revision)
+        self._remember(KeyValue(record.key, record.value, created, revision, headers.get(_LEASE, 0)))
 
     @property
     def revision(self) -> int:
@@ -371,6 +381,11 @@ class LogWatch:
 
 def _lease_key(lease_id: int) -> bytes:
     return _LEASES + f"{lease_id:020d}".encode()
+
+
+def _lease_of(key: bytes, value: bytes) -> tuple[int, int]:
+    """Returns a lease's id and its time to live; raises ValueError if they are none."""
+    return int(key.removeprefix(_LEASES)), int(value)
 
 
 def _records(data: Buffer, position: int, base_offset: int) -> list[Record]:

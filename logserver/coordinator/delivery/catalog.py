@@ -82,8 +82,10 @@ class QueueRecord(NamedTuple):
 
     @staticmethod
     def from_value(key: bytes, value: bytes) -> "QueueRecord":
-        """Reads a key and value of the metadata store."""
-        fields: dict[str, Any] = json.loads(value)
+        """Reads a key and value of the metadata store; raises ValueError, KeyError or TypeError if it can't."""
+        fields: Any = json.loads(value)
+        if not isinstance(fields, dict):
+            raise TypeError("it is no JSON object")
         sources = tuple(QueueSource(**source) for source in fields.pop("sources"))
         return QueueRecord(name=key.removeprefix(QUEUES_PREFIX).decode(), sources=sources, **fields)
 
