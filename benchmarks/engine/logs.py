@@ -87,7 +87,8 @@ def opened_logs(directory: Path, partitions: int) -> Iterator[list[Log]]:
     data = DataDirectory(
         str(directory), _NODE_ID, disk=disk, clock=SystemClock(), random=SystemRandom(), workers=workers
     )
-    committer = FlushCommitter(disk, data.path, asyncio.get_running_loop().call_soon_threadsafe)
+    loop = asyncio.get_running_loop()
+    committer = FlushCommitter(disk, data.path, loop.call_soon_threadsafe, loop.call_soon)
     try:
         data.start(committer)
         yield [data.open("flush", number, _TOPIC_ID, LogConfig()) for number in range(partitions)]

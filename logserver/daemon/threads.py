@@ -41,7 +41,8 @@ class Threads:
 
     def committer(self, disk: Disk, path: str) -> ClosableCommitter:
         """Returns what flushes the logs of a data directory, for the running event loop."""
-        return FlushCommitter(disk, path, asyncio.get_running_loop().call_soon_threadsafe)
+        loop = asyncio.get_running_loop()
+        return FlushCommitter(disk, path, loop.call_soon_threadsafe, loop.call_soon)
 
     async def aside(self, function: Callable[[], None]) -> None:
         """Runs what may never end, and waits for it as `in_thread` does."""

@@ -234,11 +234,20 @@ class FlushCommitter(FlushRounds):
         disk: the disk.
         directory: the data directory of all the logs.
         post: schedules a callable on the owner's thread, safe to call from another (e.g. `loop.call_soon_threadsafe`).
+        soon: schedules a callable behind what the owner's thread is about to do now (e.g. `loop.call_soon`): a round
+            begins then, with all that one turn has brought. None to begin with the first of it.
     """
 
-    def __init__(self, disk: Disk, directory: str, post: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        directory: str,
+        post: Callable[[Callable[[], None]], object],
+        soon: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
         self._work = threading.Semaphore(0)
-        super().__init__(disk, directory, self._work.release)
+        begin = self._work.release
+        super().__init__(disk, directory, begin if soon is None else lambda: soon(begin))
         self._post = post
         self._thread = threading.Thread(target=self._run, name="logserver-flusher", daemon=True)
         self._thread.start()

@@ -131,7 +131,7 @@ class BrokerNode:
         elif self.kind == "held":
             self.committer = HeldCommitter()
         else:
-            self.committer = FlushCommitter(self.disk, directory.path, loop.call_soon_threadsafe)
+            self.committer = FlushCommitter(self.disk, directory.path, loop.call_soon_threadsafe, loop.call_soon)
         directory.start(self.committer)
         self.store = self._shared_store or await self._open_store(directory)
         node = Node(self.node_id, directory.meta.cluster_id)

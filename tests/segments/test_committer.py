@@ -99,6 +99,30 @@ def test_a_round_takes_all_that_came_during_the_one_before(held: tuple[HeldDisk,
     assert disk.syncs == ["/d/a"] * 2
 
 
+def test_a_round_begins_behind_the_turn_that_it_is_asked_for_in() -> None:
+    disk, owner = FakeDisk(), Owner()
+    disk.make_directory("/d")
+    soon: list[Callable[[], None]] = []
+    committer = FlushCommitter(disk, "/d", owner.post, soon.append)
+    logs = [Log(disk, name) for name in "ab"]
+    for _ in range(2):
+        for log in logs:
+            log.write(committer)
+    # Asked for once; nothing of it has been taken.
+    (begin,) = soon
+    assert len(committer._pending) == 2
+    begin()
+    owner.run_one()
+    assert [log.reports for log in logs] == [[2], [2]]
+    assert disk.syncs == ["/d/a", "/d/b"]
+    # The end waits for no turn.
+    logs[0].write(committer)
+    assert len(soon) == 2
+    committer.close()
+    owner.run_all()
+    assert logs[0].reports == [2, 3]
+
+
 def test_up_to_two_files_are_synced_one_by_one_and_more_by_one_syncfs(
     held: tuple[HeldDisk, Owner, FlushCommitter],
 ) -> None:

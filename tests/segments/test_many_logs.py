@@ -102,7 +102,7 @@ async def test_the_engine_on_a_real_disk_with_its_real_flusher(tmp_path: Path, e
     loop = asyncio.get_running_loop()
     disk, workers = OsDisk(), ThreadWorkers(2)
     directory = _directory(tmp_path, disk, workers, open_files=3)
-    committer = FlushCommitter(disk, str(tmp_path), loop.call_soon_threadsafe)
+    committer = FlushCommitter(disk, str(tmp_path), loop.call_soon_threadsafe, loop.call_soon)
     directory.start(committer)
     logs = [directory.open("topic", number, TOPIC_ID, SMALL) for number in range(8)]
     directory.opened_all()
