@@ -38,6 +38,11 @@ _AGAIN_S: Final = 1.0
 _MOST_AGAIN_S: Final = 30.0
 """After what goes on by itself could not be opened: twice as long each time, up to this."""
 
+_AT_A_TIME: Final = 500
+_REST: Final = 10
+_MOST_REST_S: Final = 1.0
+"""Looking at everything because topics have changed takes a part of the time that is left to others."""
+
 _DEAD_LETTER_ROOM: Final = 64 << 10
 """By so many bytes a dead letter may be larger than the message was: its headers."""
 
@@ -82,7 +87,7 @@ class QueueCoordinator:
         self._catalog = QueueCatalog(store, self._declared)
         self.names = QueueNames(self._catalog, limits, clock)
         self.places = Places(broker, peers, state, self.names.terms, clock, random, self._place_ended)
-        self._holds = Holds(broker, self.places, state, lambda: self._catalog)
+        self._holds = Holds(broker, self.places, state, self._catalog.find)
         self._consumers: dict[str, Consumers] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._follow: asyncio.Task[None] | None = None
@@ -100,7 +105,6 @@ class QueueCoordinator:
         self._catalog.start()
         self._broker.when_topics_change(self._topics_changed)
         self._broker.configs.when_changed(self._settings_changed)
-        self._holds.update()
         self._begin(self._resume(), "queues-resume")
         self._begin(self._put_idle_away(), "queues-idle")
 
@@ -364,7 +368,10 @@ class QueueCoordinator:
         record = self._catalog.find(name)
         if record is None:
             raise LogServerError(ErrorCode.resource_not_found, f"no queue {name[:100]!r} was declared")
-        await self._catalog.delete(record)
+        if not await self._catalog.delete(record):
+            raise LogServerError(
+                ErrorCode.concurrent_transactions, f"the queue {name!r} is being changed by others; try again"
+            )
         consumers = self._consumers.pop(name, None)
         if consumers is not None:
             consumers.cancel(f"the queue {name!r} was deleted")
@@ -386,7 +393,7 @@ class QueueCoordinator:
             if key.group_id == name:
                 place.engine.policy = self.names.terms(name, place.source.topic).policy
                 place.changed()
-        self._holds.update()
+        self._holds.update(name)
 
     def _settings_changed(self) -> None:
         """Puts changed settings of share groups into force."""
@@ -449,20 +456,28 @@ class QueueCoordinator:
 
     def _topics_changed(self) -> None:
         self._changes += 1
-        self._holds.update()
         if self._follow is None or self._follow.done():
             self._follow = self._begin(self._follow_topics(), "queues-topics")
 
     async def _follow_topics(self) -> None:
-        """Lets those who consume wait at partitions that are new, and forgets what was done in topics that are gone."""
+        """Lets those who consume wait at partitions that are new, has those held that are to be, and forgets what was
+        done in topics that are gone."""
         seen = -1
+        loop = asyncio.get_running_loop()
         while seen != self._changes:
             seen = self._changes
+            begun_s = loop.time()
             await self._attach()
+            for number, name in enumerate(self._holds.names(), 1):
+                self._holds.update(name)
+                await _breathe(number)
             await self._state.loaded()
-            for key in tuple(self._state.keys()):
+            for number, key in enumerate(tuple(self._state.keys()), 1):
                 if self._broker.find_topic_by_id(key.topic_id) is None:
                     await self.forget(key)
+                await _breathe(number)
+            # Where there is much to look at, many topics that come one by one are looked at together.
+            await asyncio.sleep(min((loop.time() - begun_s) * _REST, _MOST_REST_S))
 
     async def _attach(self) -> None:
         for name, consumers in tuple(self._consumers.items()):
@@ -502,6 +517,12 @@ class QueueCoordinator:
             return self.find(queue.record.dead_letter_topic)
         except LogServerError:
             return None
+
+
+async def _breathe(number: int) -> None:
+    """Lets others have their turn now and then."""
+    if number % _AT_A_TIME == 0:
+        await asyncio.sleep(0)
 
 
 def _check(record: QueueRecord) -> None:

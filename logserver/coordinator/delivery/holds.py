@@ -1,6 +1,6 @@
 """Queues that keep retention from what they have not settled."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 
 from logserver.broker import Broker
 from logserver.broker.partition import Partition
@@ -14,35 +14,41 @@ class Holds:
     """Holds the sources of the queues that want it.
 
     Args:
-        queues: returns the declared queues.
+        find: returns a declared queue.
     """
 
     def __init__(
-        self, broker: Broker, places: Places, state: ShareState, queues: Callable[[], Iterable[QueueRecord]]
+        self, broker: Broker, places: Places, state: ShareState, find: Callable[[str], QueueRecord | None]
     ) -> None:
         self._broker = broker
         self._places = places
         self._state = state
-        self._queues = queues
-        self._held: dict[Partition, set[str]] = {}
+        self._find = find
+        # Of the queues that hold something, or will when their topics are there.
+        self._held: dict[str, set[Partition]] = {}
 
-    def update(self) -> None:
-        """Looks at queues and topics anew, since some have changed."""
-        wanted: dict[Partition, set[str]] = {}
-        for record in self._queues():
-            if record.hold:
-                for source in record.sources:
-                    topic = self._broker.find_topic(source.topic)
-                    for partition in topic.partitions if topic is not None else ():
-                        wanted.setdefault(partition, set()).add(record.name)
-        for partition, names in self._held.items():
-            for name in names - wanted.get(partition, set()):
-                partition.release(name)
-        for partition, names in wanted.items():
+    def update(self, name: str) -> None:
+        """Looks at a queue anew, since it or its topics have changed; costs what its partitions cost."""
+        record = self._find(name)
+        before = self._held.pop(name, set())
+        wanted: set[Partition] = set()
+        if record is not None and record.hold:
+            wanted = self._held[name] = set(self._sources(record))
+        for partition in before - wanted:
+            partition.release(name)
+        for partition in wanted - before:
             topic_id = self._broker.topic(partition.topic).record.topic_id
-            for name in names - self._held.get(partition, set()):
-                partition.hold(name, self._from(StateKey(name, topic_id, partition.number)))
-        self._held = wanted
+            partition.hold(name, self._from(StateKey(name, topic_id, partition.number)))
+
+    def names(self) -> tuple[str, ...]:
+        """Returns the queues whose topics matter."""
+        return tuple(self._held)
+
+    def _sources(self, record: QueueRecord) -> Iterator[Partition]:
+        for source in record.sources:
+            topic = self._broker.find_topic(source.topic)
+            if topic is not None:
+                yield from topic.partitions
 
     def _from(self, key: StateKey) -> Callable[[], int]:
         def start() -> int:

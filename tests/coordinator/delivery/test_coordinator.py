@@ -129,3 +129,33 @@ async def test_whoever_can_not_join_leaves_nothing(node: QueuesNode) -> None:
     taker = await rejoin(node)
     await store(partition, BATCH)
     await until(lambda: bool(taker.got))
+
+
+async def test_declaring_many_queues_that_hold_looks_at_each_of_them_a_few_times(
+    node: QueuesNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.node.topic("t")
+    looked = 0
+    find_topic = node.broker.find_topic
+
+    def counting(name: str) -> Any:
+        nonlocal looked
+        looked += 1
+        return find_topic(name)
+
+    monkeypatch.setattr(node.broker, "find_topic", counting)
+    for number in range(100):
+        await node.queues.declare(QueueRecord(f"q{number}", "", (QueueSource("t"),), hold=True), 1, {})
+    assert looked < 1_000
+    assert len(node.broker.partition("t", 0)._holds) == 100
+    await node.queues.delete("q7")
+    assert len(node.broker.partition("t", 0)._holds) == 99
+
+
+async def test_partitions_that_are_added_are_held(node: QueuesNode) -> None:
+    await node.queues.declare(QUEUE._replace(hold=True), 1, {})
+    await node.broker.create_partitions("q", 2)
+    await until(lambda: bool(node.broker.partition("q", 1)._holds))
+    await node.broker.delete_topic("q")
+    await node.broker.create_topic("q", 1, {})
+    await until(lambda: bool(node.broker.partition("q", 0)._holds))
