@@ -130,6 +130,14 @@ async def test_what_another_version_has_stored_is_left_alone(node: BrokerNode) -
         await node.start()
 
 
+@pytest.mark.parametrize("value", [b"no JSON", b"[1]", b"{}", b'{"settings":[]}', b'"settings"'])
+async def test_settings_that_can_not_be_read_end_the_start_with_their_name(node: BrokerNode, value: bytes) -> None:
+    await node.store.txn((), (Put(CONFIGS_PREFIX + b"group/g", value),))
+    await node.crash()
+    with pytest.raises(LogServerError, match="settings of the group 'g' can't be read"):
+        await node.start()
+
+
 async def test_stopping_answers_who_waits(held: BrokerNode) -> None:
     changing = asyncio.ensure_future(put(held, ConfigKind.GROUP, "g", "a", "1"))
     await held.committer.handed_over.wait()  # type: ignore[attr-defined]

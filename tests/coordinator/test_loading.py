@@ -8,17 +8,23 @@ import pytest
 from logserver_records.codec import build_batch
 
 from logserver.coordinator import AWAY
-from logserver.coordinator.formats import OffsetCommitKey, encode_key
+from logserver.coordinator.formats import GroupMetadataKey, OffsetCommitKey, encode_key
 from logserver.coordinator.routing import CONSUMER_OFFSETS, partition_of
 from logserver.errors import ErrorCode
 from tests.broker.harness import NOW_MS
 
+from .formats.class_vectors import VECTORS
 from .nodes import GroupsNode, refuses, turns
 
 
 def write(node: GroupsNode, group_id: str, key: bytes | None, value: bytes | None) -> None:
     """Puts a record into the partition of a group, as another version may have."""
     node.partition(group_id).append_own(build_batch([(NOW_MS, key, value, ())]))
+
+
+def class_vector(key_type: type) -> bytes:
+    """Returns the bytes of a value for keys of a type."""
+    return next(found.value_data for found in VECTORS if isinstance(found.key, key_type) and found.value_data)
 
 
 async def lead_anew(node: GroupsNode, group_id: str) -> None:
@@ -74,6 +80,26 @@ async def test_a_damaged_record_makes_its_shard_unavailable_and_no_other(one: Gr
     one.pass_time(1_000_000)
     await turns()
     assert await one.committed(other) == 6
+
+
+def leave_behind(directory: Path, name: str, batch: bytes) -> None:
+    """Appends to a file as a process that was killed then."""
+    (directory / ".kafka_cleanshutdown").unlink()
+    with (directory / name).open("ab") as file:
+        file.write(batch)
+
+
+async def test_a_record_that_has_no_place_in_a_transaction_is_told_as_damage(one: GroupsNode) -> None:
+    await one.commit(1, "g")
+    record = NOW_MS, encode_key(GroupMetadataKey("g")), class_vector(GroupMetadataKey), ()
+    batch = build_batch([record], producer_id=7, producer_epoch=0, base_sequence=0, is_transactional=True)
+    partition = one.partition("g")
+    await one.stop()
+    leave_behind(Path(one.node.path), f"{partition}/{0:020}.log", struct.pack(">q", 1) + batch[8:])
+    await one.start()
+    await one.groups.loaded()
+    with refuses(ErrorCode.coordinator_not_available, "record at offset 1 is damaged", "GroupMetadataKey"):
+        await one.committed("g")
 
 
 def flip_a_bit(path: Path) -> None:

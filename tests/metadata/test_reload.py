@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from logserver_records.codec import build_batch
 from logserver_segments.errors import StorageError
 
 from logserver.metadata import Compare, Delete, Put, StoreUnavailable
@@ -61,6 +62,30 @@ async def test_damage_in_the_middle_is_an_error_and_not_a_smaller_image(
     content[len(content) // 10 * 5 + position] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(StorageError, match=f"metadata log is damaged.*{complaint}"):
+        await box.open()
+    assert box.directory is not None
+    box.directory.abandon()
+    box.directory = None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "headers"),
+    [
+        (None, b"1", ()),
+        (b"a", b"1", (("created", b"soon"),)),
+        (b"a", b"1", (("lease", b"\xff"),)),
+        (b"\x00lease/seven", b"3000", ()),
+        (b"\x00lease/%020d" % 7, b"long", ()),
+    ],
+)
+async def test_a_record_that_can_not_be_is_an_error_that_names_its_offset(
+    box: StoreBox, key: bytes | None, value: bytes, headers: tuple[tuple[str, bytes], ...]
+) -> None:
+    store = await box.open()
+    await store.txn((), (Put(b"a", b"1"),))
+    box.log.append_trusted(build_batch([(box.clock.now_ms(), key, value, headers)]), 0, box.clock.now_ms())
+    box.close()
+    with pytest.raises(StorageError, match="metadata log is damaged at offset 1"):
         await box.open()
     assert box.directory is not None
     box.directory.abandon()
