@@ -1,6 +1,7 @@
 """From an engine to what is written down of it, and back."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from logserver_segments.seams import Random
 
@@ -15,6 +16,15 @@ from logserver.coordinator.delivery.stored import Extras, Stored, StoredRange, S
 from logserver.coordinator.delivery.unsettled import NEVER, NOBODY, PAGE_BITS, Delivery, State
 
 _PAGE = 1 << PAGE_BITS
+
+_HELD: Final = State.HELD
+_AVAILABLE: Final = StoredState.AVAILABLE
+_NONE: Final = StoredRange(NEVER, -2, StoredState.ARCHIVED, 0)
+# As `_make` does, without the detour.
+_Range: Final = StoredRange
+_Extras: Final = Extras
+_new_range: Final = tuple.__new__
+_new_extras: Final = tuple.__new__
 
 
 def take_delta(engine: Engine) -> Stored:
@@ -54,27 +64,42 @@ def _stored(engine: Engine, start: int, ranges: list[StoredRange]) -> Stored:
 def _describe(engine: Engine, first: int, last: int, archived: OffsetRanges, ranges: list[StoredRange]) -> None:
     """Adds the state of a range of offsets."""
     at = first
+    before = ranges[-1] if ranges else _NONE
     for found in engine.unsettled.within(first, last):
-        _add_settled(engine, at, found.first - 1, archived, ranges)
-        _add(ranges, StoredRange(max(found.first, first), min(found.last, last), *_of(found)))
-        at = found.last + 1
+        # Written out, for there may be a hundred thousand of them.
+        begin = found.first if found.first > at else at
+        if begin > at:
+            _add_settled(engine, at, begin - 1, archived, ranges)
+        held = found.state is _HELD
+        move = found.move
+        extras = _new_extras(
+            _Extras,
+            (
+                found.failures,
+                found.first_ms,
+                found.last_ms,
+                found.number,
+                held,
+                held and found.owner == NOBODY,
+                found.redelivered,
+                found.until_ms,
+                move.intent if move is not None else NEVER,
+            ),
+        )
+        end = found.last if found.last < last else last
+        _, before_last, state, acquisitions, before_extras = before
+        if (
+            before_last + 1 == begin
+            and state is _AVAILABLE
+            and acquisitions == found.acquisitions
+            and before_extras == extras
+        ):
+            before = ranges[-1] = before._replace(last=end)
+        else:
+            before = _new_range(_Range, (begin, end, _AVAILABLE, found.acquisitions, extras))
+            ranges.append(before)
+        at = end + 1
     _add_settled(engine, at, last, archived, ranges)
-
-
-def _of(found: Delivery) -> tuple[StoredState, int, Extras]:
-    held = found.state is State.HELD
-    extras = Extras(
-        found.failures,
-        found.first_ms,
-        found.last_ms,
-        found.number,
-        held,
-        held and found.owner == NOBODY,
-        found.redelivered,
-        found.until_ms,
-        found.move.intent if found.move is not None else NEVER,
-    )
-    return StoredState.AVAILABLE, found.acquisitions, extras
 
 
 def _add_settled(engine: Engine, first: int, last: int, archived: OffsetRanges, ranges: list[StoredRange]) -> None:
