@@ -212,6 +212,20 @@ def test_locks_of_receive_end_with_time_and_outlive_a_restart(tmp_path: Path) ->
         assert values(queues.receive("q")) == [b"2"]
 
 
+def test_what_was_received_of_a_queue_that_was_made_anew_settles_nothing(queues: Queues) -> None:
+    incarnation = queues.declare("q").incarnation
+    queues.send("q", b"0")
+    (message,) = queues.receive("q", 1, wait_ms=9_000)
+    queues.stub.DeleteQueue(queues_pb2.DeleteQueueRequest(name="q"), timeout=10)
+    queues.declare("q")
+    (again,) = queues.receive("q", 1, wait_ms=9_000)
+    assert (again.value, again.offset) == (b"0", message.offset)
+    request = queues_pb2.SettleRequest(queue="q", incarnation=incarnation, settlements=[again.settlement()])
+    with pytest.raises(grpc.RpcError, match="was made anew"):
+        queues.stub.Settle(request, timeout=10)
+    assert queues.counts("q") == (0, 0, 1, 0)
+
+
 def test_a_lock_can_be_made_longer_and_shorter(server: LogServer, queues: Queues) -> None:
     queues.declare("q", lock_ms=10_000)
     queues.send("q", b"0", b"1")

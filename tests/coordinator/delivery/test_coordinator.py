@@ -12,6 +12,7 @@ from logserver.coordinator.delivery.catalog import QueueRecord, QueueSource
 from logserver.coordinator.delivery.coordinator import QueueName
 from logserver.coordinator.delivery.handles import Acquisition
 from logserver.coordinator.delivery.partition import QueuePartition
+from logserver.coordinator.delivery.places import PLACES
 from logserver.coordinator.delivery.waiters import Waiter
 from logserver.errors import LogServerError
 from tests.broker.harness import until
@@ -159,3 +160,29 @@ async def test_partitions_that_are_added_are_held(node: QueuesNode) -> None:
     await node.broker.delete_topic("q")
     await node.broker.create_topic("q", 1, {})
     await until(lambda: bool(node.broker.partition("q", 0)._holds))
+
+
+async def test_a_queue_of_several_sources_has_what_is_between_their_offsets(node: QueuesNode) -> None:
+    for name in ("old", "q"):
+        await node.node.topic(name)
+        await store(node.broker.partition(name, 0), BATCH + BATCH)
+    sources = (QueueSource("q", from_offset=4), QueueSource("old", from_offset=1, until_offset=3))
+    await node.queues.declare(QueueRecord("q", "", sources), 1, {})
+    queue = node.queues.find("q")
+    assert node.queues.numbers(queue) == [0, PLACES]
+    taker = await rejoin(node)
+    await until(lambda: taker.numbers == {0, PLACES})
+    got = {
+        place.number: [offset for each in found.ranges for offset in range(each.first, each.last + 1)]
+        for place, found in taker.got
+    }
+    assert got == {0: [4, 5], PLACES: [1, 2]}
+    assert [place.source.topic for place in node.queues.opened(queue)] == ["q", "old"]
+    assert (await node.queues.look(queue, PLACES)).engine.counts()[:3] == (0, 0, 2)
+
+
+async def test_a_queue_that_is_made_anew_is_another_one(node: QueuesNode) -> None:
+    first = await node.queues.declare(QUEUE, 1, {})
+    assert (await node.queues.declare(QUEUE._replace(lock_ms=5), 1, {})).incarnation == first.incarnation
+    await node.queues.delete("q")
+    assert (await node.queues.declare(QUEUE, 1, {})).incarnation != first.incarnation

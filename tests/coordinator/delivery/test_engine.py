@@ -1,6 +1,8 @@
 """What the delivery engine got wrong once, and bounds that a model would not notice."""
 
 import random
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -9,8 +11,8 @@ from logserver.coordinator.delivery.changes import Changes
 from logserver.coordinator.delivery.engine import Engine
 from logserver.coordinator.delivery.handles import Acquisition, Check, Handle
 from logserver.coordinator.delivery.moves import Destination
-from logserver.coordinator.delivery.order import OffsetOrder, Position
-from logserver.coordinator.delivery.policy import Backoff, Limit, Policy
+from logserver.coordinator.delivery.order import Fresh, OffsetOrder, Position
+from logserver.coordinator.delivery.policy import Acts, Backoff, Counter, Limit, Policy
 from logserver.coordinator.delivery.stored import Stored, StoredRange, StoredState
 from logserver.coordinator.delivery.storing import restored, take_delta, take_snapshot
 from logserver.coordinator.delivery.unsettled import NOBODY
@@ -203,3 +205,65 @@ def test_what_was_tried_often_waits_for_what_comes_before_and_comes_with_nothing
         assert tried(engine) == [4]
     engine.release_owner("ben", now_ms=0)
     assert tried(engine) == [1, 2, 2]
+
+
+def test_a_limit_of_failures_counts_failures_alone() -> None:
+    engine = new_engine(policy=Policy(Limit(2, Counter.FAILURES)))
+    for failed in (False, True, False):
+        assert engine.release(acquire(engine, 1).ranges[0].handle, failed, now_ms=0)
+    assert given(acquire(engine, 1)) == [0]
+    assert engine.release(Handle(0, 0, engine.unsettled.find(0).number), True, now_ms=0)  # type: ignore[union-attr]
+    assert given(acquire(engine, 1)) == [1]
+
+
+def test_a_limit_that_acts_when_a_record_would_be_delivered_once_more() -> None:
+    policy = Policy(Limit(1, acts=Acts.AT_ACQUIRE), dead_letters=Destination("dead"))
+    engine = new_engine(3, policy)
+    handle = acquire(engine, 1).ranges[0].handle
+    assert engine.release(handle, now_ms=0)
+    assert engine.counts()[:4] == (3, 0, 0, 0)
+    assert engine.acknowledge(handle, now_ms=0, check=Check.LATEST), "it may still be acknowledged"
+    handle = acquire(engine, 1).ranges[0].handle
+    assert engine.release(handle, now_ms=0)
+    assert given(acquire(engine, 5)) == [2]
+    assert [(move.first, move.last) for move in engine.moves.values()] == [(1, 1)]
+
+
+class LatestFirst(OffsetOrder):
+    """Another rule: what came last is next, those of a higher lane before all others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lanes: dict[int, int] = {}
+
+    def offer(self, first: int, last: int, size: int, columns: Any) -> None:
+        for offset in range(first, last + 1):
+            self._lanes[offset] = columns["lane"]
+
+    def take_fresh(self, max_records: int, max_bytes: int, within: int) -> Fresh | None:
+        if not self._lanes:
+            return None
+        offset = max(self._lanes, key=lambda offset: (self._lanes[offset], offset))
+        del self._lanes[offset]
+        return Fresh(offset, offset, 0)
+
+    def lowest_fresh(self) -> int | None:
+        return min(self._lanes, default=None)
+
+    def fresh(self) -> Iterator[Fresh]:
+        return (Fresh(offset, offset, 0) for offset in sorted(self._lanes))
+
+
+def test_which_record_is_next_is_a_rule_that_can_be_replaced_and_knows_columns() -> None:
+    engine = Engine(0, 1, Policy(), LatestFirst(), random.Random(1), Changes())
+    engine.offer(0, 1, columns={"lane": 0})
+    engine.offer(2, 3, columns={"lane": 1})
+    engine.offer(4, 4, columns={"lane": 0})
+    found = [acquire(engine, 1) for _ in range(3)]
+    assert [given(each) for each in found] == [[3], [2], [4]]
+    assert engine.start == 0
+    for each in found:
+        assert engine.acknowledge(each.ranges[0].handle, now_ms=0)
+    assert [(each.first, each.last) for each in take_snapshot(engine).ranges] == [(2, 4)]
+    with pytest.raises(ValueError, match="no use for columns"):
+        new_engine().offer(100, 100, columns={"lane": 0})

@@ -78,3 +78,18 @@ async def test_whoever_waits_hears_that_the_queue_is_deleted() -> None:
     queue.place.dispatcher.add(taker.waiter)
     queue.delete("nobody wants it")
     assert taker.reasons == ["nobody wants it"]
+
+
+async def test_thousands_of_short_lived_queues_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    followers: set[object] = set()
+    monkeypatch.setattr(clock, "follow", followers.add)
+    monkeypatch.setattr(clock, "unfollow", followers.discard)
+    tasks = len(asyncio.all_tasks())
+    for number in range(3_000):
+        queue = VolatileQueue(f"v{number}", Policy(), 10_000, clock, random.Random(1))
+        queue.send(BATCH)
+        assert len(followers) == 1
+        queue.delete("over")
+    assert not followers
+    assert len(asyncio.all_tasks()) == tasks
