@@ -16,7 +16,7 @@ import atheris  # type: ignore[import-untyped]
 
 # Before anything else has loaded them: what is loaded here tells which code is reached.
 with atheris.instrument_imports(include=["logserver", "logserver_segments", "logserver_records"]):
-    from tests.fuzz.findings import Findings, corpus, limited
+    from tests.fuzz.findings import CORPUS, Findings, corpus, limited
 
 _MOST_BYTES = 4096
 
@@ -37,7 +37,18 @@ def main(name: str, seconds: float) -> None:
                 print("\n" + json.dumps({"executions": findings.executions, "findings": paths}), flush=True)
                 os._exit(0)
 
-        arguments = [sys.argv[0], f"-max_len={_MOST_BYTES}", "-timeout=0", "-rss_limit_mb=0", "-verbosity=0", folder]
+        # Both are limited here, where a finding does not end the process; one that does is kept by libFuzzer.
+        limits = ["-timeout=3600", "-rss_limit_mb=0"]
+        kept = CORPUS / name
+        kept.mkdir(parents=True, exist_ok=True)
+        arguments = [
+            sys.argv[0],
+            f"-max_len={_MOST_BYTES}",
+            *limits,
+            f"-artifact_prefix={kept}/",
+            "-verbosity=0",
+            folder,
+        ]
         atheris.Setup(arguments, execute)
         atheris.Fuzz()
 
