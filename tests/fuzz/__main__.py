@@ -10,29 +10,43 @@ import json
 import logging
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from tests.fuzz import by_chance
-from tests.fuzz.findings import CORPUS
 from tests.fuzz.targets import TARGETS
 
 
-def by_coverage(name: str, seconds: float) -> tuple[int, list[Path]]:
-    """Runs a target under atheris in a process of its own; returns executions and findings.
+class Ended(NamedTuple):
+    """What came of a target."""
 
-    If it dies that is a finding, too; of its executions nothing is known then.
+    name: str
+    way: str
+    executions: int
+    findings: list[str]
+
+
+def _by_chance(names: Sequence[str], seconds: float, seed: int) -> Iterator[Ended]:
+    for name in names:
+        found = by_chance.fuzz(name, seconds, seed)
+        yield Ended(name, "by chance", found.executions, [str(path) for path in found.paths])
+
+
+def _by_coverage(names: Sequence[str], seconds: float) -> Iterator[Ended]:
+    """Raises:
+    subprocess.CalledProcessError: it could not be done.
     """
-    command = [sys.executable, "-m", "tests.fuzz.by_coverage", name, str(seconds)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    lines = done.stdout.splitlines()
-    if done.returncode or not lines:
-        print(f"{name}: it has ended with {done.returncode}\n{done.stdout}\n{done.stderr[-3000:]}", flush=True)
-        return 0, [CORPUS / name]
-    for line in lines[:-1]:
-        if line.startswith(name):
-            print(line, flush=True)
-    told = json.loads(lines[-1])
-    return told["executions"], [Path(path) for path in told["findings"]]
+    command = [sys.executable, "-m", "tests.fuzz.by_coverage", str(seconds), *names]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith('{"target"'):
+                told = json.loads(line)
+                yield Ended(told["target"], "by coverage", told["executions"], told["findings"])
+            elif line.strip():
+                print(line, end="", flush=True)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
 
 
 def main() -> int:
@@ -46,19 +60,17 @@ def main() -> int:
     given = parser.parse_args()
     names = given.targets or list(TARGETS)
     has_atheris = importlib.util.find_spec("atheris") is not None
-    share_s = given.seconds / len(names) / (1 + has_atheris)
+    seconds = given.seconds / len(names) / (1 + has_atheris)
     total, findings = 0, set()
-    for name in names:
-        found = by_chance.fuzz(name, share_s, given.seed)
-        print(f"{name}: {found.executions:,} executions by chance, {len(found.paths)} findings", flush=True)
-        total += found.executions
-        findings.update(found.paths)
-        if has_atheris:
-            executions, paths = by_coverage(name, share_s)
-            print(f"{name}: {executions:,} executions by coverage, {len(paths)} findings", flush=True)
-            total += executions
-            findings.update(paths)
-    print(f"{total:,} executions, {len(findings)} findings, {given.seconds:.0f} s, {len(names)} targets")
+    ways = [_by_chance(names, seconds, given.seed), *([_by_coverage(names, seconds)] if has_atheris else [])]
+    for way in ways:
+        for ended in way:
+            print(
+                f"{ended.name}: {ended.executions:,} executions {ended.way}, {len(ended.findings)} findings", flush=True
+            )
+            total += ended.executions
+            findings.update(ended.findings)
+    print(f"{total:,} executions, {len(findings)} findings, {len(names)} targets in {given.seconds:.0f} s")
     return 1 if findings else 0
 
 
