@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, Final
 
 from logserver.simulation.checks.records import check_readings
+from logserver.simulation.clients.classic import ClassicMember, Generations
 from logserver.simulation.clients.keeper import Keeper
 from logserver.simulation.clients.member import Member, Owners
 from logserver.simulation.clients.reader import Reader
@@ -168,3 +169,7 @@ def _start_clients(world: World, keeper: Keeper, topic_ids: dict[str, str]) -> N
             world.start(Reader(world, f"reader-{place[0]}-{place[1]}", place, is_committed_only=committed).run())
     for number in range(random.randint(0, 4)):
         world.start(Member(world, owners, f"member{number}", "workers", PLAIN, topic_ids).run())
+    generations = Generations()
+    for number in range(random.choice((0, 0, 1, 2, 3, 4))):
+        name, is_static = f"classic{number}", random.random() < 0.3
+        world.start(ClassicMember(world, owners, generations, name, "crew", PLAIN, is_static=is_static).run())

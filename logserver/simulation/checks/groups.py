@@ -2,7 +2,7 @@
 
 from logserver.errors import ErrorCode, LogServerError
 from logserver.simulation.checks.state import State
-from logserver.simulation.clients.member import check_offset
+from logserver.simulation.clients.offsets import check_offset
 from logserver.simulation.ledger import Ledger, Moment, Place, Violation
 from logserver.simulation.node import SimulatedDaemon
 from logserver.simulation.world import SCRATCH

@@ -1,25 +1,16 @@
 """Members of consumer groups (KIP-848) that read what they own and commit how far they are."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from logserver.errors import ErrorCode
-from logserver.simulation.clients.kafka import CONSUMER_GROUP_HEARTBEAT, OFFSET_COMMIT, OFFSET_FETCH, KafkaClient, Lost
-from logserver.simulation.ledger import Commit, Ledger, Place, Violation
+from logserver.simulation.clients.kafka import CONSUMER_GROUP_HEARTBEAT, KafkaClient, Lost
+from logserver.simulation.clients.offsets import REFUSED, commit_offset, fetch_offset
+from logserver.simulation.ledger import Ledger, Place, Violation
 from logserver.simulation.world import World
 
-_SESSION_S: Final = 3.0
+SESSION_S: Final = 3.0
 """group.consumer.session.timeout.ms of the simulated server."""
 _BEAT_S: Final = 0.4
-_REFUSED: Final = frozenset(
-    {
-        ErrorCode.fenced_member_epoch,
-        ErrorCode.stale_member_epoch,
-        ErrorCode.unknown_member_id,
-        ErrorCode.unreleased_instance_id,
-        ErrorCode.illegal_generation,
-    }
-)
 
 
 class Owners:
@@ -34,11 +25,13 @@ class Owners:
         self._owners: dict[tuple[str, Place], dict[str, float]] = {}
 
     def owns(self, group: str, member: str, places: set[Place], until_s: float) -> None:
-        """Notes what a member owns, and until when nobody else may.
+        """Notes what a member owns, and until when nobody else may; nothing, if that is over.
 
         Raises:
             Violation: somebody else owns some of it.
         """
+        if until_s <= self._ledger.now():
+            return
         for place in places:
             owners = self._owners.setdefault((group, place), {})
             for other, others_until_s in owners.items():
@@ -134,14 +127,14 @@ class Member:
         sent_s = ledger.now()
         answer = await self._client.call(CONSUMER_GROUP_HEARTBEAT, 1, message)
         code = ErrorCode(answer.error_code)
-        if code in _REFUSED:
+        if code in REFUSED:
             ledger.note(self._member, f"is no member any more: {code.name}", self._group)
             self._owners.keeps(self._group, self._member, set())
             self._member = ""
             return False
         if code is not ErrorCode.none:
             raise Lost(code.name)
-        if sent_s + _SESSION_S < ledger.now():
+        if sent_s + SESSION_S < ledger.now():
             # Perhaps it has been missed meanwhile; what it was told may be old.
             self._owned = set()
             self._owners.keeps(self._group, self._member, set())
@@ -159,51 +152,24 @@ class Member:
             for place in self._owned - owned:
                 self._positions.pop(place, None)
             self._owned = owned
-        self._owners.owns(self._group, self._member, self._owned, sent_s + _SESSION_S)
+        self._owners.owns(self._group, self._member, self._owned, sent_s + SESSION_S)
         return True
 
     async def _work(self) -> None:
         """Goes on a little in what it owns, and commits that."""
         for place in sorted(self._owned):
             if place not in self._positions:
-                offset = await self._fetch_offset(place)
+                offset = await fetch_offset(self._client, self._ledger, self._group, place)
                 if offset is None:
                     return
                 self._positions[place] = max(offset, 0)
             if self._random.random() < 0.4:
-                await self._commit(place, self._positions[place] + self._random.randint(1, 5))
-
-    async def _fetch_offset(self, place: Place) -> int | None:
-        ledger, began_s = self._ledger, self._ledger.now()
-        asked = {"group_id": self._group, "topics": [{"name": place[0], "partition_indexes": [place[1]]}]}
-        answer = await self._client.call(OFFSET_FETCH, 8, {"groups": [asked], "require_stable": True})
-        found = answer.groups[0]
-        if found.error_code or found.topics[0].partitions[0].error_code:
-            return None
-        offset = int(found.topics[0].partitions[0].committed_offset)
-        check_offset(ledger, self._group, place, offset, lambda one: one.acked_s is not None and one.acked_s <= began_s)
-        return offset
-
-    async def _commit(self, place: Place, offset: int) -> None:
-        ledger = self._ledger
-        commit = Commit(offset, ledger.now())
-        ledger.commits.setdefault((self._group, place), []).append(commit)
-        ledger.note(self._member, f"commits {offset} of {place}", self._group)
-        one = {"partition_index": place[1], "committed_offset": offset, "committed_metadata": ""}
-        message = {
-            "group_id": self._group,
-            "generation_id_or_member_epoch": self._epoch,
-            "member_id": self._member,
-            "topics": [{"name": place[0], "partitions": [one]}],
-        }
-        answer = await self._client.call(OFFSET_COMMIT, 9, message)
-        code = ErrorCode(answer.topics[0].partitions[0].error_code)
-        if code is ErrorCode.none:
-            commit.acked_s, commit.acked_at = ledger.now(), ledger.promised("offset")
-            self._positions[place] = offset
-            ledger.note(self._member, f"has committed {offset} of {place}", self._group)
-        elif code in _REFUSED:
-            commit.was_refused = True
+                offset = self._positions[place] + self._random.randint(1, 5)
+                code = await commit_offset(
+                    self._client, self._ledger, self._group, place, offset, self._member, self._epoch
+                )
+                if code is ErrorCode.none:
+                    self._positions[place] = offset
 
     async def _leave(self) -> None:
         member, self._member = self._member, ""
@@ -211,24 +177,3 @@ class Member:
         self._owners.keeps(self._group, member, set())
         message = {"group_id": self._group, "member_id": member, "member_epoch": -1, "topic_partitions": []}
         await self._client.call(CONSUMER_GROUP_HEARTBEAT, 1, message)
-
-
-def check_offset(ledger: Ledger, group: str, place: Place, offset: int, is_acked: Callable[[Commit], bool]) -> None:
-    """Checks an offset that a group is said to be at.
-
-    Args:
-        is_acked: whether a commit was acknowledged before.
-
-    Raises:
-        Violation: it is older than one that was acknowledged, or nobody committed it.
-    """
-    commits = ledger.commits.get((group, place), [])
-    acked = [one for one in commits if is_acked(one)]
-    # Of several at a time any may have been the last.
-    newest_s = max((one.began_s for one in acked), default=-1.0)
-    possible = [one for one in commits if not one.was_refused and (one.acked_s is None or one.acked_s >= newest_s)]
-    if any(one.offset == offset for one in possible) or (offset < 0 and not acked):
-        return
-    kind = "lost committed offset" if any(one.offset == offset for one in commits) or offset < 0 else "unknown offset"
-    last = max(acked, key=lambda one: one.began_s).offset if acked else None
-    raise Violation(kind, f"{group} is at {offset} of {place}, and {last} was acknowledged", group)
