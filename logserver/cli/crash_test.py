@@ -40,11 +40,11 @@ _VIOLATION_EXIT: Final = 1
 def crash_test(ctx: click.Context, seed: int | None, runs: int | None, jobs: int | None, as_json: bool) -> None:
     """Prove that nothing is lost: run the whole server in a simulation that crashes it, and check what is left.
 
-    Each seed is a run of its own: clients produce, consume, join groups and run transactions while the network is slow
-    and resets connections, the disk fails or is full, and the power is cut at any moment, also in the middle of a write
-    or a start. Of each cut several states are built that it could leave (what was not flushed is dropped, kept, torn,
-    reordered), a server is started on each, and everything that clients were told is held against it. Nothing touches
-    the real disk or network. The same seed does exactly the same.
+    Each seed is a run of its own: clients produce, consume, join groups, run transactions and work on queues while the
+    network is slow and resets connections, the disk fails or is full, and the power is cut at any moment, also in the
+    middle of a write or a start. Of each cut several states are built that it could leave (what was not flushed is
+    dropped, kept, torn, reordered), a server is started on each, and everything that clients were told is held against
+    it. Nothing touches the real disk or network. The same seed does exactly the same.
 
     A violation is printed with the command that repeats it and the part of the history that concerns it.
 
@@ -87,7 +87,7 @@ def _print_violation(outcome: Outcome) -> None:
 
 
 def _totals(outcomes: list[Outcome]) -> dict[str, int]:
-    names = ("records", "acknowledged", "transactions", "crashes", "kills", "stops", "states")
+    names = ("records", "acknowledged", "transactions", "deliveries", "settled", "crashes", "kills", "stops", "states")
     return {name: sum(getattr(outcome, name) for outcome in outcomes) for name in names}
 
 
@@ -98,7 +98,8 @@ def _print_summary(outcomes: list[Outcome], seconds: float) -> None:
     click.echo(
         f"{len(outcomes):,} {'run' if len(outcomes) == 1 else 'runs'} ({seeds}) in {seconds:.0f} s: "
         f"{total['records']:,} records sent, {total['acknowledged']:,} acknowledged, "
-        f"{total['transactions']:,} transactions; {total['crashes']:,} power cuts, {total['kills']:,} kills, "
+        f"{total['transactions']:,} transactions; {total['deliveries']:,} deliveries from queues, "
+        f"{total['settled']:,} messages settled; {total['crashes']:,} power cuts, {total['kills']:,} kills, "
         f"{total['stops']:,} stops; {total['states']:,} states that a crash could leave were checked"
     )
     if broken:

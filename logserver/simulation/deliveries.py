@@ -114,6 +114,11 @@ class Message:
     def __str__(self) -> str:
         return f"{self.offset} of {self.place}"
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether a worker was told that it is."""
+        return self.acknowledged is not None or self.rejected is not None
+
     def highest(self, at: Moment) -> int:
         """Returns the highest count that somebody was told until a moment; 0 if nobody was given it."""
         return max((one.count for one in self.deliveries if one.got_at <= at), default=0)

@@ -37,6 +37,10 @@ class Outcome:
     records: int = 0
     acknowledged: int = 0
     transactions: int = 0
+    deliveries: int = 0
+    """Of messages of queues, to workers that got them."""
+    settled: int = 0
+    """Messages that were acknowledged or rejected, and that was confirmed."""
     crashes: int = 0
     kills: int = 0
     stops: int = 0
@@ -70,6 +74,8 @@ def simulate(seed: int) -> Outcome:
         len(ledger.sent),
         sum(sent.is_acked for sent in ledger.sent.values()),
         len(ledger.transactions),
+        sum(len(message.deliveries) for queue in ledger.queues.values() for message in queue.messages.values()),
+        sum(message.is_settled for queue in ledger.queues.values() for message in queue.messages.values()),
         nemesis.crashes,
         nemesis.kills,
         nemesis.stops,

@@ -30,6 +30,7 @@ def test_every_promise_is_kept_over_crashes() -> None:
     assert [run["seed"] for run in found["runs"]] == list(range(1, SEEDS + 1))
     # It is no proof if nothing happens.
     assert found["acknowledged"] > 1000 * SEEDS and found["transactions"] > 20 * SEEDS
+    assert found["deliveries"] > found["settled"] > 300 * SEEDS
     assert found["crashes"] > 2 * SEEDS and found["states"] > 10 * SEEDS
     assert found["kills"] > 0 and found["stops"] > 0
 
