@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from benchmarks.clients.admin import Admin
 from benchmarks.peers import field
-from benchmarks.peers.field import KAFKA, Contestant
+from benchmarks.peers.field import KAFKA, TANSU, Contestant
 from benchmarks.peers.kafka import Installation
+from benchmarks.peers.tansu import tansu
 from benchmarks.support.contest import Rounds, in_turn
 from benchmarks.support.numbers import spread
 from benchmarks.support.options import parser, scratch
@@ -38,7 +39,9 @@ _NOTES: Final = (
 )
 
 
-def started(stack: ExitStack, report: Report, directory: Path, with_kafka: bool) -> dict[str, Contestant]:
+def started(
+    stack: ExitStack, report: Report, directory: Path, with_kafka: bool, with_tansu: bool
+) -> dict[str, Contestant]:
     """Starts each server twice: how the topic of the offsets is flushed is a setting of the whole server."""
     found: dict[str, Contestant] = {}
     for how, messages in ((FSYNC, "1"), (RELAXED, "1000000000")):
@@ -52,6 +55,10 @@ def started(stack: ExitStack, report: Report, directory: Path, with_kafka: bool)
                 folder = directory / f"kafka{len(found)}"
                 it = stack.enter_context(Installation(folder, settings if how == FSYNC else {}).start())
                 found[KAFKA + how] = Contestant(KAFKA + how, it.address, it.pid, {})
+    if with_tansu:
+        with field.left_out(report, TANSU):
+            broker = stack.enter_context(tansu(directory / "tansu"))
+            found[TANSU] = Contestant(TANSU, broker.address, broker.pid, {})
     for contestant in found.values():
         Admin(contestant.address).create(_TOPIC, 1)
     return found
@@ -83,7 +90,8 @@ def measure(
             {
                 "server": name,
                 "commits/s": spread(found.values(name, rate)),
-                "ratio": None if name == peer else found.ratio(name, peer, rate),
+                "ratio": None if name in (peer, TANSU) else found.ratio(name, peer, rate),
+                "ratio to Tansu": found.ratio(name, TANSU, rate) if name == _OURS + RELAXED else None,
                 "p50 ms": spread([run["p50_s"] * 1000 for run in runs]),
                 "p99 ms": spread([run["p99_s"] * 1000 for run in runs]),
                 "server us": spread([Cpu(**run["server"]).total_s / run["commits"] * 1e6 for run in runs]),
@@ -103,7 +111,8 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
     made.add_argument("--seconds", type=float, help="of one run (5, quick: 0.5)")
     made.add_argument("--groups", type=int, help="that commit (5000, quick: 500)")
-    made.add_argument("--no-kafka", action="store_true", help="measure this server only")
+    made.add_argument("--no-kafka", action="store_true", help="without Apache Kafka")
+    made.add_argument("--no-tansu", action="store_true", help="without Tansu")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (1 if found.quick else 5)
     found.seconds = found.seconds or (0.5 if found.quick else 5)
@@ -117,7 +126,7 @@ def main() -> None:
     report.notes += _NOTES
     with scratch(chosen.directory) as directory, ExitStack() as stack:
         worker = stack.enter_context(Worker("benchmarks.clients.committing", directory / "worker.log"))
-        contestants = started(stack, report, directory, not chosen.no_kafka)
+        contestants = started(stack, report, directory, not chosen.no_kafka, not chosen.no_tansu)
         measure(report, contestants, worker, chosen.groups, chosen.rounds, chosen.seconds)
     report.emit(as_json=chosen.json)
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 from logserver_records import build_batch
 
 from benchmarks.clients.admin import Admin
-from benchmarks.clients.frames import PRODUCE, produce
-from benchmarks.clients.hammer import first_answer
-from benchmarks.peers import kafka
-from benchmarks.peers.field import KAFKA, left_out
+from benchmarks.clients.frames import PRODUCE, frame, produce
+from benchmarks.clients.hammer import first_answer, whole_answer
+from benchmarks.peers import kafka, tansu
+from benchmarks.peers.field import KAFKA, TANSU, left_out
 from benchmarks.peers.process import Peer, free_port
 from benchmarks.support.contest import Rounds, in_turn
 from benchmarks.support.machine import child_environment
@@ -37,6 +37,8 @@ CONNECTION_TARGET_KIB: Final = 24
 PARTITION_TARGET_KIB: Final = 12
 
 OURS: Final = "log server"
+_CREATE_TOPICS: Final = 19
+_VERSION: Final = 5
 _FIRST: Final = "first"
 _MANY: Final = "many"
 _LOADED: Final = "loaded"
@@ -52,6 +54,7 @@ NOTES: Final = (
     f"{OURS}: its defaults (fsync); {KAFKA}: {kafka.ABOUT}",
     "start: from the start of a new process, on a data directory that was stopped cleanly and has a topic, to the "
     "answer to a Produce with acks=all of a client that tries every 2 ms; programs are in the page cache",
+    f"{TANSU}: {tansu.ABOUT}, what the load puts there too; its topic is made after each start, before the record",
     "memory: RssAnon of the process; its mapped files can be taken back by the kernel and are left out",
     "connections: all begin at once, ask for ApiVersions and Metadata, and then say nothing; the storm ends when the "
     "last one is answered",
@@ -63,10 +66,12 @@ NOTES: Final = (
 class Subject:
     """A server that is started again and again on the same directory."""
 
-    def __init__(self, name: str, start: Callable[[], Peer], address: str) -> None:
+    def __init__(self, name: str, start: Callable[[], Peer], address: str, *, keeps: bool = True) -> None:
         self.name = name
         self.start = start
         self.address = address
+        self.keeps = keeps
+        """Whether its topics are there after a new start."""
         self.admin = Admin(address)
 
 
@@ -90,14 +95,35 @@ def theirs(folder: Path) -> Subject:
     return Subject(KAFKA, partial(installed.start, wait=False), installed.address)
 
 
-def acknowledged(address: str, topic: str) -> None:
-    """Tries to put a record until that is acknowledged."""
+def in_memory(folder: Path) -> Subject:
+    """Returns Tansu.
+
+    Raises:
+        CannotHavePeer: it can't be had.
+    """
+    tansu.fetch()
+    port = free_port()
+    start = partial(tansu.tansu, folder, port, wait=False)
+    return Subject(TANSU, start, f"127.0.0.1:{port}", keeps=False)
+
+
+def acknowledged(address: str, topic: str, *, keeps: bool) -> None:
+    """Tries to put a record until that is acknowledged.
+
+    Args:
+        keeps: the topic is there; otherwise it is made first, each time.
+    """
     host, _, port = address.rpartition(":")
+    made = {"name": topic, "num_partitions": 1, "replication_factor": 1, "assignments": (), "configs": ()}
+    create = frame(_CREATE_TOPICS, _VERSION, {"topics": [made], "timeout_ms": 30_000, "validate_only": False})
     request = produce(topic, 0, build_batch([(time.time_ns() // 1_000_000, None, b"first", ())]), acks=-1)
     deadline = time.monotonic() + _TIMEOUT_S
     while True:
         try:
             with socket.create_connection((host, int(port)), timeout=_TIMEOUT_S) as connection:
+                if not keeps:
+                    connection.sendall(create)
+                    whole_answer(connection)
                 first_answer(connection, request, PRODUCE)
             return
         except (OSError, CannotDo) as error:
@@ -118,6 +144,8 @@ class Lives:
 
     def prepare(self, subject: Subject) -> None:
         """Makes the topic that is there at every start."""
+        if not subject.keeps:
+            return
         with subject.start():
             subject.admin.create(_FIRST, 1)
 
@@ -126,7 +154,7 @@ class Lives:
         options, crowd = self._options, self._workers["crowd"]
         began = time.perf_counter()
         with subject.start() as server:
-            acknowledged(subject.address, _FIRST)
+            acknowledged(subject.address, _FIRST, keeps=subject.keeps)
             found: dict[str, Any] = {"start_s": time.perf_counter() - began}
 
             def settled() -> int:
@@ -206,6 +234,9 @@ def measure(report: Report, directory: Path, options: argparse.Namespace, rounds
         if not options.no_kafka:
             with left_out(report, KAFKA):
                 subjects.append(theirs(directory / "footprint-kafka"))
+        if not options.no_tansu:
+            with left_out(report, TANSU):
+                subjects.append(in_memory(directory / "footprint-tansu"))
         lives = Lives(stack, directory, options)
         for subject in subjects:
             lives.prepare(subject)
@@ -219,7 +250,8 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--partitions", type=int, help="that do nothing (1000, quick: 200)")
     made.add_argument("--connections", type=int, help="that do nothing (2000, quick: 200)")
     made.add_argument("--megabytes", type=float, help="MiB of load (1024, quick: 64)")
-    made.add_argument("--no-kafka", action="store_true", help="measure this server only")
+    made.add_argument("--no-kafka", action="store_true", help="without Apache Kafka")
+    made.add_argument("--no-tansu", action="store_true", help="without Tansu")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (1 if found.quick else 5)
     found.partitions = found.partitions or (200 if found.quick else 1000)

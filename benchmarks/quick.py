@@ -85,7 +85,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     found.megabytes = found.megabytes or (2 if found.quick else 128)
     found.seconds = found.seconds or (0.1 if found.quick else 1)
     # Of footprint.
-    found.no_kafka = not found.peers
+    found.no_kafka, found.no_tansu = not found.peers, True
     found.partitions = found.connections = 20 if found.quick else 200
     return found
 

@@ -145,6 +145,7 @@ def _tell(report: Report, table: Table, asked: tuple[str, int, int], found: Roun
                 "in flight each": in_flight,
                 "requests/s": spread(found.values(name, requests_per_s)),
                 "ratio to Kafka": None if name == reference else found.ratio(name, reference, requests_per_s),
+                "ratio to Tansu": None if name == TANSU else found.ratio(name, TANSU, requests_per_s),
                 "us": spread([_us(run, "server") for run in runs]),
                 "of these in the kernel": spread([run["server"]["system_s"] / run["requests"] * 1e6 for run in runs]),
                 "client us": spread([_us(run, "client") for run in runs]),
@@ -160,8 +161,6 @@ def _judge(report: Report, asked: tuple[str, int, int], case: str, found: Rounds
     ratios = found.ratios(OURS_RELAXED, KAFKA, requests_per_s)
     if ratios and (what, connections, in_flight) == (PRODUCE_1, TARGET_CONNECTIONS, 1):
         report.target(f"unbatched requests, {case}: {OURS_RELAXED} to {KAFKA}", ratios, TARGET)
-    if ratios := found.ratios(ours, TANSU, requests_per_s):
-        report.target(f"unbatched requests, {case}: {ours} to {TANSU}", ratios, 1.0)
 
 
 def _us(run: Any, who: str) -> float:

@@ -15,13 +15,15 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from benchmarks.peers import kafka
-from benchmarks.peers.field import left_out
+from benchmarks.peers.field import TANSU, left_out
+from benchmarks.peers.tansu import tansu
 from benchmarks.support.contest import Rounds, in_turn
 from benchmarks.support.numbers import percentile, spread
 from benchmarks.support.options import parser, scratch
-from benchmarks.support.output import Report, progress
+from benchmarks.support.output import Report
 from benchmarks.support.processes import log_server
 from benchmarks.support.usage import cpu_of
+from benchmarks.support.worker import CannotDo
 
 CLAIM: Final = (
     "transactions one after the other and of several producers at a time, beside Apache Kafka with equal durability"
@@ -29,10 +31,12 @@ CLAIM: Final = (
 
 TARGET: Final = 1.0
 
+_OURS: Final = "log server, "
 _TOPIC: Final = "t"
 _PARTITIONS: Final = 4
 _VALUE: Final = bytes(100)
 _WAIT_S: Final = 60
+_RECEIVE_S: Final = 10
 _RELAXED: Final = "1000000000"
 
 _NOTES: Final = (
@@ -71,7 +75,7 @@ class Run:
 
 
 @contextmanager
-def peers(report: Report, directory: Path, with_kafka: bool) -> Iterator[list[Peer]]:
+def peers(report: Report, directory: Path, with_kafka: bool, with_tansu: bool) -> Iterator[list[Peer]]:
     """Starts the servers."""
     durability = {"fsync": "1", "relaxed": _RELAXED}
     with ExitStack() as stack:
@@ -82,6 +86,10 @@ def peers(report: Report, directory: Path, with_kafka: bool) -> Iterator[list[Pe
                 with left_out(report, kafka.NAME):
                     it = stack.enter_context(kafka.Installation(directory / f"kafka-{name}", settings).start())
                     found.append(Peer(f"{kafka.NAME}, {name}", it.address, it.pid))
+        if with_tansu:
+            with left_out(report, TANSU):
+                broker = stack.enter_context(tansu(directory / "tansu"))
+                found.append(Peer(TANSU, broker.address, broker.pid))
         there = {peer.name for peer in found}
         for name, messages in durability.items():
             server = stack.enter_context(
@@ -93,7 +101,7 @@ def peers(report: Report, directory: Path, with_kafka: bool) -> Iterator[list[Pe
                 )
             )
             beside = f"{kafka.NAME}, {name}"
-            ours = Peer(f"log server, {name}", server.kafka, server.pid, beside if beside in there else None)
+            ours = Peer(_OURS + name, server.kafka, server.pid, beside if beside in there else None)
             found.append(ours)
         for peer in found:
             create(peer.address)
@@ -109,7 +117,7 @@ def create(address: str) -> None:
 
 def new_producer(address: str, name: str) -> Producer:
     """Returns a producer that has its transactional id."""
-    producer = Producer({"bootstrap.servers": address, "transactional.id": name, "linger.ms": 0})
+    producer = Producer({"bootstrap.servers": address, "transactional.id": name, "linger.ms": 0, "log_level": 0})
     producer.init_transactions(_WAIT_S)
     return producer
 
@@ -173,6 +181,7 @@ def received(peer: Peer, seconds: float) -> Run:
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 500,
+            "log_level": 0,
         }
     )
     place = TopicPartition(_TOPIC, 0)
@@ -187,7 +196,10 @@ def received(peer: Peer, seconds: float) -> Run:
             producer.begin_transaction()
             producer.produce(_TOPIC, _VALUE, partition=0)
             producer.commit_transaction(_WAIT_S)
-            while (message := consumer.poll(_WAIT_S)) is not None:
+            while True:
+                message = consumer.poll(_RECEIVE_S)
+                if message is None:
+                    raise CannotDo(f"a committed record has not come after {_RECEIVE_S} s")
                 error = message.error()
                 if error is None:
                     break
@@ -205,7 +217,8 @@ def options(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (5, quick: 1)")
     made.add_argument("--seconds", type=float, help="of one measurement (2, quick: 0.3)")
     made.add_argument("--producers", type=int, default=8, help="at a time (8)")
-    made.add_argument("--no-kafka", action="store_true", help="measure this server only")
+    made.add_argument("--no-kafka", action="store_true", help="without Apache Kafka")
+    made.add_argument("--no-tansu", action="store_true", help="without Tansu")
     found = made.parse_args(arguments)
     found.rounds = found.rounds or (1 if found.quick else 5)
     found.seconds = found.seconds or (0.3 if found.quick else 2.0)
@@ -227,6 +240,7 @@ def _tell(report: Report, what: str, peers: Sequence[Peer], found: Rounds) -> No
                 "p99 ms": spread([percentile(run.latencies_ms, 99) for run in runs]),
                 "CPU s": spread([run.cpu_ms for run in runs]),
                 "ratio": spread(ratios) if ratios else None,
+                "ratio to Tansu": found.ratio(peer.name, TANSU, _rate) if peer.name == f"{_OURS}relaxed" else None,
             }
         )
         if ratios:
@@ -254,14 +268,15 @@ def main() -> None:
         f"10 records, {chosen.producers} at a time": lambda peer: at_a_time(peer, chosen.producers, seconds),
         "1 record, received": lambda peer: received(peer, seconds),
     }
-    with scratch(chosen.directory) as directory, peers(report, directory, not chosen.no_kafka) as found:
-        for peer in found:
-            progress(f"warming up {peer.name}")
-            one_by_one(peer, 10, seconds)
+    with (
+        scratch(chosen.directory) as directory,
+        peers(report, directory, not chosen.no_kafka, not chosen.no_tansu) as found,
+    ):
+        must = [peer.name for peer in found if peer.name.startswith(_OURS)]
+        in_turn("warming up", {peer.name: partial(one_by_one, peer, 10, seconds) for peer in found}, 1, must=must)
         for what, take in measures.items():
             with report.attempt(f"transactions of {what}"):
                 entrants = {peer.name: partial(take, peer) for peer in found}
-                must = [peer.name for peer in found if peer.beside is not None]
                 _tell(report, what, found, in_turn(f"transactions of {what}", entrants, chosen.rounds, must=must))
     report.emit(as_json=chosen.json)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from benchmarks.clients.frames import SIZE, frame
+from benchmarks.clients.hammer import whole_answer
 from benchmarks.support.numbers import percentile
 from benchmarks.support.usage import Meter
 from benchmarks.support.worker import CannotDo, work
@@ -43,13 +44,7 @@ class _Connection:
     def answer(self, request: bytes) -> bytes:
         """Sends a request and returns its whole response."""
         self.socket.sendall(request)
-        data = b""
-        while len(data) < SIZE.size or len(data) < SIZE.size + SIZE.unpack_from(data)[0]:
-            more = self.socket.recv(_READ_BYTES)
-            if not more:
-                raise CannotDo("the server closed the connection")
-            data += more
-        return data
+        return whole_answer(self.socket)
 
 
 def commit(address: str, server_pid: int, topic: str, groups: int, connections: int, seconds: float) -> Any:

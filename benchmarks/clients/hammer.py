@@ -99,17 +99,23 @@ def first_answer(connection: socket.socket, request: bytes, api_key: int) -> int
     """Sends a request and looks at what it is answered; returns the size of the response."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.sendall(request)
+    data = whole_answer(connection)
+    behind_header = SIZE.size + 4 + response_header_is_flexible(api_key, VERSION)
+    for topic in read_response(api_key, VERSION, memoryview(data)[behind_header:]).responses:
+        for partition in topic.partition_responses if api_key == PRODUCE else topic.partitions:
+            _check(partition)
+    return len(data)
+
+
+def whole_answer(connection: socket.socket) -> bytes:
+    """Returns the next response as it comes, its length included."""
     data = b""
     while len(data) < SIZE.size or len(data) < SIZE.size + SIZE.unpack_from(data)[0]:
         more = connection.recv(_READ_BYTES)
         if not more:
             raise CannotDo("the server closed the connection")
         data += more
-    behind_header = SIZE.size + 4 + response_header_is_flexible(api_key, VERSION)
-    for topic in read_response(api_key, VERSION, memoryview(data)[behind_header:]).responses:
-        for partition in topic.partition_responses if api_key == PRODUCE else topic.partitions:
-            _check(partition)
-    return len(data)
+    return data
 
 
 def _check(partition: Struct) -> None:

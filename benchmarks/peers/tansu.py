@@ -26,12 +26,12 @@ def fetch(*, may_fetch: bool = False) -> Path:
     return program
 
 
-def tansu(folder: Path) -> Peer:
-    """Starts it."""
-    program, port = fetch(), free_port()
+def tansu(folder: Path, port: int | None = None, *, wait: bool = True) -> Peer:
+    """Starts it on a port, or a free one; returns when it listens, or without waiting."""
+    program, port = fetch(), port or free_port()
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     url = f"tcp://127.0.0.1:{port}"
     command = (str(program), "broker", "--listener-url", url, "--advertised-listener-url", url)
     storage = ("--storage-engine", "memory://tansu/")
     name = version.replace("tansu", "Tansu")
-    return Peer(name, f"127.0.0.1:{port}", (*command, *storage), folder, lambda: listens(port))
+    return Peer(name, f"127.0.0.1:{port}", (*command, *storage), folder, lambda: not wait or listens(port))

@@ -22,9 +22,9 @@ SMALLEST = {
     "consume": ["--peers", "--rounds=1", "--megabytes=0.1", "--only=1 partition"],
     "streams": ["--rounds=1", "--megabytes=0.1", "--record-bytes=1024", "--partitions=1,3"],
     "steady": ["--peers", "--rounds=1", "--seconds=0.2", "--peak=2000", "--rates=100"],
-    "commits": ["--no-kafka", "--rounds=1", "--seconds=0.05", "--groups=20"],
+    "commits": ["--no-kafka", "--no-tansu", "--rounds=1", "--seconds=0.05", "--groups=20"],
     "rebalances": ["--no-kafka", "--rounds=1", "--members=2", "--partitions=4", "--heartbeat-ms=100"],
-    "footprint": ["--no-kafka", "--quick", "--partitions=4", "--connections=4", "--megabytes=0.1"],
+    "footprint": ["--no-kafka", "--no-tansu", "--quick", "--partitions=4", "--connections=4", "--megabytes=0.1"],
     "delivery": ["--rounds=1", "--messages=300", "--together=1,10", "--held=20"],
     "flush": ["--rounds=1", "--seconds=0.02", "--partitions=1,3", "--payload-bytes=1024", "--in-flight=1,2"],
     "startup": ["--rounds=1", "--partitions=3", "--fill-bytes=1024", "--megabytes=0.1"],
@@ -35,7 +35,7 @@ SMALLEST = {
     "restarts": ["--quick", "--heartbeat-ms=100"],
     "groups": ["--rounds=1", "--seconds=0.05", "--groups=2", "--members=2", "--partitions=4", "--offsets=100"],
     "connections": ["--connections=20", "--value-bytes=1024", "--idle-ms=200"],
-    "transactions": ["--no-kafka", "--rounds=1", "--seconds=0.05", "--producers=2"],
+    "transactions": ["--no-kafka", "--no-tansu", "--rounds=1", "--seconds=0.05", "--producers=2"],
     "requests": ["--peers", "--rounds=1", "--seconds=0.05", "--load=1x1,2x4"],
 }
 
