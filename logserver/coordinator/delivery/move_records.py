@@ -34,10 +34,7 @@ def move_name(identity: str, intent: int, offset: int) -> bytes:
 def moved_record(
     record: Record, move: Move, identity: str, queue: str, topic: str, partition: int, now_ms: int
 ) -> NewRecord:
-    """Returns a record as it is written at its destination.
-
-    Its timestamp is never before that of the decision, so that it can be found from there on.
-    """
+    """Returns a record as it is written at its destination; its timestamp is never before that of the decision."""
     headers = [(key, value) for key, value in record.headers if not key.startswith(_PREFIX)]
     added: list[tuple[str, object]] = [(REASON, move.reason), (QUEUE, queue), (TOPIC, topic), (PARTITION, partition)]
     added += [(OFFSET, record.offset), (TIMESTAMP, record.timestamp_ms)]

@@ -19,6 +19,7 @@ from logserver.broker.peers import Peers
 from logserver.coordinator.delivery.move_records import move_name, moved_record, names_in
 from logserver.coordinator.delivery.moves import Destination, Move
 from logserver.coordinator.delivery.partition import QueuePartition
+from logserver.coordinator.delivery.unsettled import NEVER
 from logserver.errors import ErrorCode, LogServerError
 
 _log = get_logger("logserver.coordinator")
@@ -125,7 +126,7 @@ class LogMover:
         Raises:
             LogServerError: not now, or not all of it.
         """
-        place = await self._resolve(destination)
+        place = await self._aim(destination, moves)
         done = await self._names_at(place, moves) if any(move.perhaps_done for move in moves) else frozenset()
         source = self._place.source
         batch: list[NewRecord] = []
@@ -175,17 +176,30 @@ class LogMover:
             self._place.engine.moved(move.intent, now_ms)
         self._place.changed()
 
-    async def _resolve(self, destination: Destination) -> _Place:
+    async def _aim(self, destination: Destination, moves: list[Move]) -> _Place:
+        """Decides on where moves go that nobody has tried yet, and has that written down: from there on they are looked
+        for before they are carried out again, whatever the destination's clock or number of partitions is then."""
         topic, partition = destination
         if partition is None:
             partition = self._place.source.number % await self._peers.partitions(topic)
+        new = [move for move in moves if move.from_offset == NEVER]
+        if new:
+            ends = await self._peers.offsets(topic, partition)
+            for move in new:
+                move.destination = Destination(topic, partition)
+                move.from_offset = ends.high_watermark
+                self._place.engine.changes.note(move.first, move.last)
+            self._place.changed()
+            await self._place.durable()
         return topic, partition
 
     async def _names_at(self, place: _Place, moves: list[Move]) -> Collection[bytes]:
-        """Returns the names of what was moved to a place since these moves were decided."""
-        since_ms = min(move.at_ms for move in moves if move.perhaps_done)
+        """Returns the names of what was moved to a place since these moves were tried first."""
         ends = await self._peers.offsets(*place)
-        offset = await self._peers.offset_for_timestamp(*place, since_ms)
+        offset = min(move.from_offset for move in moves if move.perhaps_done)
+        if not ends.log_start_offset <= offset <= ends.high_watermark:
+            # Retention has come so far, or the topic was made anew.
+            offset = ends.log_start_offset
         found: set[bytes] = set()
         while offset < ends.high_watermark:
             read = await self._peers.read(*place, offset, _READ_BYTES)

@@ -39,6 +39,9 @@ class Move:
     """When it was decided."""
     sequence: int = field(default=0)
     """Of the transition that decided it: it is carried out when that is durable."""
+    from_offset: int = field(default=-1)
+    """Its records are not before this offset at the destination, whose partition is decided with it; written down
+    before it is carried out for the first time. -1: nobody has tried that."""
     perhaps_done: bool = field(default=False)
     """Whether to look for it at its destination before it is done."""
     refusal: str = field(default="")

@@ -161,7 +161,7 @@ def restored(
         for first, last in _paged(found.first, found.last):
             move = moves.get(found.extras.intent)
             if move is not None:
-                move.perhaps_done = True
+                move.perhaps_done = move.from_offset != NEVER
             engine.restore(_delivery(first, last, found), move)
     if stored.ranges:
         engine.known_end = max(start, min(stored.ranges[-1].last + 1, log_end))

@@ -33,7 +33,7 @@ _INTENT: Final = 256
 _MORE: Final = 512
 _ALL: Final = 1023
 
-_MOVE_BYTES: Final = 12
+_MOVE_BYTES: Final = 13
 """The least that a move takes."""
 
 
@@ -142,6 +142,7 @@ def _put_move(out: bytearray, move: Move) -> None:
     put_signed(out, move.first_ms)
     put_signed(out, move.last_ms)
     put_signed(out, move.at_ms)
+    put_signed(out, move.from_offset)
     put_text(out, move.refusal)
 
 
@@ -176,6 +177,7 @@ def _read_move(cursor: Cursor) -> Move:
         cursor.signed(),
         cursor.signed(),
         cursor.signed(),
+        from_offset=cursor.signed(),
         refusal=cursor.text(),
     )
 

@@ -8,6 +8,7 @@ from logserver_records.codec import build_batch
 
 from logserver.coordinator.delivery.catalog import QueueRecord, QueueSource
 from logserver.coordinator.delivery.handles import Acquisition
+from logserver.coordinator.delivery.moves import Destination
 from logserver.coordinator.delivery.partition import QueuePartition
 from logserver.coordinator.delivery.waiters import Waiter
 from logserver.errors import ErrorCode, LogServerError
@@ -66,14 +67,18 @@ async def test_an_answer_that_is_lost_doubles_nothing(node: QueuesNode, monkeypa
     assert (lost, await letters(node)) == (1, VALUES)
 
 
+@pytest.mark.parametrize("timestamp_type", ["CreateTime", "LogAppendTime"])
 async def test_a_crash_between_arriving_and_being_settled_doubles_nothing(
-    node: QueuesNode, monkeypatch: pytest.MonkeyPatch
+    node: QueuesNode, monkeypatch: pytest.MonkeyPatch, timestamp_type: str
 ) -> None:
     append = node.peers.append
     arrived = False
+    await node.broker.alter_topic("dead", {"message.timestamp.type": timestamp_type})
 
     async def crashing(topic: str, partition: int, batch: bytes) -> int:
         nonlocal arrived
+        # Somebody has set the clock.
+        node.clock.wall_ms -= 3_600_000
         await append(topic, partition, batch)
         arrived = True
         raise LogServerError(ErrorCode.not_leader_or_follower, "this is the last that it does")
@@ -89,6 +94,34 @@ async def test_a_crash_between_arriving_and_being_settled_doubles_nothing(
     (place,) = node.queues.opened(node.queues.find("q"))
     await until(lambda: not place.engine.moves)
     assert (await letters(node), sum(place.engine.counts())) == (VALUES, 0)
+
+
+async def test_partitions_that_are_added_to_the_dead_letters_meanwhile_double_nothing(
+    node: QueuesNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.broker.create_partitions("q", 2)
+    await store(node.broker.partition("q", 1), build_batch([(0, None, b"3", ())]))
+    await store(node.broker.partition("q", 1), build_batch([(0, None, b"4", ())]))
+    append = node.peers.append
+    lost = False
+
+    async def losing(topic: str, partition: int, batch: bytes) -> int:
+        nonlocal lost
+        offset = await append(topic, partition, batch)
+        if not lost:
+            lost = True
+            await node.broker.create_partitions("dead", 2)
+            raise LogServerError(ErrorCode.not_leader_or_follower, "the answer was lost")
+        return offset
+
+    monkeypatch.setattr(node.peers, "append", losing)
+    place = await node.queues.partition(node.queues.find("q"), 1)
+    for offset in (0, 1):
+        assert place.engine.send_away(offset, "so", Destination("dead"), now_ms=0) is not None
+    place.changed()
+    await until(lambda: not place.engine.moves)
+    found = [await read_all(node.broker.partition("dead", number)) for number in (0, 1)]
+    assert found == [[b"3", b"4"], []]
 
 
 async def test_a_refused_move_stays_and_goes_on_when_it_can(node: QueuesNode) -> None:

@@ -28,7 +28,7 @@ extras = st.builds(
 )
 
 moves = st.builds(
-    lambda reason, topic, partition, acquisitions, failures, first_ms, last_ms, at_ms, refusal: Move(
+    lambda reason, topic, partition, acquisitions, failures, first_ms, last_ms, at_ms, offset, refusal: Move(
         0,
         0,
         0,
@@ -39,6 +39,7 @@ moves = st.builds(
         first_ms,
         last_ms,
         at_ms,
+        from_offset=offset,
         refusal=refusal,
     ),
     texts,
@@ -46,6 +47,7 @@ moves = st.builds(
     st.one_of(st.none(), st.integers(0, 10_000)),
     counts,
     counts,
+    times,
     times,
     times,
     times,
