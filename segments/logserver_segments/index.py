@@ -10,7 +10,7 @@ loses only entries that recovery makes again. What is in the file is searched th
 
 import contextlib
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from struct import Struct
 from typing import Final, Literal
 
@@ -239,14 +239,35 @@ class Index:
         if self._file_entries:
             self._disk.open(self.path).read(self._entry.size, (self._file_entries - 1) * self._entry.size)
 
-    def entries(self) -> list[tuple[int, int]]:
-        """Returns all entries, reading the file; those of a file that is too short are left out."""
-        content = b""
-        if self._file_entries:
-            content = self._disk.open(self.path).read(self._file_entries * self._entry.size, 0)
-        whole = len(content) - len(content) % self._entry.size
+    def entries(self, first: int = 0) -> list[tuple[int, int]]:
+        """Returns all entries but so many first ones of the file, reading it; those that a file lacks are left out."""
+        content, size = b"", self._entry.size
+        if self._file_entries > first:
+            content = self._disk.open(self.path).read((self._file_entries - first) * size, first * size)
+        whole = len(content) - len(content) % size
         found: list[tuple[int, int]] = list(self._entry.iter_unpack(content[:whole]))
         return found + list(zip(self._keys, self._values, strict=True))
+
+    def count_below(self, column: int, limit: int) -> int:
+        """Returns how many entries of the file have a key (column 0) or a value (1) below a limit, reading few of them:
+        right only where that column rises.
+
+        Raises:
+            IndexDamaged: the file is shorter than its entries.
+            OSError: the disk refused.
+        """
+        if not self._file_entries:
+            return 0
+        file, size = self._disk.open(self.path), self._entry.size
+
+        def entry(number: int) -> int:
+            content = file.read(size, number * size)
+            if len(content) < size:
+                raise IndexDamaged(f"{self.path} is shorter than {self._file_entries} entries")
+            found: tuple[int, int] = self._entry.unpack(content)
+            return found[column]
+
+        return bisect_left(range(self._file_entries), limit, key=entry)
 
     # Checking and cutting
 

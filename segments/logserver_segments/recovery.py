@@ -38,6 +38,8 @@ from logserver_segments.segment import (
 )
 
 _PIECE_BYTES: Final = 1 << 20
+_LOOKED_AT: Final = 64
+"""Entries of an index."""
 
 _log = get_logger("logserver.segments")
 
@@ -375,30 +377,40 @@ def _known_part(segment: Segment, check_from: int) -> int:
     relative = check_from - segment.base_offset
     if relative > 0 and segment.size:
         try:
-            found = _last_known(segment, relative)
-        except OSError as error:
+            for looked_at in (_LOOKED_AT, None):
+                found = _last_known(segment, relative, looked_at)
+                if found is not None:
+                    return found
+        except (IndexDamaged, OSError) as error:
             _log.warning("index made again", segment=segment.path, reason=str(error))
-            found = None
-        if found is not None:
-            return found
     segment.reset_indexes()
     return 0
 
 
-def _last_known(segment: Segment, relative: int) -> int | None:
+def _last_known(segment: Segment, relative: int, looked_at: int | None) -> int | None:
     """Returns the position of the last indexed batch below a relative offset, 0 if there is none; None if the indexes
     are no help.
 
     Entries below the recovery point were synced before it was written. What follows in the file may be anything.
+
+    Args:
+        looked_at: so many of the entries below are looked at, so that it does not matter how much is kept; None: all,
+            where what follows has led astray.
     """
-    offsets = _rising(segment.index.entries(), lambda entry: entry[0] < relative and entry[1] < segment.size)
+    index, time_index = segment.index, segment.time_index
+    passed = max(index.count_below(0, relative) - looked_at, 0) if looked_at is not None else 0
+    # The first batch is in no index.
+    offsets = _rising(index.entries(passed), lambda entry: entry[0] < relative and 0 < entry[1] < segment.size)
+    if passed and not offsets:
+        return None
     # Before the first entry is little, and that is walked over.
     key, position = offsets[-1] if offsets else (relative - 1, 0)
+    times_passed = max(time_index.count_below(1, key + 1) - looked_at, 0) if looked_at is not None else 0
     # A file whose length is there and whose content is not reads as an entry of zeros.
-    times = _rising(segment.time_index.entries(), lambda entry: entry[0] > 0 and entry[1] <= key)
+    times = _rising(time_index.entries(times_passed), lambda entry: entry[0] > 0 and entry[1] <= key)
+    if not times and (offsets or times_passed):
+        return None
     if offsets:
-        if not times:
-            return None
         try:
             start = position, segment.base_offset + key
             batch = find_batch(segment.blocking_fetcher(), start, segment.size, segment.base_offset + key)
@@ -407,8 +419,8 @@ def _last_known(segment: Segment, relative: int) -> int | None:
         if batch is None or batch.position != position or batch.header.last_offset != segment.base_offset + key:
             _log.warning("index made again", segment=segment.path, reason=f"no batch is where entry {offsets[-1]} says")
             return None
-    segment.index.truncate(len(offsets))
-    segment.time_index.truncate(len(times))
+    index.truncate(passed + len(offsets))
+    time_index.truncate(times_passed + len(times))
     segment.load_max_timestamp()
     return position
 

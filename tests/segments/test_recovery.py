@@ -215,6 +215,52 @@ def test_one_unclean_end_after_the_other_is_no_more_to_read(interval: int, lines
     assert box.log.log_end_offset == 310
 
 
+def test_of_indexes_little_is_read_however_long_they_are() -> None:
+    box = Box(replace(ONE_SEGMENT, index_interval_bytes=0))
+    for number in range(2000):
+        box.append(batch(b"record", timestamp=NOW + number))
+    run(box.directory.checkpoint())
+    entries, times = box.log.segments[0].index.entries(), box.log.segments[0].time_index.entries()
+    assert len(entries) == len(times) == 1999
+    box.append(batch(b"record", timestamp=NOW + 2000))
+    box.log_reads()
+    box.kill()
+    for suffix in (".index", ".timeindex"):
+        assert 0 < sum(size for path, _, size in box.disk.reads if path.endswith(suffix)) < 2000
+    for index, before in ((box.log.segments[0].index, entries), (box.log.segments[0].time_index, times)):
+        # The last batches are noted again.
+        assert index.entries()[:1999] == before and len(index) in (1999, 2000, 2001)
+    for offset in (0, 1000, 1998, 1999, 2000):
+        assert read(box.log, offset).next_offset > offset
+        found = run(box.log.offset_for_timestamp(NOW + offset))
+        assert found is not None and found.offset == offset
+
+
+@pytest.mark.parametrize("entry", [b"\x00", b"\x7f", b"\xff"], ids=["zeros", "high", "negative"])
+@pytest.mark.parametrize("kind", ["index", "timeindex"])
+@pytest.mark.parametrize("count", [1, 500, 5000])
+@pytest.mark.parametrize("times_rise", [True, False])
+def test_what_follows_the_known_entries_of_a_long_index_may_be_anything(
+    entry: bytes, kind: str, count: int, times_rise: bool
+) -> None:
+    box = Box(replace(ONE_SEGMENT, index_interval_bytes=0))
+    for number in range(500):
+        box.append(batch(b"record", timestamp=NOW + number * times_rise))
+    run(box.directory.checkpoint())
+    box.append(batch(b"record", timestamp=NOW + 500 * times_rise))
+    segment = box.log.segments[0]
+    index = segment.index if kind == "index" else segment.time_index
+    content = bytes(box.disk.inode(index.path).data)
+    size = index.entry_size("offset" if kind == "index" else "time")
+    box.disk.kill()
+    box.disk.damage(index.path, content + entry * (size * count))
+    box.open()
+    segment = box.log.segments[0]
+    assert [offset for offset, _ in segment.index.entries()] == list(range(1, 501))
+    times = [(NOW + number, number) for number in range(1, 501)] if times_rise else [(NOW, 0)]
+    assert segment.time_index.entries() == times
+
+
 def test_damage_before_the_recovery_point_is_not_looked_for_and_not_cut() -> None:
     box = Box()
     box.fill(60)

@@ -173,13 +173,6 @@ class _Output:
         if self._buffered >= _BUFFER_BYTES:
             self._flush()
 
-    def _flush(self) -> None:
-        assert self._file is not None
-        self._check_space()
-        self._file.write(self._buffers, self._segment.size - self._buffered)
-        self._buffers, self._buffered = [], 0
-        self._file.sync()
-
     def _check_space(self) -> None:
         """Raises:
         OSError: what is to be written next would leave too little to the server.
@@ -191,6 +184,13 @@ class _Output:
         if free - self._buffered < least:
             reason = f"a compaction needs space and {free} bytes are free, of which it has to leave {least}"
             raise OSError(errno.ENOSPC, reason, directory)
+
+    def _flush(self) -> None:
+        assert self._file is not None
+        self._check_space()
+        self._file.write(self._buffers, self._segment.size - self._buffered)
+        self._buffers, self._buffered = [], 0
+        self._file.sync()
 
     def finish(self, last_base_offset: int) -> None:
         """Makes all of it durable."""
