@@ -13,6 +13,7 @@ from logserver.simulation.clients.classic import ClassicMember, Generations
 from logserver.simulation.clients.keeper import Keeper
 from logserver.simulation.clients.member import Member, Owners
 from logserver.simulation.clients.reader import Reader
+from logserver.simulation.clients.subscriber import Subscriber
 from logserver.simulation.clients.transactor import Ids, Transactor
 from logserver.simulation.clients.writer import Writer
 from logserver.simulation.inspection import inspect, judged, started
@@ -153,7 +154,9 @@ def _start_clients(world: World, keeper: Keeper, topic_ids: dict[str, str]) -> N
         where = random.choice((places(PLAIN), places(TRIMMED)))
         world.start(Writer(world, f"simple{number}", where, is_idempotent=False).run())
     if random.random() < 0.5:
-        world.start(Writer(world, "grpc0", places(PLAIN), is_idempotent=True, is_grpc=True).run())
+        is_stream = random.random() < 0.6
+        writer = Writer(world, "grpc0", places(PLAIN), is_idempotent=True, is_grpc=True, is_stream=is_stream)
+        world.start(writer.run())
     for number in range(random.randint(0, 2)):
         world.start(Writer(world, f"keyed{number}", places(COMPACTED), keys=6, is_idempotent=True).run())
     for number in range(random.randint(1, 4)):
@@ -173,6 +176,10 @@ def _start_clients(world: World, keeper: Keeper, topic_ids: dict[str, str]) -> N
         if random.random() < 0.6:
             committed = random.random() < 0.6
             world.start(Reader(world, f"reader-{place[0]}-{place[1]}", place, is_committed_only=committed).run())
+    for topic in (PLAIN, MIXED, TRIMMED, COMPACTED):
+        if random.random() < 0.3:
+            committed = random.random() < 0.6
+            world.start(Subscriber(world, f"subscriber-{topic}", places(topic), is_committed_only=committed).run())
     for number in range(random.randint(0, 4)):
         world.start(Member(world, owners, f"member{number}", "workers", PLAIN, topic_ids).run())
     generations = Generations()

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from logserver_records.batch import whole_batches
+from logserver_records.batch import BatchHeader, Buffer, whole_batches
 from logserver_records.codec import decode_batch
 
 from logserver.errors import ErrorCode
 from logserver.kafka_api.codec import Struct
 from logserver.simulation.clients.kafka import FETCH, KafkaClient, Lost
 from logserver.simulation.clients.writer import name_of
-from logserver.simulation.ledger import Place, Reading, Violation
+from logserver.simulation.ledger import Ledger, Place, Reading, Violation
 from logserver.simulation.world import World
 
 _MOST_BYTES: Final = 1 << 20
@@ -29,9 +29,7 @@ class Reader:
         self._reading = self._begin(0)
 
     def _begin(self, offset: int) -> Reading:
-        reading = Reading(self._name, self._place, offset, offset, self._is_committed_only)
-        self._ledger.readings.append(reading)
-        return reading
+        return begin_reading(self._ledger, self._name, self._place, offset, is_committed_only=self._is_committed_only)
 
     async def run(self) -> None:
         """Reads until the run is over."""
@@ -66,22 +64,9 @@ class Reader:
             return
         found = answer.responses[0].partitions[0]
         if found.error_code == ErrorCode.offset_out_of_range.value:
-            self._out_of_range(found)
+            self._reading = start_behind_deletion(self._ledger, self._reading)
         elif not found.error_code:
             self._take(found)
-
-    def _out_of_range(self, found: Struct) -> None:
-        limit = self._ledger.deleted_before(self._place)
-        position = self._reading.position
-        if position >= limit:
-            raise Violation(
-                "lost position",
-                f"{self._name} stands at {position} of {self._place}, which is out of range, and nobody deleted it",
-                self._place,
-            )
-        self._ledger.note(self._name, f"position {position} is gone", self._place)
-        # Where the log begins is told by what is read from there; nobody deletes beyond the limit.
-        self._reading = self._begin(limit)
 
     def _take(self, found: Struct) -> None:
         reading = self._reading
@@ -89,23 +74,64 @@ class Reader:
         gone: set[int] = set()
         data = found.records or b""
         for position, header in whole_batches(data):
-            if header.base_offset + header.last_offset_delta < reading.position:
-                raise Violation(
-                    "non-monotonic poll",
-                    f"{self._name} asked {self._place} for {reading.position} and got a batch up to "
-                    f"{header.last_offset}",
-                    self._place,
-                )
             while aborted and aborted[0].first_offset <= header.last_offset:
                 gone.add(aborted.pop(0).producer_id)
             if header.is_control:
                 gone.discard(header.producer_id)
-            elif not (header.is_transactional and header.producer_id in gone and self._is_committed_only):
-                for record in decode_batch(data, position, max_decompressed_bytes=_MOST_BYTES, verify_crc=True):
-                    if record.offset >= reading.position:
-                        value = name_of(record)
-                        self._ledger.saw(self._name, self._place, record.offset, value)
-                        reading.offsets[record.offset] = value
+            is_gone = header.is_transactional and header.producer_id in gone and self._is_committed_only
+            take_batch(self._ledger, reading, data, position, header, is_gone=is_gone)
             reading.position = header.last_offset + 1
         if len(data):
             self._ledger.note(self._name, f"has {self._place} up to {reading.position}", self._place)
+
+
+def begin_reading(ledger: Ledger, reader: str, place: Place, offset: int, *, is_committed_only: bool) -> Reading:
+    """Notes that a reader begins at an offset."""
+    reading = Reading(reader, place, offset, offset, is_committed_only)
+    ledger.readings.append(reading)
+    return reading
+
+
+def start_behind_deletion(ledger: Ledger, before: Reading) -> Reading:
+    """Goes on where records were deleted: begins anew behind them.
+
+    Raises:
+        Violation: nobody has deleted what the reader was about to read.
+    """
+    place, position = before.place, before.position
+    limit = ledger.deleted_before(place)
+    if position >= limit:
+        raise Violation(
+            "lost position",
+            f"{before.reader} stands at {position} of {place}, which is out of range, and nobody deleted it",
+            place,
+        )
+    ledger.note(before.reader, f"position {position} is gone", place)
+    # Where the log begins is told by what is read from there; nobody deletes beyond the limit.
+    return begin_reading(ledger, before.reader, place, limit, is_committed_only=before.is_committed_only)
+
+
+def take_batch(
+    ledger: Ledger, reading: Reading, data: Buffer, position: int, header: BatchHeader, *, is_gone: bool = False
+) -> None:
+    """Takes up the records of a batch that a reader got, those behind its position.
+
+    Args:
+        is_gone: whether the batch is of an aborted transaction, and the reader wants none of it.
+
+    Raises:
+        Violation: it lies in front of the position, or has a record that was never sent there.
+    """
+    if header.last_offset < reading.position:
+        raise Violation(
+            "non-monotonic poll",
+            f"{reading.reader} asked {reading.place} for {reading.position} and got a batch up to {header.last_offset}",
+            reading.place,
+        )
+    if header.is_control or is_gone:
+        return
+    for record in decode_batch(data, position, max_decompressed_bytes=_MOST_BYTES, verify_crc=True):
+        if record.offset >= reading.position:
+            value = name_of(record)
+            ledger.saw(reading.reader, reading.place, record.offset, value)
+            reading.offsets[record.offset] = value

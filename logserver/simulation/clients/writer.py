@@ -10,6 +10,7 @@ from logserverpb.v1 import log_pb2
 from logserver.errors import ErrorCode
 from logserver.simulation.clients.grpc import CallFailed, GrpcClient
 from logserver.simulation.clients.kafka import INIT_PRODUCER_ID, PRODUCE, KafkaClient, Lost
+from logserver.simulation.clients.produce_stream import ProduceStream
 from logserver.simulation.ledger import Batch, Place, Sent, Violation
 from logserver.simulation.world import World
 
@@ -50,11 +51,15 @@ class Sender:
 
     Args:
         is_grpc: through which.
+        is_stream: whether by a stream of gRPC rather than by calls.
     """
 
-    def __init__(self, world: World, name: str, random: Random, is_grpc: bool) -> None:
+    def __init__(self, world: World, name: str, random: Random, is_grpc: bool, is_stream: bool = False) -> None:
         self.kafka = KafkaClient(world.network, name)
-        self.grpc = GrpcClient(world.node, random) if is_grpc else None
+        self._stream = ProduceStream(world, random) if is_stream else None
+        self._grpc = GrpcClient(world.node, random) if is_grpc and not is_stream else None
+        self.is_ordered = self._grpc is None
+        """Whether several batches under way arrive in the order in which they were sent."""
 
     async def send(self, place: Place, data: bytes, transactional_id: str | None = None) -> int:
         """Sends a batch; returns its base offset.
@@ -63,8 +68,8 @@ class Sender:
             Lost: there was no answer.
             Refused: the partition has an error.
         """
-        if self.grpc is not None:
-            return await self._send_grpc(self.grpc, place, data)
+        if self._stream is not None or self._grpc is not None:
+            return await self._send_grpc(place, data)
         message = {
             "transactional_id": transactional_id,
             "acks": -1,
@@ -77,17 +82,27 @@ class Sender:
             raise Refused(ErrorCode(found.error_code))
         return int(found.base_offset)
 
-    async def _send_grpc(self, client: GrpcClient, place: Place, data: bytes) -> int:
+    async def _send_grpc(self, place: Place, data: bytes) -> int:
         part = log_pb2.ProducePartition(topic=place[0], partition=place[1], batches=data)
-        request = log_pb2.ProduceRequest(acks=log_pb2.ACKS_ALL, partitions=[part])
-        try:
-            answer = await client.call("/logserver.v1.Log/Produce", request, log_pb2.ProduceResponse)
-        except CallFailed as error:
-            raise Lost(str(error)) from error
-        (result,) = answer.results
+        if self._stream is not None:
+            result = await self._stream.send(part)
+        else:
+            assert self._grpc is not None
+            request = log_pb2.ProduceRequest(acks=log_pb2.ACKS_ALL, partitions=[part])
+            try:
+                answer = await self._grpc.call("/logserver.v1.Log/Produce", request, log_pb2.ProduceResponse)
+            except CallFailed as error:
+                raise Lost(str(error)) from error
+            (result,) = answer.results
         if result.HasField("error"):
             raise Refused(ErrorCode(result.error.code))
         return int(result.base_offset)
+
+    def close(self) -> None:
+        """Closes connection and stream."""
+        self.kafka.close()
+        if self._stream is not None:
+            self._stream.close()
 
 
 class Writer:
@@ -97,10 +112,19 @@ class Writer:
         keys: for how many keys; 0 writes none. With keys some records are tombstones.
         is_idempotent: whether it has a producer id and sends again, several batches ahead, until it knows.
         is_grpc: through which door it writes.
+        is_stream: whether by a stream there.
     """
 
     def __init__(
-        self, world: World, name: str, where: list[Place], *, keys: int = 0, is_idempotent: bool, is_grpc: bool = False
+        self,
+        world: World,
+        name: str,
+        where: list[Place],
+        *,
+        keys: int = 0,
+        is_idempotent: bool,
+        is_grpc: bool = False,
+        is_stream: bool = False,
     ) -> None:
         self._world = world
         self._ledger = world.ledger
@@ -109,7 +133,7 @@ class Writer:
         self._keys = keys
         self._is_idempotent = is_idempotent
         self._random = world.random(name)
-        self._sender = Sender(world, name, self._random, is_grpc)
+        self._sender = Sender(world, name, self._random, is_grpc, is_stream)
         self._count = 0
         self._producer_id = -1
         self._epoch = -1
@@ -131,7 +155,7 @@ class Writer:
             except Lost:
                 await world.pause(self._random, 0.5)
             await world.pause(self._random, 0.3 if self._random.random() < 0.9 else 3)
-        self._sender.kafka.close()
+        self._sender.close()
 
     async def _init(self) -> None:
         message = {
@@ -207,7 +231,7 @@ class Writer:
         batches = []
         # A producer's first batch in a partition may be any, as there is none to compare it with: none may overtake it.
         # And calls of gRPC come in any order.
-        most = 1 if self._sender.grpc is not None or place not in self._sequences else 4
+        most = 1 if not self._sender.is_ordered or place not in self._sequences else 4
         for _ in range(min(self._random.choice((1, 1, 2, 4)), most)):
             records = self._records(place, self._random.randint(1, _MOST_RECORDS))
             batches.append((records, self._batch(place, records)))
