@@ -167,8 +167,9 @@ def test_a_base_offset_that_is_too_large_hides_no_record_of_the_next_segment(col
     size = box.log.segments[0].size // 20
     struct.pack_into(">q", box.disk.inode(box.log.segments[0].path).data, 19 * size, 20)
     box.disk.cold = lambda path: cold
-    with pytest.raises(CorruptRecords):
-        read(box.log, 19)
+    for offset in (10, 18, 19):
+        with pytest.raises(CorruptRecords):
+            read(box.log, offset, 100 * size)
 
 
 @pytest.mark.parametrize("cold", [False, True])
