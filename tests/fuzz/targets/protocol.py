@@ -1,5 +1,6 @@
 """What comes through the doors: frames and messages of Kafka's protocol, produce requests of gRPC."""
 
+import contextlib
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 from logserverpb.v1 import log_pb2
 
+from logserver.errors import LogServerError
 from logserver.grpc_api.produce_request import read_produce_request, read_produce_stream_request
 from logserver.kafka_api.codec import Budget, MalformedMessage, read_request, read_within, versions_of
 from logserver.kafka_api.codec.messages import write_request
@@ -14,11 +16,15 @@ from logserver.kafka_api.codec.schema import api_keys
 from logserver.kafka_api.fetch_request import read_by_schema, read_fetch
 from logserver.kafka_api.frames import read_header
 from logserver.kafka_api.produce_request import read_produce
+from logserver.kafka_api.share_acknowledgement import read_acknowledgements
 from tests.fuzz.targets.target import Target
 
 _PRODUCE, _FETCH = 0, 1
+_ACKNOWLEDGE = (78, 79)
+"""ShareFetch and ShareAcknowledge."""
 _MOST_ELEMENTS = 10_000
 _EMPTY_BATCH = bytes(61)
+_ID = "AAAAAAAAAAAAAAAAAAAAAQ"
 
 _VERSIONS = [
     (key, version) for key in sorted(api_keys()) for version in range(versions_of(key)[0], versions_of(key)[1] + 1)
@@ -40,9 +46,20 @@ def messages(data: bytes) -> None:
         return
     key, version = _VERSIONS[int.from_bytes(data[:2], "big") % len(_VERSIONS)]
     try:
-        read_within(key, version, memoryview(data)[2:], Budget(_MOST_ELEMENTS))
+        request = read_within(key, version, memoryview(data)[2:], Budget(_MOST_ELEMENTS))
     except MalformedMessage:
         return
+    if key in _ACKNOWLEDGE:
+        for topic in request.topics:
+            for partition in topic.partitions:
+                _check_acknowledgements(partition.acknowledgement_batches)
+
+
+def _check_acknowledgements(batches: Any) -> None:
+    """What a member of a share group says of its records is in order, or refused."""
+    with contextlib.suppress(LogServerError):
+        found = read_acknowledgements(batches, renews=True)
+        assert all(said.first <= said.last for said in found)
 
 
 def _outcome(read: Callable[[], Any]) -> Any:
@@ -137,9 +154,12 @@ def _frames() -> Iterator[bytes]:
 def _messages() -> Iterator[bytes]:
     for key, version, body in _requests(set(api_keys())):
         yield struct.pack(">h", _VERSIONS.index((key, version))) + body
-
-
-_ID = "AAAAAAAAAAAAAAAAAAAAAQ"
+    batches = [{"first_offset": 3, "last_offset": 5, "acknowledge_types": types} for types in ([1], [1, 2, 3])]
+    for key in _ACKNOWLEDGE:
+        version = versions_of(key)[1]
+        parts = [{"partition_index": 0, "acknowledgement_batches": batches}]
+        asked = {"group_id": "g", "member_id": "m", "topics": [{"topic_id": _ID, "partitions": parts}]}
+        yield struct.pack(">h", _VERSIONS.index((key, version))) + write_request(key, version, asked)
 
 
 def _produces() -> Iterator[bytes]:
