@@ -23,7 +23,7 @@ BENCHMARKS: Final[Mapping[str, float]] = {
     "commits": 3,
     "transactions": 5,
     "rebalances": 5,
-    "footprint": 5,
+    "footprint": 6,
     "other_logs": 7,
     "queues": 5,
     "streams": 4,

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from typing import Any, Final
+from zipfile import BadZipFile
 
 from benchmarks.peers import kafka, nats, rabbitmq, redis, tansu
 from benchmarks.peers.process import CannotHavePeer
@@ -28,7 +29,7 @@ def main() -> None:
     for name in options.names or _FETCH:
         try:
             _FETCH[name](may_fetch=options.action == "fetch")
-        except CannotHavePeer as error:
+        except (CannotHavePeer, OSError, BadZipFile) as error:
             sys.stdout.write(f"{name}: left out, because {error}\n")
         else:
             sys.stdout.write(f"{name}: there\n")

@@ -107,6 +107,25 @@ def test_peers_that_are_not_there_are_left_out_with_a_message(tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
+def test_peers_that_can_not_be_fetched_are_left_out_with_a_message(tmp_path: Path) -> None:
+    folder = tmp_path / "there" / "peers"
+    bare = {"BENCHMARK_PEERS": str(folder), "PATH": str(tmp_path), "PIP_NO_INDEX": "1"}
+    done = run("benchmarks.peers", "fetch", **bare)
+    assert done.returncode == 0, done.stderr
+    told = dict(line.split(": left out, because ") for line in done.stdout.splitlines())
+    assert list(told) == ["kafka", "tansu", "redis", "nats", "rabbitmq"]
+    assert "java" in told["kafka"] and "pip" in told["tansu"] and "apt-get" in told["redis"]
+    assert "go" in told["nats"] and "apt-get" in told["nats"] and "apt-get" in told["rabbitmq"]
+    assert run("benchmarks.peers", "list", "tansu", **bare).stdout.startswith("tansu: left out, because ")
+
+
+def test_a_folder_that_can_not_be_written_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("benchmarks.peers", "fetch", "tansu", BENCHMARK_PEERS=str(tmp_path / "file" / "peers"))
+    assert done.returncode == 0, done.stderr
+    assert "tansu: left out, because " in done.stdout and "Not a directory" in done.stdout
+
+
 def test_a_benchmark_of_queues_runs_with_redis(tmp_path: Path) -> None:
     pytest.importorskip("redis", reason="redis-py is not installed: pip install '.[bench]'")
     listed = run("benchmarks.peers", "list", "redis")
