@@ -134,6 +134,7 @@ def share_records(s: Session) -> None:
     _sessions(s)
     _outcomes(s)
     _limits(s)
+    _often(s)
 
 
 def _sessions(s: Session) -> None:
@@ -245,5 +246,29 @@ def _limits(s: Session) -> None:
     one.fetch("nothing of it", wait_ms=0)
     one.say("is past the limit", (0, 0, _ACCEPT))
     one.fetch("an acquire mode that there is none of", share_acquire_mode=2, wait_ms=0)
+    one.fetch("ends", epoch=-1)
+    one.leave()
+
+
+def _often(s: Session) -> None:
+    """Records that were delivered often come in parts."""
+    one = Sharer(s, "often-932", "share-often", settings=[("share.delivery.count.limit", "5")])
+    one.store("abcdefgh")
+    one.join()
+    one.fetch("delivery 1", partitions=[0], settles=True)
+    for delivery in (2, 3):
+        one.say(f"releases before delivery {delivery}", (0, 7, _RELEASE))
+        one.fetch(f"delivery {delivery}", settles=True)
+    one.store("k")
+    one.say("releases before delivery 4", (0, 7, _RELEASE))
+    one.fetch("delivery 4, first half", settles=True)
+    one.fetch("delivery 4, second half", settles=True)
+    one.fetch("what is new", settles=True)
+    one.say("releases before delivery 5", (0, 7, _RELEASE))
+    for offset in range(3):
+        one.fetch(f"delivery 5 of {offset}", settles=True)
+    one.say("releases for the last time", (0, 1, _RELEASE))
+    one.fetch("delivery 5 of 3", settles=True)
+    one.say("accepts", (2, 3, _ACCEPT), (8, 8, _ACCEPT))
     one.fetch("ends", epoch=-1)
     one.leave()
