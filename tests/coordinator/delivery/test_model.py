@@ -323,5 +323,6 @@ ModelTest.settings = settings(max_examples=200, stateful_step_count=50, deadline
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 class TestLongModel(DeliveryModel.TestCase):  # type: ignore[misc,valid-type]
     settings = settings(max_examples=5_000, stateful_step_count=80, deadline=None)
