@@ -17,8 +17,10 @@ from logserver.simulation.world import CHORES, JOBS, World, places
 
 DEAD: Final = "jobs.dead"
 AGAIN: Final = "again"
-_LOCK_MS: Final = int(SETTINGS["group.share.record.lock.duration.ms"])
+LOCK_MS: Final = int(SETTINGS["group.share.record.lock.duration.ms"])
 _GROUP_LIMIT: Final = int(SETTINGS["group.share.delivery.count.limit"])
+CREW: Final = Terms(f"{JOBS}/crew", "crew", JOBS, _GROUP_LIMIT, is_declared=False)
+"""A share group of Kafka's members."""
 
 
 class Queues:
@@ -41,7 +43,7 @@ class Queues:
         self.dead = self._new(Terms(DEAD, DEAD, DEAD, destination=AGAIN))
         self.chores = self._new(Terms(CHORES, CHORES, CHORES, retry_delay_ms=self._retry_ms))
         self.again = self._new(Terms(AGAIN, AGAIN, AGAIN))
-        self.crew = self._new(Terms(f"{JOBS}/crew", "crew", JOBS, _GROUP_LIMIT, is_declared=False))
+        self.crew = self._new(CREW)
         self.once = self._new(
             Terms(f"{CHORES}/once", "once", CHORES, _GROUP_LIMIT, is_declared=False, at_most_once=True)
         )
@@ -93,7 +95,7 @@ class Queues:
         world, terms = self._world, history.terms
         for number in range(count):
             name = f"{terms.name}-member{number}"
-            world.start(ShareMember(world, history, name, topic_ids[terms.topic], _LOCK_MS).run())
+            world.start(ShareMember(world, history, name, topic_ids[terms.topic], LOCK_MS).run())
 
     async def drain(self) -> None:
         """Works off what is left.

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import signal
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Any, Final, cast
@@ -12,13 +13,17 @@ from logserver_segments.disk import OsDisk
 from logserver.simulation.checks.records import check_readings
 from logserver.simulation.clients.keeper import Keeper
 from logserver.simulation.clients.member import Member, Owners
+from logserver.simulation.clients.queue_keeper import QueueKeeper
 from logserver.simulation.clients.reader import Reader
+from logserver.simulation.clients.share_member import ShareMember
 from logserver.simulation.clients.transactor import Ids, Transactor
 from logserver.simulation.clients.writer import Writer
+from logserver.simulation.history import History
 from logserver.simulation.inspection import judged
 from logserver.simulation.ledger import EVER, Ledger, Moment, Violation
 from logserver.simulation.node import SETTINGS, SimulatedDaemon
-from logserver.simulation.world import COMPACTED, MIXED, PLAIN, TRIMMED, World, places
+from logserver.simulation.queues import CREW, LOCK_MS
+from logserver.simulation.world import COMPACTED, JOBS, MIXED, PLAIN, TRIMMED, World, places
 from tests.daemon.processes import ServerProcess
 
 _NOT_HERE: Final = ("log.dirs", "grpc.listeners", "listeners", "log.open.files.max", "log.mapped.files.max")
@@ -68,6 +73,7 @@ class RealWorld(World):
         self.begun_s = loop.time()
         self.ledger = self._ledger = _Ledger(self.elapsed_s, lambda: Moment(0, 0))
         self._ledger.news = asyncio.Event()
+        self.calm_since_s = 0.0
         self.is_over = False
         self.stopping = asyncio.Event()
         self.violation: Violation | None = None
@@ -83,6 +89,7 @@ class RealWorld(World):
         """Starts the server, and lets clients find it."""
         await asyncio.to_thread(self.server.start)
         cast(Any, self.network).address = self.server.kafka
+        self.calm_since_s = self.elapsed_s()
 
     def acknowledged(self) -> int:
         """Returns how many records have been acknowledged."""
@@ -117,6 +124,16 @@ class RealWorld(World):
             self.start(Reader(self, f"reader-{place[0]}-{place[1]}", place, is_committed_only=place[0] == MIXED).run())
         for number in range(3):
             self.start(Member(self, owners, f"member{number}", "workers", PLAIN, topic_ids).run())
+        await self._begin_crew(topic_ids[JOBS])
+
+    async def _begin_crew(self, topic_id: str) -> None:
+        """Starts a share group, and who writes for it."""
+        crew = History(self.ledger, CREW, lambda: self.calm_since_s)
+        self.ledger.queues[CREW.name] = crew
+        await QueueKeeper(self).begin_earliest(CREW.group)
+        self.start(Writer(self, "jobs", places(JOBS), is_idempotent=True).run())
+        for number in range(3):
+            self.start(ShareMember(self, crew, f"crew{number}", topic_id, LOCK_MS).run())
 
     async def kill(self) -> None:
         """Kills the server; on a copy of what it left another one is started, and everything checked.
@@ -125,6 +142,7 @@ class RealWorld(World):
             Violation: something is not as it was promised.
         """
         self.ledger.note("nemesis", "SIGKILL")
+        self.calm_since_s = inf
         await asyncio.to_thread(self.server.kill)
         self._copies += 1
         copy = self._path / f"copy{self._copies}"
