@@ -88,6 +88,8 @@ class SimulatedCommitter(FlushRounds):
         self._random = random
         self._most_delay_s = most_delay_s
         self._is_flushing = False
+        # Flushed, and not reported yet.
+        self._unreported: list[Any] = []
 
     def _schedule(self) -> None:
         if not self._is_flushing:
@@ -102,7 +104,8 @@ class SimulatedCommitter(FlushRounds):
         # What becomes dirty while the round is under way wakes the next one.
         if entries:
             self._flush(entries)
-            self._loop.call_later(self._delay_s(), self._end_round, entries)
+            self._unreported = entries
+            self._loop.call_later(self._delay_s(), self._end_round)
         else:
             self._is_flushing = False
 
@@ -117,14 +120,20 @@ class SimulatedCommitter(FlushRounds):
         finally:
             disk.caller = ANYBODY
 
-    def _end_round(self, entries: list[Any]) -> None:
-        self._report(entries)
+    def _end_round(self) -> None:
+        self._report_unreported()
         self._loop.call_later(self._delay_s(), self._round)
+
+    def _report_unreported(self) -> None:
+        entries, self._unreported = self._unreported, []
+        if entries:
+            self._report(entries)
 
     def close(self) -> None:
         """Flushes what is pending, and reports."""
         with self._lock:
             self._closed = True
+        self._report_unreported()
         entries, _ = self._take()
         if entries:
             self._flush(entries)

@@ -146,13 +146,13 @@ def _is_next(said: Said, delivery: Delivery) -> bool:
 
 def _choose(random: Random) -> tuple[Outcome | None, int | None]:
     chance = random.random()
-    if chance < 0.68:
+    if chance < 0.64:
         return Outcome.ACKNOWLEDGE, None
-    if chance < 0.78:
+    if chance < 0.74:
         return Outcome.FAIL, random.choice((None, None, 700))
-    if chance < 0.85:
+    if chance < 0.81:
         return Outcome.RELEASE, random.choice((None, None, 500))
-    if chance < 0.9:
+    if chance < 0.86:
         return Outcome.REJECT, None
     if chance < 0.95:
         return Outcome.EXTEND, random.choice((600, 2_500))

@@ -81,6 +81,7 @@ class Receiver:
             await self.settle(settled[:1], incarnation, is_latest=random.random() < 0.5)
         extended = [said for said in good if said.outcome is Outcome.EXTEND]
         if extended and random.random() < 0.8:
+            await world.pause(random, 2)
             later = [Said(said.deliveries, Outcome.ACKNOWLEDGE) for said in extended]
             await self.settle(later, incarnation, is_latest=False)
 
