@@ -5,6 +5,7 @@ Messages are looked at where they are, and taken out one by one: what stays is n
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
+from itertools import islice
 from math import inf
 from typing import Final, NamedTuple
 
@@ -23,6 +24,8 @@ _AT_A_TIME: Final = 500
 """On their way at the same time."""
 _FREE: Final = (State.READY, State.DELAYED)
 _PERHAPS: Final = (*_FREE, State.HELD)
+_LOOKED_AT: Final = 2_000
+"""Between two turns of the event loop: a batch that is read may have very many."""
 _MOST_PIECES: Final = 200_000
 """So many ranges may be settled between messages that stay: each is in the state of the queue."""
 
@@ -138,16 +141,18 @@ class Redrive:
                 # Retention was quicker.
                 return min(place.source.log_start_offset, end)
             raise
-        records = [
+        unsettled = (
             record
             for record in place.reader.decoded(piece.data)
             if at <= record.offset < end and place.engine.state_of(record.offset) in _PERHAPS
-        ]
+        )
+        records = list(islice(unsettled, _LOOKED_AT))
+        behind = max(piece.next_offset, at + 1) if len(records) < _LOOKED_AT else records[-1].offset + 1
         await self._look_up_origins(records)
         # From here on up to what is decided nobody else has a turn.
         self._check(place)
         place.refresh()
-        moves, next_offset = self._decide(place, records, min(max(piece.next_offset, at + 1), end))
+        moves, next_offset = self._decide(place, records, min(behind, end))
         place.changed()
         if moves:
             await place.durable()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from logserver_records.codec import build_batch
 
+from logserver.coordinator.delivery import coordinator
 from logserver.coordinator.delivery.catalog import QueueRecord, QueueSource
 from logserver.coordinator.delivery.coordinator import QueueName
 from logserver.coordinator.delivery.handles import Acquisition
@@ -25,7 +26,9 @@ QUEUE = QueueRecord("q", "", (QueueSource("q"),), retry_delay_ms=60_000)
 
 
 @pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[QueuesNode]:
+async def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[QueuesNode]:
+    # What is looked at now and then anyway is not what is tried here.
+    monkeypatch.setattr(coordinator, "_IDLE_S", 3_600)
     node = QueuesNode(tmp_path)
     await node.start()
     yield node
@@ -60,9 +63,10 @@ async def test_what_goes_on_by_itself_is_opened_as_soon_as_it_can_be(node: Queue
     place.release(found.ranges[0].handle, counts_as_failure=True)
     place.changed()
     await place.durable()
+    node.queues.leave(node.queues.find("q"), taker.waiter)
     # The log can't be used for a while.
     node.broker.resign(partition, "a test")
-    assert taker.reasons
+    assert place.ended is not None
     await until(lambda: not node.queues.opened(node.queues.find("q")))
     partition.lead(partition.leader_epoch + 1)
     await until(lambda: bool(node.queues.opened(node.queues.find("q"))))
@@ -118,6 +122,17 @@ async def test_whoever_begins_with_a_group_does_so_while_others_look_whether_it_
     assert place.ended is None
     with pytest.raises(LogServerError, match="has not begun"):
         await looking
+
+
+async def test_whoever_leaves_while_they_join_waits_nowhere(node: QueuesNode) -> None:
+    await node.queues.declare(QUEUE, 1, {})
+    queue, taker = node.queues.find("q"), Taker()
+    joining = asyncio.ensure_future(node.queues.join(queue, taker.waiter))
+    await asyncio.sleep(0)
+    node.queues.leave(queue, taker.waiter)
+    await joining
+    assert not taker.waiter.dispatchers
+    assert [len(place.dispatcher) for place in node.queues.opened(queue)] == [0]
 
 
 async def test_whoever_can_not_join_leaves_nothing(node: QueuesNode) -> None:

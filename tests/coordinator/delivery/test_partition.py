@@ -9,6 +9,7 @@ import pytest
 from logserver_records.codec import build_batch
 from logserver_segments.reading import Slice
 
+from logserver.coordinator.delivery import redrive as redrive_module
 from logserver.coordinator.delivery.changes import Changes, NoChanges
 from logserver.coordinator.delivery.coordinator import QueueCoordinator, QueueName
 from logserver.coordinator.delivery.engine import Engine
@@ -191,6 +192,20 @@ async def test_a_redrive_looks_at_everything_though_nothing_more_may_be_held() -
     assert progress == Progress(moved=2, skipped=1, held=0, remaining=0)
     assert carrier.moved == [1, 3]
     assert queue.place.engine.counts()[:4] == (1, 0, 1, 0)
+
+
+async def test_a_redrive_of_a_large_batch_takes_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redrive_module, "_LOOKED_AT", 7)
+    monkeypatch.setattr(redrive_module, "_AT_A_TIME", 3)
+    queue = new_queue(max_unsettled=10)
+    queue.send(keyed(*(b"%d" % (number % 3) for number in range(60))))
+    queue.place.mover = carrier = Carrier(queue.place)
+    progress = await asyncio.wait_for(redriving(queue.place, Selection(OTHER, key=b"1")), 20)
+    assert progress == Progress(moved=20, skipped=40, held=0, remaining=0)
+    progress = await asyncio.wait_for(redriving(queue.place), 20)
+    assert progress == Progress(moved=40, skipped=0, held=0, remaining=0)
+    assert sorted(carrier.moved) == list(range(60))
+    assert sum(queue.place.engine.counts()) == 0
 
 
 async def test_what_a_redrive_leaves_was_not_delivered_by_that() -> None:
