@@ -154,7 +154,10 @@ def _frames() -> Iterator[bytes]:
 def _messages() -> Iterator[bytes]:
     for key, version, body in _requests(set(api_keys())):
         yield struct.pack(">h", _VERSIONS.index((key, version))) + body
-    batches = [{"first_offset": 3, "last_offset": 5, "acknowledge_types": types} for types in ([1], [1, 2, 3])]
+    ranges = ((3, 5, [1]), (6, 8, [1, 2, 3]))
+    batches = [
+        {"first_offset": first, "last_offset": last, "acknowledge_types": types} for first, last, types in ranges
+    ]
     for key in _ACKNOWLEDGE:
         version = versions_of(key)[1]
         parts = [{"partition_index": 0, "acknowledgement_batches": batches}]
