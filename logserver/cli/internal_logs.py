@@ -85,7 +85,7 @@ def directories_of(image: Mapping[bytes, bytes]) -> dict[str, str]:
         if _DIRECTORIES.fullmatch(key):
             try:
                 return dict(json.loads(value))
-            except ValueError:
+            except (ValueError, TypeError):
                 return {}
     return {}
 

@@ -244,9 +244,11 @@ def _properties(path: Path) -> Iterator[Document]:
     content = path.read_bytes()
     if path.name == PARTITION_METADATA:
         lines = content.decode("utf-8", "replace").splitlines()
-        yield {"type": "properties", **dict(line.split(": ", 1) for line in lines if ": " in line)}
-        return
-    yield {"type": "properties", **parse_properties(content)}
+        found = dict(line.split(": ", 1) for line in lines if ": " in line)
+    else:
+        found = parse_properties(content)
+    # Whatever is in it: what it is stays.
+    yield {"type": "properties", **found} | {"type": "properties"}
 
 
 def text_of(document: Document) -> str:

@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from tests.fuzz.targets import batches, coordinators, files, metadata, protocol
+from tests.fuzz.targets import batches, commands, coordinators, files, metadata, protocol
 from tests.fuzz.targets.target import Target
 
 __all__ = ["TARGETS", "Target"]
 
 TARGETS: Final[dict[str, Target]] = {
-    target.name: target for module in (protocol, batches, files, coordinators, metadata) for target in module.TARGETS
+    target.name: target
+    for module in (protocol, batches, files, coordinators, metadata, commands)
+    for target in module.TARGETS
 }

@@ -143,8 +143,8 @@ class _Directory:
         return [bytes(inode.data) for path, inode in self._disk.files() if path.endswith(suffix)]
 
 
-_PLAIN = _Directory(_filled)
-_TRANSACTIONS = _Directory(_with_transactions)
+PLAIN = _Directory(_filled)
+TRANSACTIONS = _Directory(_with_transactions)
 
 
 def _serve(disk: RecordingDisk) -> None:
@@ -188,20 +188,20 @@ def _read(box: Box, committed_only: bool) -> None:
 def files(data: bytes) -> None:
     """A file of a data directory with anything in it."""
     if data:
-        _serve(_PLAIN.damaged(data))
+        _serve(PLAIN.damaged(data))
 
 
 def transactional_files(data: bytes) -> None:
     """The same of a log with transactions."""
     if data:
-        _serve(_TRANSACTIONS.damaged(data))
+        _serve(TRANSACTIONS.damaged(data))
 
 
 def verified_files(data: bytes) -> None:
     """What the check of a data directory says of a file with anything in it."""
     if not data:
         return
-    disk = _TRANSACTIONS.damaged(data)
+    disk = TRANSACTIONS.damaged(data)
     examined = examine(PATH, lambda key: About(TOPIC_ID, SMALL.compact), disk)
     conclude(examined, [check(task, disk) for task in examined.tasks], disk)
 
@@ -212,10 +212,10 @@ def _checkpoints() -> Iterator[bytes]:
 
 TARGETS = (
     Target(checkpoints, _checkpoints),
-    Target(snapshots, lambda: [*_PLAIN.contents(".snapshot"), *_TRANSACTIONS.contents(".snapshot")]),
-    Target(indexes, lambda: [*_PLAIN.contents(".index"), *_PLAIN.contents(".timeindex")]),
-    Target(transaction_indexes, lambda: _TRANSACTIONS.contents(".txnindex")),
-    Target(files, _PLAIN.examples),
-    Target(transactional_files, _TRANSACTIONS.examples),
-    Target(verified_files, _TRANSACTIONS.examples),
+    Target(snapshots, lambda: [*PLAIN.contents(".snapshot"), *TRANSACTIONS.contents(".snapshot")]),
+    Target(indexes, lambda: [*PLAIN.contents(".index"), *PLAIN.contents(".timeindex")]),
+    Target(transaction_indexes, lambda: TRANSACTIONS.contents(".txnindex")),
+    Target(files, PLAIN.examples),
+    Target(transactional_files, TRANSACTIONS.examples),
+    Target(verified_files, TRANSACTIONS.examples),
 )
