@@ -116,7 +116,7 @@ class Commits:
                 f"the leader epoch {offset.leader_epoch} of {offset.topic}-{offset.partition} is not one; it is -1 "
                 "if it is not known",
             )
-        size = len(offset.metadata.encode("utf-8", "surrogatepass"))
+        size = len(offset.metadata.encode("utf-8", "surrogatepass")) if offset.metadata else 0
         if size > self._limits.offset_metadata_max_bytes:
             raise LogServerError(
                 ErrorCode.offset_metadata_too_large,

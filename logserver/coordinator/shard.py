@@ -223,6 +223,7 @@ class GroupShard:
         Raises:
             LogServerError: as `Commits.commit`; INVALID_GROUP_ID; GROUP_ID_NOT_FOUND for a share group.
         """
+        check_id("group id", request.group_id)
         return self._commits.commit(self._check_committer(request, now_ms), request, now_ms)
 
     def commit_one(self, commit: StandingCommit, offset: int, leader_epoch: int, now_ms: int) -> OffsetCommitValue:
@@ -244,7 +245,6 @@ class GroupShard:
         Raises:
             LogServerError: as `commit`.
         """
-        check_id("group id", request.group_id)
         self._check_consumers(request.group_id)
         classic = self.classic.get(request.group_id)
         if classic is None:

@@ -28,9 +28,9 @@ _UNCOVERED: Final = Struct(">qiibI")
 _COVERED: Final = Struct(">hiqqqhii")
 """The rest of the header: attributes, last offset delta, base and max timestamp, producer, sequence, count."""
 _COVERED_LENGTH: Final = CRC_START - LENGTH_OVERHEAD
-_SMALL: Final = 64
+_SMALL: Final = 1024
 # Zigzag: what is not negative is twice itself, and -1, for null, is 1.
-_LENGTHS: Final = [bytes((number * 2,)) for number in range(_SMALL)]
+_LENGTHS: Final = [unsigned_varint(number * 2) for number in range(_SMALL)]
 _NULL: Final = b"\x01"
 _NO_HEADERS: Final = b"\x00"
 _NO_ATTRIBUTES_NO_TIME: Final = b"\x00\x00"

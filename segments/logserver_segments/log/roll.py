@@ -70,9 +70,10 @@ def _is_aged(state: LogState, active: Segment, timestamp: int, now_ms: int) -> b
 def _segment_ms(state: LogState, active: Segment) -> int:
     """Returns `segment.ms`, less a part of `segment.jitter.ms`: which part is told by the segment, so that a restart
     does not change it. Apache Kafka draws it by lot."""
-    most = min(state.config.segment_jitter_ms, state.config.segment_ms)
+    segment_ms = state.config.segment_ms
+    most = min(state.config.segment_jitter_ms, segment_ms) if state.config.segment_jitter_ms else 0
     jitter = crc32(f"{state.name} {active.base_offset}".encode()) % most if most else 0
-    return state.config.segment_ms - jitter
+    return segment_ms - jitter
 
 
 def roll(state: LogState) -> None:
