@@ -7,6 +7,7 @@ background thread of the process, so a process must not fork after its first cli
 from logserver_client._consume.range import OffsetRange
 from logserver_client._produce.deliveries import Deliveries
 from logserver_client._produce.futures import RecordFuture
+from logserver_client._queue.sync import Consumption, Message
 from logserver_client._queue.work import Reject, Retry
 from logserver_client.admin import AdminClient
 from logserver_client.consumer import Consumer
@@ -72,7 +73,7 @@ from logserver_client.errors import (
 )
 from logserver_client.partitioner import Partitioner, murmur2, partition_for_key
 from logserver_client.producer import Producer
-from logserver_client.queue import Consumption, Message, Queue
+from logserver_client.queue import Queue
 from logserver_client.queue_descriptions import (
     PeekedMessage,
     QueueCounts,

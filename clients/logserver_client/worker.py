@@ -11,9 +11,10 @@ from queue import SimpleQueue
 from typing import Any, Final, Unpack
 
 from logserver_client._queue.config import ConsumeSettings
+from logserver_client._queue.sync import Consumption, Message
 from logserver_client._queue.work import EXTEND_PART, check_worker, conclude
 from logserver_client.errors import ClientClosed
-from logserver_client.queue import Consumption, Message, Queue
+from logserver_client.queue import Queue
 
 _log = logging.getLogger("logserver_client")
 

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Unpack
 
+from logserver_client._queue.aio import Consumption, Message
 from logserver_client._queue.config import ConsumeSettings
 from logserver_client._queue.work import EXTEND_PART, check_worker, conclude
-from logserver_client.aio.queue import Consumption, Message, Queue
+from logserver_client.aio.queue import Queue
 from logserver_client.errors import ClientClosed
 
 _log = logging.getLogger("logserver_client")
