@@ -3,15 +3,19 @@
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 from logserver_segments.log import Log
+from logserver_segments.partition_log import AbortedTransaction
+from logserver_segments.transaction_index import packed
+from logserver_segments.verification.aborted import TransactionIndexCheck
 from logserver_segments.verification.conclude import conclude
 from logserver_segments.verification.directory import About, Examined, examine
 from logserver_segments.verification.findings import Finding, Replace
 from logserver_segments.verification.task import check
 
 from .compaction_model import CompactionModel
+from .fake_disk import FakeDisk
 from .log_model import LogModel
 from .profiles import long, quick
-from .support import TOPIC_ID, Box
+from .support import TOPIC_ID, Box, run
 from .transaction_model import TransactionModel
 
 
@@ -38,6 +42,50 @@ def checks_before_it_opens(monkeypatch: pytest.MonkeyPatch) -> None:
         return opens(self)
 
     monkeypatch.setattr(Box, "open", open_checked)
+
+
+def test_a_snapshot_of_segments_that_are_gone_is_no_finding() -> None:
+    box = Box()
+    box.fill(60)
+    box.log.delete_records_before(50)
+    box.log.apply_retention(box.clock.now)
+    run(box.directory.persist_start_offsets())
+    assert box.log.segments[0].base_offset > 10
+    # A power cut takes back that it was removed.
+    path = f"{box.log.directory}/{10:020d}.snapshot"
+    box.disk.write_file(path, b"odd", durable=True)
+    box.disk.kill()
+    examined = examine(box.path, lambda key: About(TOPIC_ID, False), box.disk)
+    found = conclude(examined, [check(task, box.disk) for task in examined.tasks], box.disk)
+    assert found.findings == ()
+    assert any(note.path == path and "segments that are gone" in note.text for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("entry", "known"),
+    [
+        # It was met when its beginning had been deleted.
+        (AbortedTransaction(11, 13, 14, 7), AbortedTransaction(11, 0, 14, 5)),
+        # It ended before the log start.
+        (AbortedTransaction(11, 2, 5, 6), AbortedTransaction(11, 1, 5, 6)),
+        (None, AbortedTransaction(11, 1, 5, 6)),
+        # Another one was open that began before it.
+        (AbortedTransaction(11, 12, 14, 9), AbortedTransaction(11, 12, 14, 5)),
+    ],
+)
+def test_of_aborted_transactions_what_is_before_the_log_start_does_not_matter(
+    entry: AbortedTransaction | None, known: AbortedTransaction
+) -> None:
+    disk = FakeDisk()
+    disk.make_directory("/d")
+    path = "/d/0.txnindex"
+    if entry is not None:
+        disk.write_file(path, packed([entry]), durable=True)
+    for start_offset, is_fine in ((11, True), (0, False)):
+        index = TransactionIndexCheck(path, 0, start_offset, disk)
+        index.take(known.last_offset, known, is_exact=True)
+        index.end()
+        assert (index.problem is None) is is_fine
 
 
 def test_a_log_is_found_whole() -> None:

@@ -17,10 +17,12 @@ class TransactionIndexCheck:
 
     Args:
         base_offset: of the segment.
+        start_offset: of the log. What was before it nobody reads, and a power cut may have brought a part of it back.
     """
 
-    def __init__(self, path: str, base_offset: int, disk: Disk) -> None:
+    def __init__(self, path: str, base_offset: int, start_offset: int, disk: Disk) -> None:
         self.path = path
+        self._start_offset = start_offset
         self.problem: str | None = None
         self.position: int | None = None
         self._found: list[AbortedTransaction] = []
@@ -53,14 +55,13 @@ class TransactionIndexCheck:
         """
         entry = self._pass_to(marker_offset)
         if entry is not None:
-            fits = entry == known if is_exact else _may_be(entry, known)
-            if fits:
+            if self._fits(entry, known, is_exact=is_exact):
                 self._wanted.append(entry)
                 self._number += 1
                 return
             self._fail(f"the entry {entry} is not what the log has: {known}", self._number * _ENTRY_BYTES)
             self._number += 1
-        elif known is not None:
+        elif known is not None and marker_offset >= self._start_offset:
             self._fail(
                 f"it lacks the transaction of producer {known.producer_id} that began at offset {known.first_offset} "
                 f"and was aborted at offset {marker_offset}, so readers of committed records see what was aborted",
@@ -68,6 +69,19 @@ class TransactionIndexCheck:
             )
         if known is not None:
             self._wanted.append(known)
+
+    def _fits(self, entry: AbortedTransaction, known: AbortedTransaction | None, *, is_exact: bool) -> bool:
+        start = self._start_offset
+        if entry.last_offset < start:
+            return True
+        if known is None:
+            return not is_exact
+        if known.first_offset < start:
+            # Whoever met it after its beginning was deleted knows less of it.
+            return entry.producer_id == known.producer_id
+        if is_exact:
+            return _from(entry, start) == _from(known, start)
+        return entry.producer_id == known.producer_id and entry.first_offset <= known.first_offset
 
     def _pass_to(self, marker_offset: int) -> AbortedTransaction | None:
         """Returns the entry of a marker; those before it have none."""
@@ -94,7 +108,6 @@ class TransactionIndexCheck:
         return packed(self._wanted)
 
 
-def _may_be(entry: AbortedTransaction, known: AbortedTransaction | None) -> bool:
-    if known is None:
-        return True
-    return entry.producer_id == known.producer_id and entry.first_offset <= known.first_offset
+def _from(transaction: AbortedTransaction, start_offset: int) -> AbortedTransaction:
+    """Returns a transaction as who knows nothing from before an offset tells it."""
+    return transaction._replace(last_stable_offset=max(transaction.last_stable_offset, start_offset))

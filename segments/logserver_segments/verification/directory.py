@@ -114,7 +114,7 @@ class _Examination:
             path = f"{self._path}/{entry.name}"
             key = key_of(entry.name) if entry.is_directory else None
             if key is not None:
-                logs[key] = self._log(key, is_clean, (points or {}).get(key))
+                logs[key] = self._log(key, is_clean, (points or {}).get(key), (starts or {}).get(key, 0))
             elif entry.is_directory and entry.name != "lost+found":
                 self._notes.append(Note(path, "this is no log that the server reads"))
         if not is_clean:
@@ -152,7 +152,7 @@ class _Examination:
 
     # One log
 
-    def _log(self, key: TopicPartition, is_clean: bool, point: int | None) -> LogFiles:
+    def _log(self, key: TopicPartition, is_clean: bool, point: int | None, start: int) -> LogFiles:
         directory = directory_of(self._path, key)
         entries = self._disk.list(directory)
         about = self._about(key)
@@ -183,6 +183,7 @@ class _Examination:
                     tuple(s for s in snapshots if (s > first or parts[0] is segments[0]) and s <= end),
                     EVERYTHING if is_clean else (point or 0),
                     point or 0,
+                    start,
                     about.is_compacted,
                     about.check_record,
                 )

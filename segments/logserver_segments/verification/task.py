@@ -68,6 +68,8 @@ class Task(NamedTuple):
     """Everything from this offset on is checked by the next start; EVERYTHING after a clean stop."""
     least_end: int
     """What is before this offset was there once."""
+    start_offset: int
+    """The log start offset as last noted."""
     is_compacted: bool
     """Whether offsets may be missing."""
     check_record: RecordCheck | None
@@ -164,9 +166,12 @@ class _Check:
         # Otherwise the next start makes again what is not right of its indexes; also where the recovery point is its
         # end, because it may have been sealed after that.
         is_whole = behind < task.trusted_to if has_next else task.trusted_to == EVERYTHING
+        if has_next and behind <= task.start_offset and task.trusted_to != EVERYTHING:
+            # It was deleted, and a power cut has brought a part of its files back; nobody reads them.
+            is_whole = False
         offsets = OffsetIndexCheck(self._path(base, INDEX_SUFFIX), base, self._disk)
         times = TimeIndexCheck(self._path(base, TIME_INDEX_SUFFIX), base, self._disk)
-        aborted = TransactionIndexCheck(self._path(base, TXN_INDEX_SUFFIX), base, self._disk)
+        aborted = TransactionIndexCheck(self._path(base, TXN_INDEX_SUFFIX), base, task.start_offset, self._disk)
         file = self._disk.open(path)
         findings_before = len(self._findings)
         self._expected = max(self._expected, base)
@@ -320,6 +325,9 @@ class _Check:
         if not content.strip(b"\x00"):
             # It is not synced when it is written, and nobody looks at it while there is a newer one.
             self._notes.append(Note(path, "it was lost in a power cut; the server does without"))
+            return
+        if offset < self._task.parts[0].base_offset:
+            self._notes.append(Note(path, f"{problem}; it is of segments that are gone, and the server removes it"))
             return
         if offset > self._task.trusted_to:
             self._notes.append(Note(path, f"{problem}; written when the server ended, the next start looks at it"))
