@@ -15,7 +15,7 @@ class Caution:
 
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
-        self._number: int | None = None
+        self._like: tuple[int, int, int] | None = None
         self._left = 0
 
     def most(self, delivery: Delivery | None, *, is_first: bool) -> int:
@@ -25,9 +25,9 @@ class Caution:
         Args:
             is_first: whether nothing is acquired so far.
         """
-        if self._number is not None:
-            # With what was acquired with it the last time, and not further than that.
-            return self._left if delivery is not None and delivery.number == self._number else 0
+        if self._like is not None:
+            # With what was acquired with it the last time and tried as often, and not further than that.
+            return self._left if delivery is not None and _story(delivery) == self._like else 0
         if delivery is None:
             return sys.maxsize
         together = self._limit.together(delivery.acquisitions, delivery.failures, delivery.together)
@@ -35,9 +35,13 @@ class Caution:
             return sys.maxsize
         if not is_first:
             return 0
-        self._number, self._left = delivery.number, together
+        self._like, self._left = _story(delivery), together
         return together
 
     def took(self, records: int) -> None:
         """Notes that so many more were acquired."""
         self._left -= records
+
+
+def _story(delivery: Delivery) -> tuple[int, int, int]:
+    return delivery.number, delivery.acquisitions, delivery.failures

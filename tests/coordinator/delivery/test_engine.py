@@ -267,3 +267,15 @@ def test_which_record_is_next_is_a_rule_that_can_be_replaced_and_knows_columns()
     assert [(each.first, each.last) for each in take_snapshot(engine).ranges] == [(2, 4)]
     with pytest.raises(ValueError, match="no use for columns"):
         new_engine().offer(100, 100, columns={"lane": 0})
+
+
+def test_what_was_tried_often_comes_without_what_was_tried_less_also_if_they_came_together() -> None:
+    engine = new_engine(8, Policy(Limit(6)))
+    # Somebody may have had half of them before a crash.
+    engine.redelivered_end = 4
+    first = acquire(engine, 8)
+    assert [(found.first, found.acquisitions) for found in first.ranges] == [(0, 2), (4, 1)]
+    assert engine.acknowledge(Handle(1, 3, first.ranges[0].number), now_ms=0)
+    engine.release_owner("anna", now_ms=0)
+    assert tried(engine) == [5]
+    assert tried(engine) == [1, 4]
