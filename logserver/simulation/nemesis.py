@@ -5,7 +5,9 @@ import errno
 from math import inf
 from typing import Final
 
+from logserver.simulation.checks.directories import METADATA, check_without, homes_of
 from logserver.simulation.disk import Fault, RecordingDisk
+from logserver.simulation.disk.faults import ANY
 from logserver.simulation.inspection import inspect, started
 from logserver.simulation.ledger import Moment, Violation
 from logserver.simulation.network import Weather
@@ -103,8 +105,10 @@ class Nemesis:
         random = self._random
         operation, error = random.choice(operations), random.choice((errno.EIO, errno.ENOSPC))
         times = random.choice((1, 1, 1, 3))
-        self._note(f"the disk fails at {operation}, error {error}, after {after}, {times} times")
-        return self._world.node.disk.fail(operation, "*", error, after=after, times=times)
+        disk = self._world.node.disk
+        path = random.choice(("", *disk.mounts)) + "*"
+        self._note(f"the disk fails at {operation} of {path}, error {error}, after {after}, {times} times")
+        return disk.fail(operation, path, error, after=after, times=times)
 
     async def _break_disk(self) -> None:
         """Lets some operations of the disk fail; a log whose flush failed is offline until the next start."""
@@ -207,6 +211,9 @@ class Nemesis:
             if node.power_cut.is_set():
                 await self._crash()
                 continue
+            if node.disk.mounts and random.random() < 0.2:
+                await self._start_without(random.choice(node.disk.mounts))
+                continue
             fault = None
             chance = random.random()
             if chance < 0.2:
@@ -226,3 +233,20 @@ class Nemesis:
                     # What could not be opened, or loaded, is offline until the next start.
                     node.kill()
                 node.disk.faults.clear()
+
+    async def _start_without(self, lost: str) -> None:
+        """Starts the server while one of its disks is broken, looks at it, and ends it again."""
+        node = self._world.node
+        homes = homes_of(node.disk)
+        self._note(f"{lost} can't be used")
+        node.disk.fail(ANY, f"{lost}*", errno.EIO, times=None)
+        if await started(node):
+            daemon = node.daemon
+            assert daemon is not None
+            check_without(daemon, homes, lost)
+            self._note(f"start {node.starts} without it")
+            await self._wait(self._random.uniform(0, 4))
+        elif homes.get(METADATA) != {lost}:
+            raise Violation("no start", f"{lost} is not the directory without which the server can't be")
+        node.kill()
+        node.disk.faults.clear()

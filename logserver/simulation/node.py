@@ -105,6 +105,7 @@ class Node:
     Args:
         random: of the machine: how long flushing takes, ids that the server makes up.
         settings: beyond `SETTINGS`.
+        disk: each of its mounts is a data directory; without any there is one.
     """
 
     def __init__(
@@ -118,8 +119,9 @@ class Node:
         self.loop = loop
         self.network = network
         self.random = random
-        self.settings = {**SETTINGS, **settings}
         self.disk = disk or RecordingDisk()
+        directories = {"log.dirs": ",".join(self.disk.mounts)} if self.disk.mounts else {}
+        self.settings = {**SETTINGS, **directories, **settings}
         self.process: Process | None = None
         self.daemon: SimulatedDaemon | None = None
         self.starts = 0

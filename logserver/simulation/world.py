@@ -5,12 +5,16 @@ from collections.abc import Coroutine
 from random import Random
 from typing import Any, Final
 
+from logserver.simulation.disk import RecordingDisk
 from logserver.simulation.ledger import Ledger, Moment, Place, Violation
 from logserver.simulation.loop import SimulatedLoop
 from logserver.simulation.network import Network
 from logserver.simulation.node import Node
 
 _MOST_FINISH_S: Final = 120
+_SEVERAL: Final = 0.3
+"""How many servers have several disks."""
+_DISKS: Final = ("/data", "/more")
 PLAIN: Final = "plain"
 MIXED: Final = "mixed"
 COMPACTED: Final = "compacted"
@@ -55,7 +59,8 @@ class World:
         self.seed = seed
         self.loop = loop
         self.network = Network(loop, self.random("network"))
-        self.node = Node(loop, self.network, self.random("machine"))
+        mounts = _DISKS if self.random("disks").random() < _SEVERAL else ()
+        self.node = Node(loop, self.network, self.random("machine"), disk=RecordingDisk(mounts=mounts))
         self.life = 0
         self.begun_s = loop.time()
         self.ledger = Ledger(self.elapsed_s, self.moment)

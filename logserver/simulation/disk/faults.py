@@ -5,13 +5,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from typing import Final
+
+ANY: Final = "*"
 
 
 @dataclass
 class Fault:
     """An error to raise instead of an operation.
 
-    `operation` is the name of a method of the disk or file (a file made by `open` is "create"); `path` a pattern.
+    `operation` is the name of a method of the disk or file (a file made by `open` is "create"), or "*" for all of them;
+    `path` a pattern.
     `after` operations pass first; then `times` fail (None: all).
     """
 
@@ -51,7 +55,7 @@ class Faults:
                 raise PowerCut
             self.operations_left -= 1
         for fault in self.all:
-            if fault.operation == operation and fnmatch(path, fault.path):
+            if fault.operation in (operation, ANY) and fnmatch(path, fault.path):
                 fault.met += 1
                 over = fault.times is not None and fault.met > fault.after + fault.times
                 if fault.met > fault.after and not over:

@@ -141,11 +141,17 @@ class RecordingDisk:
     Args:
         capacity: bytes that all files together may have; None: no limit. May be changed at any time.
         tree: what is on it.
+        mounts: directories that are file systems of their own; they are there, for good.
     """
 
-    def __init__(self, capacity: int | None = None, tree: Tree | None = None) -> None:
+    def __init__(self, capacity: int | None = None, tree: Tree | None = None, mounts: Sequence[str] = ()) -> None:
         self.capacity = capacity
         self._tree = tree or Tree()
+        self.mounts = tuple(mounts)
+        for mount in self.mounts:
+            if self._tree.node(mount) is None:
+                self._tree.apply(Operation(Kind.MAKE_DIRECTORY, mount))
+                self._tree.root.sync()
         self._base = self._tree.copy()
         self.operations: list[Operation] = []
         """What was done, since this disk was made or the last crash."""
@@ -161,7 +167,7 @@ class RecordingDisk:
         self.filesystem_syncs = 0
         self.caller = ANYBODY
         """Who asks: Linux tells of a failure to flush once to each descriptor that a file system is synced through."""
-        self._untold: set[str] = set()
+        self._untold: set[tuple[str, str]] = set()
 
     def do(self, operation: Operation) -> None:
         """Notes an operation and does it."""
@@ -245,7 +251,7 @@ class RecordingDisk:
             after: how many of `operations` were done before the cut; all by default.
         """
         tree = self._tree if after is None or after >= len(self.operations) else self.tree_after(after)
-        return RecordingDisk(self.capacity, after_power_cut(tree, choose))
+        return RecordingDisk(self.capacity, after_power_cut(tree, choose), self.mounts)
 
     def tree_after(self, count: int) -> Tree:
         """Returns a tree as this disk's was after its first `count` operations."""
@@ -274,6 +280,10 @@ class RecordingDisk:
     def inode(self, path: str) -> Inode:
         """Returns the file of a path, to look into or to damage."""
         return self._tree.inode(path)
+
+    def names(self, path: str) -> list[tuple[str, bool]]:
+        """Returns what is in a directory, and whether it is one itself, whatever fails."""
+        return [(name, isinstance(node, Directory)) for name, node in self._tree.directory(path).children.items()]
 
     def damage(self, path: str, content: bytes) -> None:
         """Replaces a file's content behind everybody's back, durably."""
@@ -384,18 +394,24 @@ class RecordingDisk:
     def sync_filesystem(self, path: str) -> None:
         """As `Disk.sync_filesystem`."""
         self.before_sync()
+        mount = self.mount_of(path)
         with self.lock_all:
             self.filesystem_syncs += 1
             try:
                 self.meet("sync_filesystem", path)
             except OSError:
-                self.do(Operation(Kind.FAILED_SYNC_FILESYSTEM, path))
-                self._untold = set(CALLERS) - {self.caller}
+                self.do(Operation(Kind.FAILED_SYNC_FILESYSTEM, mount))
+                self._untold |= {(mount, caller) for caller in CALLERS}
+                self._untold.discard((mount, self.caller))
                 raise
-            if self.caller in self._untold:
-                self._untold.discard(self.caller)
+            if (mount, self.caller) in self._untold:
+                self._untold.discard((mount, self.caller))
                 raise self.tell(errno.EIO, path)
-            self.do(Operation(Kind.SYNC_FILESYSTEM, path))
+            self.do(Operation(Kind.SYNC_FILESYSTEM, mount))
+
+    def mount_of(self, path: str) -> str:
+        """Returns the directory of the file system that a path is in."""
+        return next((mount for mount in self.mounts if f"{path}/".startswith(f"{mount}/")), "")
 
     def space(self, path: str) -> tuple[int, int]:
         """As `Disk.space`."""

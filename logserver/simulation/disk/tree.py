@@ -200,9 +200,9 @@ class Tree:
         elif kind is Kind.SYNC_DIRECTORY:
             self.directory(operation.path).sync()
         elif kind is Kind.SYNC_FILESYSTEM:
-            _sync_all(self.root)
+            _sync_all(self.directory(operation.path))
         elif kind is Kind.FAILED_SYNC_FILESYSTEM:
-            for _, inode in self.files():
+            for _, inode in _walk(operation.path, self.directory(operation.path)):
                 inode.forget_untold()
         else:
             self._change_entries(operation)
