@@ -36,6 +36,7 @@ class DeliveryModel(RuleBasedStateMachine):
         self.now_ms = 1_000_000
         self.held: list[Acquired] = []
         self.numbers: set[int] = set()
+        self.has_crashed = False
 
     @initialize(
         limit=st.sampled_from([None, 1, 2, 3, 6]),
@@ -220,6 +221,7 @@ class DeliveryModel(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         """Everybody is gone, and so is what was not durable; it was not answered either."""
+        self.has_crashed = True
         before = {offset: message.acquisitions for offset, message in self.durable.items()}
         for offset, message in self.specification.messages.items():
             if offset not in self.durable:
@@ -304,6 +306,18 @@ class DeliveryModel(RuleBasedStateMachine):
         for owner, credit in self.credits.items():
             held = [message for message in specification.of(Stage.HELD) if message.owner == owner]
             assert credit.used <= len(held) if owner == NOBODY else credit.used == len(held)
+
+    @invariant()
+    def ready_bytes_are_exact(self) -> None:
+        if not hasattr(self, "engine") or self.has_crashed:
+            # Of what somebody had before, the sizes are not kept.
+            return
+        looked_at = [
+            message
+            for message in self.specification.of(Stage.FRESH, Stage.READY)
+            if message.offset < self.engine.offered_end
+        ]
+        assert self.engine.counts().ready_bytes == 10 * len(looked_at)
 
     @invariant()
     def deadlines_are_kept(self) -> None:
