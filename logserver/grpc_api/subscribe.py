@@ -264,13 +264,15 @@ class Subscription:
 
     async def _send(self, context: Context) -> None:
         while not self._ended:
-            answer: list[tuple[log_pb2.PartitionData, Buffer]] = [(notice, b"") for notice in self._notices]
-            self._notices.clear()
-            self._room.set()
+            answer: list[tuple[log_pb2.PartitionData, Buffer]] = []
+            self._take_notices(answer)
             size = 0
             while self._line and self._credit > 0 and size < self._response_bytes:
                 assigned = self._line.popleft()
                 assigned.queued = False
+                # While another partition was read from the disk this one may have been assigned, or moved: what answers
+                # that comes before its data.
+                self._take_notices(answer)
                 size += await self._read(assigned, min(self._response_bytes - size, self._credit), answer)
             if answer:
                 await context.write(encode_partitions(answer))
@@ -279,6 +281,11 @@ class Subscription:
                 continue
             self._news.clear()
             await self._news.wait()
+
+    def _take_notices(self, answer: list[tuple[log_pb2.PartitionData, Buffer]]) -> None:
+        answer += [(notice, b"") for notice in self._notices]
+        self._notices.clear()
+        self._room.set()
 
     async def _read(
         self, assigned: _Assigned, max_bytes: int, answer: list[tuple[log_pb2.PartitionData, Buffer]]
