@@ -226,6 +226,18 @@ def test_what_is_refused_or_not_simple_goes_the_long_way(door: Door, version: in
         assert door.quickly(version, changed) is None
 
 
+@pytest.mark.parametrize("version", [7, 8, 9, 10])
+def test_what_stands_behind_a_request_is_not_taken_for_its_offset(door: Door, version: int) -> None:
+    # A leader epoch that looks like the count of partitions, seen from the end.
+    leader_epoch = 2 if version >= 8 else 1 << 16
+    frame = request_frame(OFFSET_COMMIT, version, door.message(0, leader_epoch=leader_epoch), 7)
+    behind = (99).to_bytes(8) + (5).to_bytes(4) + (b"\x01\0\0\0" if version >= 8 else b"\0\0")
+    doubled = (len(frame) - 4 + len(behind)).to_bytes(4) + frame[4:] + behind
+    assert door.quickly(version, doubled) is None
+    door.slowly(version, doubled)
+    assert door.stored()["t", 0] == (0, leader_epoch)
+
+
 def test_several_partitions_are_not_read_twice(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quick_module, "read_within", None)
     message = door.message(3)
