@@ -11,7 +11,7 @@ import pytest
 from logserver_records import build_batch
 from logserverpb.v1 import groups_pb2, groups_pb2_grpc, log_pb2
 
-from tests.broker.harness import batch
+from tests.broker.harness import batch, values_of
 from tests.grpc_api.servers import LONG_MS, ProduceStream, Server, Subscriber, at, batches, soon
 
 THREADS = 2
@@ -106,6 +106,23 @@ async def test_a_topic_can_be_deleted_while_its_old_data_hang(server: Server) ->
     server.disk.reads_held.set()
     with pytest.raises(AssertionError, match=r"NOT_LEADER_OR_FOLLOWER|UNKNOWN_TOPIC|OFFSET_OUT_OF_RANGE"):
         await reading
+
+
+async def test_a_position_asked_for_while_a_cold_read_hangs_is_answered_before_its_data(server: Server) -> None:
+    await server.store(batch(b"here"), topic="hot")
+    subscriber = Subscriber(server)
+    await subscriber.credit(1 << 20)
+    await subscriber.assign(("cold", 0, at(offset=0)))
+    await soon(lambda: server.disk.hanging_reads >= 1)
+    known = server.waiters()
+    await subscriber.assign(("hot", 0, at(offset=0)))
+    await soon(lambda: server.waiters() > known)
+    # By now it is known what the position stands for.
+    await server.read_all("hot")
+    server.disk.reads_held.set()
+    answer, data = await subscriber.entry("hot"), await subscriber.entry("hot")
+    assert (len(answer.batches), answer.next_offset) == (0, 0)
+    assert (values_of(data.batches), data.next_offset) == ([b"here"], 1)
 
 
 async def test_a_server_stops_while_cold_reads_hang(tmp_path: Path) -> None:
