@@ -12,12 +12,13 @@ from logserver.broker.partition import Partition
 from logserver.coordinator.assignment import AssignmentTask
 from logserver.coordinator.classic_requests import Later, Reply
 from logserver.coordinator.decision import Decision, Entry, Wake
-from logserver.coordinator.formats import ConsumerGroupMemberMetadataKey, decode, encode_key, encode_value
+from logserver.coordinator.formats import ConsumerGroupMemberMetadataKey, encode_key, encode_value
 from logserver.coordinator.loading import Source, replay
 from logserver.coordinator.requests import Transaction
 from logserver.coordinator.runtime import DECISIONS_AT_A_TIME, MachineRuntime
 from logserver.coordinator.shard import GroupShard
 from logserver.coordinator.standing_commit import StandingCommit
+from logserver.coordinator.stored_groups import decode_stored
 from logserver.coordinator.turns import Turns
 from logserver.coordinator.waiters import Answer, Waiters, answer
 from logserver.errors import ErrorCode, LogServerError
@@ -75,7 +76,7 @@ class ShardRuntime(MachineRuntime[GroupShard]):
         return self._new_shard()
 
     async def _replay(self, machine: GroupShard) -> int:
-        return await replay(Source(self.partition, self._what, decode, machine.apply, machine.apply_pending))
+        return await replay(Source(self.partition, self._what, decode_stored, machine.apply, machine.apply_pending))
 
     def _taken_up(self, machine: GroupShard) -> None:
         self.topics_changed()

@@ -92,6 +92,21 @@ def check_start(position: int, end: int) -> None:
         raise BadBatch(f"no record batch at position {position}: the records end at {end}")
 
 
+def check_end(next_offset: int, limit: int) -> None:
+    """A batch's CRC does not cover its base offset; a reader must not be sent beyond the end by a damaged one, nor over
+    records of the next segment.
+
+    Args:
+        next_offset: the one behind the batch.
+        limit: that may be reached.
+
+    Raises:
+        BadBatch: it is beyond.
+    """
+    if next_offset > limit:
+        raise BadBatch(f"a batch ends at offset {next_offset - 1}, what may be read at {limit - 1}")
+
+
 def out_of_order(position: int, base_offset: int) -> BadBatch:
     """Neither an index's entries nor a batch's base offset are covered by a CRC. Who followed a damaged one would leave
     records out, or read the same ones again."""

@@ -20,34 +20,40 @@ from logserver_segments.segment import REBUILT_SUFFIX, SNAPSHOT_SUFFIX, Segment,
 _log = get_logger("logserver.segments")
 
 
-def note_batches(segment: Segment, file: File, size: int, index_interval_bytes: int) -> None:
+def note_batches(segment: Segment, file: File, size: int, behind: int, index_interval_bytes: int) -> None:
     """Fills the indexes of a segment, in memory, by walking over the first `size` bytes of its file.
+
+    Args:
+        behind: no record has this offset or a larger one.
 
     Raises:
         CorruptRecords: the file is damaged.
         OSError: the disk refused.
     """
     try:
-        for position, header in scan(file, 0, size, next_offset=segment.base_offset):
+        for position, header in scan(file, 0, size, next_offset=segment.base_offset, end_offset=behind):
             segment.note_batch(header, position, index_interval_bytes)
     except ScanStopped as error:
         raise CorruptRecords(f"{segment.path} is damaged at {error}; run a check of the data directory") from None
     segment.indexes_rebuilt()
 
 
-def prepare_indexes(segment: Segment, file: File, size: int, index_interval_bytes: int, disk: Disk) -> None:
+def prepare_indexes(
+    segment: Segment, file: File, size: int, behind: int, index_interval_bytes: int, disk: Disk
+) -> None:
     """Makes the indexes of a sealed segment again, in durable files beside the present ones; for another thread.
 
     `Segment.take_rebuilt` then puts them in place.
 
     Args:
         segment: with nothing in its indexes; not used by anybody yet.
+        behind: as in `note_batches`.
 
     Raises:
         CorruptRecords: the file is damaged.
         OSError: the disk refused.
     """
-    note_batches(segment, file, size, index_interval_bytes)
+    note_batches(segment, file, size, behind, index_interval_bytes)
     segment.close_time_index()
     for index in (segment.index, segment.time_index):
         disk.write_file(index.path + REBUILT_SUFFIX, index.content(), durable=True)

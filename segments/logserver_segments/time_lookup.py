@@ -13,7 +13,17 @@ from logserver_segments.errors import CorruptRecords, ReadFailed
 from logserver_segments.index import IndexDamaged
 from logserver_segments.logs import get_logger
 from logserver_segments.partition_log import TimestampOffset
-from logserver_segments.reading import BEGIN, MAX_OFFSET, BadBatch, ColdData, Fetch, Start, check_start, find_batch
+from logserver_segments.reading import (
+    BEGIN,
+    MAX_OFFSET,
+    BadBatch,
+    ColdData,
+    Fetch,
+    Start,
+    check_end,
+    check_start,
+    find_batch,
+)
 from logserver_segments.seams import Workers
 from logserver_segments.segment import Segment
 
@@ -146,6 +156,8 @@ class _Part(NamedTuple):
     start: Start
     end: int
     from_offset: int
+    behind: int
+    """No record has this offset or a larger one."""
     max_decompressed_bytes: int
 
 
@@ -234,6 +246,7 @@ class _Search:
                 start,
                 log.readable_end(segment),
                 self._from_offset,
+                min(self.behind, log.committed_offset),
                 log.config.max_decompressed_bytes,
             )
             slow = part._replace(fetch=segment.blocking_fetcher())
@@ -296,6 +309,7 @@ def _batches(part: _Part) -> Iterator[tuple[int, BatchHeader]]:
     start = part.start
     # It may begin behind what is committed.
     while start[0] < part.end and (found := find_batch(part.fetch, start, part.end, part.from_offset)) is not None:
+        check_end(found.header.next_offset, part.behind)
         if found.header.record_count and not found.header.is_control:
             yield found.position, found.header
         start = found.position + found.header.size, MAX_OFFSET

@@ -8,7 +8,17 @@ import pytest
 from logserver_records.codec import build_batch
 
 from logserver.coordinator import AWAY
-from logserver.coordinator.formats import GroupMetadataKey, OffsetCommitKey, encode_key
+from logserver.coordinator.formats import (
+    ConsumerGroupMetadataKey,
+    ConsumerGroupMetadataValue,
+    GroupMetadataKey,
+    GroupMetadataValue,
+    OffsetCommitKey,
+    ShareGroupMetadataKey,
+    ShareGroupMetadataValue,
+    encode_key,
+    encode_value,
+)
 from logserver.coordinator.routing import CONSUMER_OFFSETS, partition_of
 from logserver.errors import ErrorCode
 from tests.broker.harness import NOW_MS
@@ -56,6 +66,16 @@ DAMAGED: dict[str, tuple[bytes | None, bytes | None]] = {
     "an empty key": (b"", b"\0\1"),
     "a value of a newer version": (encode_key(OffsetCommitKey("g", "t", 0)), struct.pack(">h", 99) + b"\0" * 40),
     "a value that is cut short": (encode_key(OffsetCommitKey("g", "t", 0)), struct.pack(">hq", 4, 7)),
+}
+
+
+DAMAGED |= {
+    f"{type(value).__name__} without room to grow": (encode_key(key), encode_value(value))
+    for key, value in (
+        (ConsumerGroupMetadataKey("g"), ConsumerGroupMetadataValue((1 << 31) - 1)),
+        (ShareGroupMetadataKey("g"), ShareGroupMetadataValue((1 << 31) - 1, 0)),
+        (GroupMetadataKey("g"), GroupMetadataValue("consumer", (1 << 31) - 1, None, None, NOW_MS, ())),
+    )
 }
 
 

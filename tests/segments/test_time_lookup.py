@@ -172,6 +172,26 @@ def test_a_position_that_is_wrong_leaves_out_no_record(position: int | str) -> N
     assert len(read_all(box.log)) == 60
 
 
+@pytest.mark.parametrize("segment", [0, -1], ids=["sealed", "active"])
+@pytest.mark.parametrize("wrong", [1 << 40, 500], ids=["far", "near"])
+def test_a_base_offset_beyond_the_end_is_found_as_damage_and_goes_into_no_index(segment: int, wrong: int) -> None:
+    box = _box([[10 * number] for number in range(60)])
+    part = box.log.segments[segment]
+    last = box.log.offset_behind(part) - 1
+    box.directory.close()
+    data = box.disk.inode(part.path).data
+    struct.pack_into(">q", data, part.size - part.size // (last - part.base_offset + 1), wrong)
+    box.disk.damage(part.path, bytes(data))
+    # Without indexes all of it is walked over.
+    box.disk.damage(part.index.path, b"odd")
+    box.open()
+    with pytest.raises(CorruptRecords):
+        _at(box, 10 * last)
+    with pytest.raises(CorruptRecords):
+        read_all(box.log)
+    box.reopen()
+
+
 def test_cold_indexes_and_data_are_awaited() -> None:
     box = _box([[10 * number] for number in range(60)])
     box.disk.cold = lambda path: True

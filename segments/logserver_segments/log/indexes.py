@@ -68,7 +68,8 @@ def rebuild_now(state: LogState, segment: Segment) -> None:
         OSError: the disk refused.
     """
     segment.reset_indexes()
-    note_batches(segment, segment.file, segment.size, state.config.index_interval_bytes)
+    behind = state.offset_behind(segment)
+    note_batches(segment, segment.file, segment.size, behind, state.config.index_interval_bytes)
     if segment.sealed:
         segment.seal()
 
@@ -87,8 +88,8 @@ async def rebuild(state: LogState, segment: Segment) -> None:
         return
     fresh = Segment(state.directory, segment.base_offset, state.resources, size=segment.size, sealed=True)
     fresh.aborted = segment.aborted
-    interval, disk = state.config.index_interval_bytes, state.resources.disk
-    await state.workers.run(prepare_indexes, fresh, segment.file, segment.size, interval, disk)
+    behind, interval, disk = state.offset_behind(segment), state.config.index_interval_bytes, state.resources.disk
+    await state.workers.run(prepare_indexes, fresh, segment.file, segment.size, behind, interval, disk)
     number = state.segments.number_of(segment.base_offset)
     # Otherwise somebody else was faster: another reader, retention, a compaction.
     if state.segments.items[number] is segment:

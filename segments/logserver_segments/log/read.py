@@ -7,7 +7,18 @@ from logserver_segments.index import IndexDamaged
 from logserver_segments.log.indexes import rebuild
 from logserver_segments.log.state import LogState
 from logserver_segments.logs import get_logger
-from logserver_segments.reading import BEGIN, BadBatch, ColdData, Fetch, Slice, Start, cut_slice, find_batch, read_slice
+from logserver_segments.reading import (
+    BEGIN,
+    BadBatch,
+    ColdData,
+    Fetch,
+    Slice,
+    Start,
+    check_end,
+    cut_slice,
+    find_batch,
+    read_slice,
+)
 from logserver_segments.segment import Segment
 
 _log = get_logger("logserver.segments")
@@ -32,7 +43,7 @@ def read(state: LogState, offset: int, max_bytes: int, committed_only: bool) -> 
             start = segment.start_at_or_before(offset)
             end = stable_end(state, segment) if committed_only else state.readable_end(segment)
             found = read_slice(segment.fetcher(), start, end, offset, max_bytes, segment.boundary_at_or_before)
-            _check_end(found, min(limit, state.next_base(number)))
+            check_end(found.next_offset, min(limit, state.next_base(number)))
         except ColdData:
             return _read_cold(state, segment, offset, max_bytes, committed_only)
         except (IndexDamaged, BadBatch) as error:
@@ -45,13 +56,6 @@ def read(state: LogState, offset: int, max_bytes: int, committed_only: bool) -> 
         offset = min(state.next_base(number), limit)
         number += 1
     return Slice(b"", offset)
-
-
-def _check_end(found: Slice, limit: int) -> None:
-    """A batch's CRC does not cover its base offset; a reader must not be sent beyond the end by a damaged one, nor over
-    records of the next segment."""
-    if found.next_offset > limit:
-        raise BadBatch(f"a batch ends at offset {found.next_offset - 1}, what may be read at {limit - 1}")
 
 
 def stable_end(state: LogState, segment: Segment) -> int:
@@ -107,7 +111,7 @@ async def _read_on_worker(
     if committed_only and found.next_offset > state.last_stable_offset:
         # Where that is in the segment would have to be looked for on the disk.
         found = cut_slice(found, state.last_stable_offset)
-    _check_end(found, min(state.committed.offset, behind))
+    check_end(found.next_offset, min(state.committed.offset, behind))
     return found
 
 

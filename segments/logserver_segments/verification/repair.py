@@ -25,6 +25,7 @@ from logserver_segments.seams import Disk, File, Mapping, Random
 from logserver_segments.segment import (
     INDEX_SUFFIX,
     LOG_SUFFIX,
+    MAX_RELATIVE_OFFSET,
     TIME_INDEX_SUFFIX,
     Resources,
     Segment,
@@ -214,6 +215,7 @@ def _remake_indexes(path: str, is_sealed: bool, disk: Disk) -> None:
         size=size,
         sealed=is_sealed,
     )
-    prepare_indexes(segment, file, size, _INDEX_INTERVAL_BYTES, disk)
+    behind = segment.base_offset + MAX_RELATIVE_OFFSET + 1
+    prepare_indexes(segment, file, size, behind, _INDEX_INTERVAL_BYTES, disk)
     segment.take_rebuilt()
     segment.release()

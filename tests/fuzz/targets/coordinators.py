@@ -25,6 +25,7 @@ from logserver.coordinator.share_state.formats import encode_key as encode_state
 from logserver.coordinator.share_state.limits import StateLimits
 from logserver.coordinator.share_state.machine import ShareMachine
 from logserver.coordinator.share_state.story_format import decode_events, encode_events
+from logserver.coordinator.stored_groups import decode_stored
 from logserver.coordinator.transactions import formats as transactions
 from logserver.coordinator.transactions.limits import TransactionLimits
 from logserver.coordinator.transactions.shard import TransactionShard
@@ -68,7 +69,7 @@ def group_records(data: bytes) -> None:
     shard = GroupShard(GroupLimits(), FakeTopics(orders=3, topic=2))
     with contextlib.suppress(LogServerError):
         partition: Any = Stored(data)
-        awaited(replay(Source(partition, "groups", decode, shard.apply, shard.apply_pending)))
+        awaited(replay(Source(partition, "groups", decode_stored, shard.apply, shard.apply_pending)))
         shard.loaded(NOW_MS)
         shard.states()
         for now_ms in (NOW_MS + 1, NOW_MS + _DAY_MS, NOW_MS + 20 * _DAY_MS):
