@@ -11,12 +11,13 @@ PROTO := $(sort $(wildcard proto/logserverpb/v1/*.proto))
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 
 .NOTPARALLEL:
-.PHONY: help setup demo run test test-full differential other-clients bench bench-quick lint generated proto clean clients segments tests
+.PHONY: help setup demo run test test-full proof differential other-clients bench bench-quick lint generated proto clean clients segments tests
 
 help:
 	@echo "make demo       real flight records through a real server: stored, killed, restarted, replayed, checked"
 	@echo "make test       the tests, without the long proofs"
 	@echo "make test-full  the tests with the long proofs"
+	@echo "make proof      a thousand runs of the crash test, over 10,000 states that crashes leave; prints its time"
 	@echo "make other-clients  fetches Apache Kafka's tools and KafkaJS, for their tests; without them these are left out"
 	@echo "make differential  the same requests to Apache Kafka 4.3.1 and to this server: what differs (needs java and mvn)"
 	@echo "make bench      this server beside Apache Kafka, Tansu, Redis, NATS, RabbitMQ: 100 minutes; report in benchmarks/report"
@@ -40,6 +41,9 @@ test: $(DEV)
 
 test-full: $(DEV)
 	$(BIN)/python -m pytest $(ARGS)
+
+proof: $(RUN)
+	$(BIN)/logserver crash-test --runs 1000 $(ARGS)
 
 other-clients:
 	@tests/other_clients/fetch
