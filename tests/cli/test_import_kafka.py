@@ -100,13 +100,13 @@ def test_every_record_offset_and_position_is_there(left: Left, tmp_path: Path) -
     assert (document["cluster_id"], document["transactional_ids"]) == (CLUSTER_ID, 1)
 
     with ServerProcess(tmp_path / "data") as server:
-        assert any('after="clean stop"' in line for line in server.errors)
         found = kafka_data.held(server.kafka)
         assert len(found.records) == len(held.records)
         assert found == held
         # It goes on where Kafka ended: new transactions, new positions.
         kafka_data.go_on(server.kafka)
         assert server.stop() == 0
+        assert any('after="clean stop"' in line for line in server.errors)
     assert verified(tmp_path / "data")
 
 

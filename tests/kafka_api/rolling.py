@@ -135,7 +135,7 @@ class Source:
     """Stores records, one for each partition at a time."""
 
     def __init__(self, server: LogServer, partitions: int) -> None:
-        self._producer = Producer({"bootstrap.servers": server.kafka, "linger.ms": 1})
+        self._producer = Producer({"bootstrap.servers": server.kafka, "linger.ms": 1, "enable.idempotence": True})
         self._partitions = partitions
         self.records = 0
         self._repeating = Repeating(self._produce, 0.01)
