@@ -53,6 +53,9 @@ class Acquiring(Moving):
             if left > 0 and (bytes_left > 0 or not ranges):
                 room = min(left, self._room())
                 delivery = self._order.next_returned(room > 0) if self.tally.ready else None
+                if settle and room <= 0:
+                    # One that is settled makes room, and then it may be the turn of what nobody has had.
+                    most = 1
             else:
                 # What is left of a batch of which some was given.
                 most, most_bytes = whole_to - ranges[-1].last if ranges else 0, sys.maxsize

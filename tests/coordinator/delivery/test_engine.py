@@ -279,3 +279,12 @@ def test_what_was_tried_often_comes_without_what_was_tried_less_also_if_they_cam
     engine.release_owner("anna", now_ms=0)
     assert tried(engine) == [5]
     assert tried(engine) == [1, 4]
+
+
+def test_what_is_settled_at_delivery_makes_room_before_the_next_is_chosen() -> None:
+    engine = new_engine(10, Policy(max_unsettled=4))
+    handle = acquire(engine, 4).ranges[0].handle
+    assert engine.release(Handle(0, 3, handle.number), False, Position.TAIL, None, now_ms=0)
+    # Nothing else may be had while so many are unsettled; then it is the turn of what was not at the tail.
+    found = engine.acquire("ben", 3, BIG, None, True, now_ms=0)
+    assert given(found) == [0, 4, 5]
