@@ -24,9 +24,9 @@ def first_offset(server: LogServer) -> int:
         return consumer.beginning_offsets([("q", 0)])[TopicPartition("q", 0)]
 
 
-def fill(queues: Queues) -> None:
+def fill(queues: Queues, name: str = "q") -> None:
     for number in range(8):
-        queues.send("q", *(bytes(100_000) for _ in range(4)), b"%d" % number)
+        queues.send(name, *(bytes(100_000) for _ in range(4)), b"%d" % number)
 
 
 def test_records_that_are_not_settled_stay_and_go_when_they_are(server: LogServer) -> None:
@@ -62,3 +62,15 @@ def test_a_hold_ends_when_it_is_taken_back_or_the_queue_is_deleted(server: LogSe
         queues.declare("q", hold=False)
         server.clock.advance(HOUR_S)
         assert first_offset(server) == 40
+
+
+def test_a_share_group_holds_nothing(server: LogServer) -> None:
+    with Queues(server.grpc) as queues:
+        worker = Worker(queues, "q/readers", 12)
+        fill(queues, "q/readers")
+        found = worker.take(12)
+        assert queues.counts("q/readers") == (28, 0, 12, 0)
+        server.clock.advance(HOUR_S)
+        assert first_offset(server) == 40
+        assert sum(queues.counts("q/readers")) == 0
+        assert worker.settle(*(message.settlement() for message in found)) == list(range(12))

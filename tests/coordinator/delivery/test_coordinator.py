@@ -201,3 +201,23 @@ async def test_a_queue_that_is_made_anew_is_another_one(node: QueuesNode) -> Non
     assert (await node.queues.declare(QUEUE._replace(lock_ms=5), 1, {})).incarnation == first.incarnation
     await node.queues.delete("q")
     assert (await node.queues.declare(QUEUE, 1, {})).incarnation != first.incarnation
+
+
+async def test_a_partition_that_is_opened_while_settings_change_has_the_new_ones(
+    node: QueuesNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.queues.declare(QUEUE, 1, {})
+    places = node.queues.places
+    open_state, is_changed = places._state.open, asyncio.Event()
+
+    async def open_late(*args: Any, **more: Any) -> Any:
+        image = await open_state(*args, **more)
+        await is_changed.wait()
+        return image
+
+    monkeypatch.setattr(places._state, "open", open_late)
+    opening = asyncio.ensure_future(places.get("q", "q", 0))
+    await asyncio.sleep(0)
+    await node.queues.declare(QUEUE._replace(max_unsettled=7), 1, {})
+    is_changed.set()
+    assert (await opening).engine.policy.max_unsettled == 7
