@@ -2,7 +2,7 @@
 # A Python of 3.11 or later is looked for; `make PYTHON=/path/to/python setup` names one.
 
 VENV := .venv
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
@@ -37,7 +37,7 @@ run: $(RUN)
 	$(BIN)/logserver serve $(ARGS)
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 
 test-full: $(DEV)
 	$(BIN)/python -m pytest $(ARGS)

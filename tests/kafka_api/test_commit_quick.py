@@ -14,7 +14,7 @@ from logserver.coordinator import GroupCoordinator
 from logserver.daemon import Daemon
 from logserver.errors import ErrorCode, LogServerError
 from logserver.kafka_api import commit_quick as quick_module
-from logserver.kafka_api.codec import Struct, header_is_flexible, read_response
+from logserver.kafka_api.codec import Struct, read_response
 from logserver.kafka_api.commit_quick import QuickCommit
 from logserver.kafka_api.connection import Connection
 from logserver.kafka_api.routes import route
@@ -31,11 +31,10 @@ from .groups import (
 )
 from .raw_client import OFFSET_COMMIT, OFFSET_FETCH, RawClient, request_frame, served_versions
 from .records import create_topic
-from .test_produce_quick import Pipe
+from .short_way import Pipe, damage, header_size, slowly
 
 VERSIONS = served_versions(OFFSET_COMMIT)
 RELAXED = {"log.flush.interval.messages": "1000000000"}
-HEAD = 4 + 8 + 2 + len("raw")
 
 
 def groups_of(daemon: Daemon) -> GroupCoordinator:
@@ -84,7 +83,7 @@ class Door:
         async def go(daemon: Daemon) -> bytes | None:
             connection, _ = self.connect(daemon)
             connection._is_parsing = True
-            start = HEAD + header_is_flexible(OFFSET_COMMIT, version)
+            start = header_size(OFFSET_COMMIT, version)
             answer = self.quick[version](connection, 7, bytearray(frame), start, len(frame))
             assert answer is None or isinstance(answer, bytes)
             connection.closed()
@@ -93,15 +92,7 @@ class Door:
         return self.server.call(go)
 
     def slowly(self, version: int, frame: bytes) -> bytes:
-        way = route(OFFSET_COMMIT, version)
-        assert way is not None
-        quick, way.quick = way.quick, None
-        try:
-            self.client.send_bytes(frame)
-            found = self.client.receive_frame()
-        finally:
-            way.quick = quick
-        return len(found).to_bytes(4) + found
+        return slowly(self.client, OFFSET_COMMIT, version, frame)
 
     def stored(self, group_id: str = "g") -> dict[tuple[str, int], tuple[int, int]]:
         """Returns offsets and leader epochs of a group."""
@@ -125,8 +116,12 @@ def codes(response: Struct) -> list[int]:
 
 def used() -> dict[int, int]:
     """How many requests each version remembers, on the way that real connections go."""
-    found = {version: route(OFFSET_COMMIT, version) for version in VERSIONS}
-    return {version: len(one.quick._targets) for version, one in found.items() if one is not None}  # type: ignore
+    ways = {version: route(OFFSET_COMMIT, version) for version in VERSIONS}
+    return {
+        version: len(way.quick._targets)
+        for version, way in ways.items()
+        if way is not None and isinstance(way.quick, QuickCommit)
+    }
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -177,16 +172,7 @@ def test_what_goes_the_short_way_would_have_fared_the_same_on_the_long_one(door:
     if version < 7:
         message["group_instance_id"] = None
     frame = bytearray(request_frame(OFFSET_COMMIT, version, message, 7))
-    start = HEAD + header_is_flexible(OFFSET_COMMIT, version)
-    for what, where, byte in changes:
-        at = start + where % (len(frame) - start)
-        if what == 0:
-            frame[at] = byte
-        elif what == 1:
-            frame.insert(at, byte)
-        else:
-            del frame[at]
-    frame[:4] = (len(frame) - 4).to_bytes(4)
+    damage(frame, header_size(OFFSET_COMMIT, version), changes)
     before = door.stored()
     response = door.quickly(version, bytes(frame))
     behind = door.stored()
@@ -369,7 +355,7 @@ def test_it_does_not_overtake_those_that_wait_for_their_turn(door: Door) -> None
         await asyncio.sleep(0)
         connection, _ = door.connect(daemon)
         connection._is_parsing = True
-        answer = door.quick[9](connection, 7, bytearray(frame), HEAD + 1, len(frame))
+        answer = door.quick[9](connection, 7, bytearray(frame), header_size(OFFSET_COMMIT, 9), len(frame))
         connection.closed()
         await asyncio.gather(*crowd)
         return answer if isinstance(answer, bytes) else None
@@ -438,7 +424,7 @@ def test_who_waits_hears_of_the_end(durable: Door, version: int, end: str, monke
         await asyncio.sleep(0)
         assert not connection._places
         frame = request_frame(OFFSET_COMMIT, version, durable.message(33))
-        start = HEAD + header_is_flexible(OFFSET_COMMIT, version)
+        start = header_size(OFFSET_COMMIT, version)
         assert durable.quick[version](connection, 7, bytearray(frame), start, len(frame)) is None
         connection.closed()
         return pipe.sent

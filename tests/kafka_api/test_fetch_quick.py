@@ -18,6 +18,7 @@ from logserver.testing import LogServer
 from .fetching import fetch_request
 from .raw_client import FETCH, RawClient, request_frame
 from .records import batch, create_topic, lead_again, stored
+from .short_way import header_size, slowly
 
 VERSIONS = range(11, 19)
 UNKNOWN_ID = "A" * 22
@@ -42,22 +43,14 @@ class Door:
             assert daemon._kafka is not None
             connection = next(iter(daemon._kafka._connections)).connection
             assert connection is not None
-            start = 4 + 8 + 2 + len("raw") + header_is_flexible(FETCH, version)
+            start = header_size(FETCH, version)
             answer = self.quick[version](connection, 7, bytearray(frame), start, len(frame))
             return None if answer is None else b"".join(answer.chunks or ())
 
         return self.server.call(go)
 
     def slowly(self, version: int, frame: bytes) -> bytes:
-        way = route(FETCH, version)
-        assert way is not None
-        quick, way.quick = way.quick, None
-        try:
-            self.client.send_bytes(frame)
-            found = self.client.receive_frame()
-        finally:
-            way.quick = quick
-        return len(found).to_bytes(4) + found
+        return slowly(self.client, FETCH, version, frame)
 
 
 @pytest.fixture(scope="module")

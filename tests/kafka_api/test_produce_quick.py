@@ -1,6 +1,6 @@
 """The short way of Produce says and stores what the long way does."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import pytest
@@ -19,32 +19,12 @@ from logserver.testing import LogServer
 
 from .raw_client import PRODUCE, RawClient, request_frame
 from .records import batch, create_topic, produce, produce_request
+from .short_way import Pipe, damage, header_size, long_way_only
 from .transactional import TransactionalProducer
 
 T = TypeVar("T")
 VERSIONS = range(5, 14)
 TOPICS = ("t", "orders", "x" * 126)
-
-
-class Pipe:
-    """A transport that keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.sent = b""
-        self.is_closed = False
-
-    def writelines(self, chunks: Iterable[Any], /) -> None:
-        self.sent += b"".join(chunks)
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def abort(self) -> None:
-        self.is_closed = True
 
 
 class Door:
@@ -85,10 +65,6 @@ def door() -> Iterator[Door]:
         yield Door(server)
 
 
-def header_size(version: int) -> int:
-    return 4 + 8 + 2 + len("raw") + header_is_flexible(PRODUCE, version)
-
-
 def response_of(sent: bytes, version: int) -> Struct:
     assert int.from_bytes(sent[:4]) == len(sent) - 4
     return read_response(PRODUCE, version, memoryview(sent)[8 + header_is_flexible(PRODUCE, version) :])
@@ -109,7 +85,7 @@ def quickly(door: Door, version: int, frame: bytes) -> tuple[bytes | None, list[
         connection, _ = door.connect()
         connection._is_parsing = True
         data = bytearray(frame)
-        answer = door.quick[version](connection, 7, data, header_size(version), len(data))
+        answer = door.quick[version](connection, 7, data, header_size(PRODUCE, version), len(data))
         if answer is not None and not isinstance(answer, bytes):
             answer = b"waits"
         connection.closed()
@@ -123,13 +99,10 @@ def slowly(door: Door, frame: bytes) -> tuple[bytes, list[int]]:
 
     def go(daemon: Any) -> tuple[bytes, list[int]]:
         connection, pipe = door.connect()
-        way = route(PRODUCE, int.from_bytes(frame[6:8]))
-        assert way is not None
-        quick, way.quick = way.quick, None
-        room = connection.get_buffer()
-        room[: len(frame)] = frame
-        connection.received(len(frame))
-        way.quick = quick
+        with long_way_only(PRODUCE, int.from_bytes(frame[6:8])):
+            room = connection.get_buffer()
+            room[: len(frame)] = frame
+            connection.received(len(frame))
         connection.closed()
         return pipe.sent, door.ends(daemon)
 
@@ -200,16 +173,7 @@ def hostile(draw: st.DrawFn) -> tuple[int, tuple[str, int, bytes | None], list[t
 def test_what_goes_the_short_way_would_have_fared_the_same_on_the_long_one(door: Door, case: Any) -> None:
     version, (topic, acks, records), changes = case
     frame = bytearray(request_frame(PRODUCE, version, door.message(version, topic, records, acks=acks), 7))
-    start = header_size(version)
-    for what, where, byte in changes:
-        at = start + where % (len(frame) - start)
-        if what == 0:
-            frame[at] = byte
-        elif what == 1:
-            frame.insert(at, byte)
-        else:
-            del frame[at]
-    frame[:4] = (len(frame) - 4).to_bytes(4)
+    damage(frame, header_size(PRODUCE, version), changes)
     response, before, behind = quickly(door, version, bytes(frame))
     if response is None:
         assert behind == before

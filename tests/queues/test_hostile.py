@@ -69,8 +69,8 @@ def test_no_message_is_moved_to_topics_of_the_server(queues: Queues) -> None:
 
 @pytest.mark.parametrize("rate", [float("nan"), float("inf"), -1.0])
 def test_a_rate_that_is_none_is_refused(queues: Queues, rate: float) -> None:
-    call = lambda: redrive(queues, "q", destination="dead", messages_per_second=rate)  # noqa: E731
-    assert refused(call) is grpc.StatusCode.INVALID_ARGUMENT
+    code = refused(lambda: redrive(queues, "q", destination="dead", messages_per_second=rate))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_times_that_can_not_be_written_down_are_refused(queues: Queues) -> None:
