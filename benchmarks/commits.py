@@ -35,7 +35,7 @@ _NOTES: Final = (
     "each connection sends the next group's when one is answered; every group has committed once before the clock runs",
     f"fsync: {_FLUSH}=1 for the whole server, __consumer_offsets included (this server's default); page cache: Kafka's "
     "default",
-    "us: processor time of the server's process by the number of commits. Median (least to most) of the rounds",
+    "us: processor time of the server's processes by the number of commits. Median (least to most) of the rounds",
 )
 
 

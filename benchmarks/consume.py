@@ -40,7 +40,7 @@ NOTES: Final = (
     f"than {_COLD_MOST:.0%} of it is in memory, asked by mincore), segments of 64 MiB, another topic each round",
     f"{_FANOUT} consumers: each reads all, on threads of one process; MB/s of all together",
     "prebuilt: the same Fetch of 1 MiB again and again on one connection, the answers are only counted",
-    "CPU s/GiB: user + system seconds of the server's process for each GiB of values given out",
+    "CPU s/GiB: user + system seconds of the server's processes for each GiB of values given out",
 )
 
 

@@ -55,7 +55,7 @@ NOTES: Final = (
     "start: from the start of a new process, on a data directory that was stopped cleanly and has a topic, to the "
     "answer to a Produce with acks=all of a client that tries every 2 ms; programs are in the page cache",
     f"{TANSU}: {tansu.ABOUT}, what the load puts there too; its topic is made after each start, before the record",
-    "memory: RssAnon of the process; its mapped files can be taken back by the kernel and are left out",
+    "memory: RssAnon of the processes of a server; mapped files can be taken back by the kernel and are left out",
     "connections: all begin at once, ask for ApiVersions and Metadata, and then say nothing; the storm ends when the "
     "last one is answered",
     f"after load: that many MiB of 1 KiB records produced to {_LOAD_PARTITIONS} partitions and consumed, "
@@ -218,7 +218,7 @@ def tell(report: Report, found: Rounds, options: argparse.Namespace) -> None:
     ):
         values = [value / _KIB for value in found.values(OURS, lambda run: float(run[key]))]  # noqa: B023
         report.target(f"memory of {what}", values, kib, at_most=True, unit=" KiB")
-    plot = Plot("memory", "Memory of the process", "1 idle, 2 after load", "RssAnon MiB", x_is_log=False)
+    plot = Plot("memory", "Memory of the server", "1 idle, 2 after load", "RssAnon MiB", x_is_log=False)
     for name, runs in found.runs.items():
         plot.lines[name] = [
             (place, spread([run[key] / _MIB for run in runs]).median)

@@ -46,7 +46,7 @@ NOTES: Final = (
     f"{KAFKA_FSYNC}: acks=all only; from {_MANY_PARTITIONS} partitions on {_FEWER} times fewer records than the "
     "others, what it took is scaled up",
     "everything is written to disk (sync) before each run",
-    "CPU s/GiB: user + system seconds of the server's process for each GiB of values",
+    "CPU s/GiB: user + system seconds of the server's processes for each GiB of values",
 )
 
 

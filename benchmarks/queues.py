@@ -40,7 +40,7 @@ _FEWER_FOR_REDIS: Final = 20
 
 _NOTES: Final = (
     "one process sends, another receives and acknowledges at the same time; messages/s: from the first send to the "
-    "last acknowledgement; us: processor time of the server's process by the number of messages",
+    "last acknowledgement; us: processor time of the server's processes by the number of messages",
     "in batches: 100 messages with one acknowledgement (this server: as many as came together, prefetch 500, as "
     "RabbitMQ's); one by one: each alone, with a prefetch of 100",
     "sent: in groups of 100 (this server: send_many; Redis: a pipeline), up to 1,000 messages unconfirmed (RabbitMQ)",
@@ -49,7 +49,7 @@ _NOTES: Final = (
     f"{RABBITMQ}: {rabbitmq.ABOUT}",
     f"{REDIS}: consumer group, XREADGROUP COUNT 100, XACK; {redis.ABOUT}; durable here",
     "that wait: the first message is measured from asking for messages until one is received and its acknowledgement "
-    "durable, by a new consumer; RssAnon of the server's process",
+    "durable, by a new consumer; RssAnon of the server's processes",
     "at a fixed rate: p50 and p99 from when a message was due until it was received, acknowledged one by one; an open "
     "loop, nothing is left out",
 )

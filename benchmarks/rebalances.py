@@ -30,7 +30,7 @@ _NOTES: Final = (
     "consumer: the protocol of KIP-848; both servers with their defaults, among them group.initial.rebalance.delay.ms "
     "and the heartbeat intervals, which most of the time is spent on",
     "settled: every partition is owned, by nobody two more than by somebody else",
-    "CPU: of the server's process for all three changes",
+    "CPU: of the server's processes for all three changes",
 )
 
 

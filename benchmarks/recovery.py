@@ -37,7 +37,7 @@ _NOTES: Final = (
     "after SIGKILL",
     "stop: from SIGTERM to the end of the process, right after records went into every partition; clean if it left "
     "what says so",
-    "RssAnon is the memory of the process itself when it is ready; RssFile are pages of mapped files and code",
+    "RssAnon is the memory of the server itself when it is ready; RssFile are pages of mapped files and code",
     "Median (least to most) of the rounds; ratios are of medians of processor time",
 )
 

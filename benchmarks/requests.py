@@ -29,7 +29,7 @@ FETCH: Final = "fetch"
 _NOTES: Final = (
     "each request has, or is answered with, one record batch of one record; a connection sends its next request when "
     "one is answered",
-    "us: processor time of the server's process, all threads, by the number of requests; client us: that of the load "
+    "us: processor time of the server's processes, all threads, by the number of requests; client us: that of the load "
     "generator, which sends the same bytes again and again and only counts what comes",
     "fetch: the last record of a partition, without a fetch session",
 )

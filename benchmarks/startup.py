@@ -40,7 +40,7 @@ _NOTES: Final = (
     "time: from the start of the process to its line `ready`, as another process sees it; files in the page cache",
     "after SIGKILL: every partition got records since the last checkpoint, so the end of each log is checked and its "
     "indexes are made again from there",
-    "RssAnon is the memory of the process itself; RssFile are pages of mapped files and code, which the kernel can "
+    "RssAnon is the memory of the server itself; RssFile are pages of mapped files and code, which the kernel can "
     "take back",
     "Median (least to most) of the rounds",
 )

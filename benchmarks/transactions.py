@@ -48,7 +48,7 @@ _NOTES: Final = (
     "relaxed: the operating system writes when it likes (Kafka's default; ours: flush.messages=1000000000)",
     f"Kafka: {kafka.ABOUT}, and another with fsync; warmed up as everybody else; all servers run all the time and are "
     "measured in turn",
-    "CPU: of the server process, for 1,000 transactions. Median (least to most) of the rounds; ratio: round by round "
+    "CPU: of the processes of the server, for 1,000 transactions. Median (least to most) of the rounds; ratio: round by round "
     "to Kafka with the same durability",
 )
 
