@@ -30,6 +30,7 @@ _SAME_LOGS: Final = (OURS_RELAXED, KAFKA_FSYNC)
 """How a topic was written makes no difference to its readers."""
 _COLD_SETTINGS: Final = {"segment.bytes": str(64 << 20)}
 _COLD_MOST: Final = 0.02
+_WARM_UPS: Final = 3
 _TIMEOUT_S: Final = 600
 _FANOUT: Final = 10
 
@@ -262,17 +263,18 @@ def main() -> None:
     with scratch(chosen.directory) as directory, ExitStack() as stack:
         contestants = stack.enter_context(field.started(directory, report, chosen.peers))
         consuming = Consuming(contestants, stack, directory)
-        warm_up(consuming, chosen.megabytes)
+        warm_up(consuming, chosen.megabytes, only=lambda name: True)
         cases = {case: records_of(case, chosen.megabytes) for case in CASES if chosen.only in str(case)}
         found = measure(report, consuming, cases, chosen.rounds, only=lambda name: True)
         plots(report, found, cases)
     report.emit(as_json=chosen.json)
 
 
-def warm_up(consuming: Consuming, megabytes: float) -> None:
-    """Has every server give out a run that nobody looks at."""
-    records = records_of(HOT, megabytes)
-    in_turn("warming up", consuming.entrants(HOT, records), 1, must=(OURS,))
+def warm_up(consuming: Consuming, megabytes: float, *, only: Callable[[str], bool]) -> None:
+    """Has every server give out what nobody looks at."""
+    every = consuming.entrants(HOT, records_of(HOT, megabytes))
+    entrants = {name: take for name, take in every.items() if only(name)}
+    in_turn("warming up", entrants, _WARM_UPS, must=(OURS,))
 
 
 if __name__ == "__main__":

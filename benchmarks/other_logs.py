@@ -38,6 +38,8 @@ _MB: Final = 1_000_000
 _MANY_RECORDS: Final = 1_000
 _FEWER: Final = {REDIS: 4, NATS: 40}
 """Clients that take so much longer than ours get so many times fewer records in a run; their seconds are scaled up."""
+_WARM_UP_BYTES: Final = 1024
+_FEWER_TO_WARM_UP: Final = 4
 _TIMEOUT_S: Final = 900
 _MIB: Final = 1 << 20
 _SETTLE_S: Final = 3.0
@@ -53,7 +55,8 @@ _NOTES: Final = (
     "records, up to 2,000 of them",
     "Redis gets 4 times and NATS 40 times fewer records than this server; what they took is scaled up",
     "fsync: everything is flushed before it is answered; page cache: when the operating system likes, or each second",
-    "ratio: of the runs of the same round. Median (least to most) of the rounds; all share the machine",
+    "all run all the time and are measured in turn, A B A B, after each was warmed up; ratio: of the runs of the same "
+    "round. Median (least to most) of the rounds; all share the machine",
 )
 
 
@@ -173,6 +176,17 @@ def measure(report: Report, logs: Logs, records_of: Callable[[int], int], rounds
             _measure_prebuilt(report, logs, records, value_bytes, rounds)
 
 
+def warm_up(logs: Logs, records: int, value_bytes: int) -> None:
+    """Has every server take and give out records that nobody looks at."""
+    for take, sides in (
+        (logs.run, list(logs.sides)),
+        (logs.pipeline, [name for name, side in logs.sides.items() if side.prebuilt]),
+    ):
+        entrants = {name: partial(take, logs.sides[name], records, value_bytes) for name in sides}
+        must = [name for name in sides if name.startswith((CONFLUENT, BUNDLED))]
+        in_turn("warming up", entrants, 1, must=must)
+
+
 def _measure_clients(report: Report, logs: Logs, records: int, value_bytes: int, rounds: int) -> None:
     """What comes of it with each one's Python client."""
     entrants = {name: partial(logs.run, side, records, value_bytes) for name, side in logs.sides.items()}
@@ -239,6 +253,7 @@ def main() -> None:
             # The clients of the peers take small records one by one.
             return max(int(chosen.megabytes * (0.25 if value_bytes < 1024 else 1) * _MB / value_bytes), 1)
 
+        warm_up(logs, max(records_of(_WARM_UP_BYTES) // _FEWER_TO_WARM_UP, 1), _WARM_UP_BYTES)
         measure(report, logs, records_of, chosen.rounds)
         time.sleep(_SETTLE_S)
         tell_servers(report, logs, idle)

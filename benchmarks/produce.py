@@ -43,7 +43,7 @@ NOTES: Final = (
     "prebuilt batches: one connection, record batches of up to 1 MB made beforehand, five requests under way: the "
     "ceiling of the server, without a client's work",
     f"send_many: {_MANY_RECORDS:,} records in each call",
-    f"{KAFKA_FSYNC}: acks=all only; from {_MANY_PARTITIONS} partitions on {_FEWER} times fewer records than the "
+    f"{KAFKA_FSYNC}: acks=all only, as it flushes inside of each append, whatever acks is; from {_MANY_PARTITIONS} partitions on {_FEWER} times fewer records than the "
     "others, what it took is scaled up",
     "everything is written to disk (sync) before each run",
     "CPU s/GiB: user + system seconds of the server's processes for each GiB of values",
@@ -138,7 +138,7 @@ class Producing:
             name: partial(self.confluent, case, records, it) for name, it in self.contestants.items()
         }
         if KAFKA_FSYNC in found and case.acks != "all":
-            # It flushes and waits for nothing, so there is nothing new to see.
+            # It flushes inside of each append, so what acks says makes no difference.
             del found[KAFKA_FSYNC]
         elif KAFKA_FSYNC in found and case.partitions >= _MANY_PARTITIONS:
             found[KAFKA_FSYNC] = partial(self._scaled_up, case, records, self.contestants[KAFKA_FSYNC])

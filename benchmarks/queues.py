@@ -37,6 +37,7 @@ _TIMEOUT_S: Final = 900
 _MIB: Final = 1 << 20
 _SETTLE_S: Final = 1.0
 _FEWER_FOR_REDIS: Final = 20
+_FEWER_TO_WARM_UP: Final = 4
 
 _NOTES: Final = (
     "one process sends, another receives and acknowledges at the same time; messages/s: from the first send to the "
@@ -50,6 +51,8 @@ _NOTES: Final = (
     f"{REDIS}: consumer group, XREADGROUP COUNT 100, XACK; {redis.ABOUT}; durable here",
     "that wait: the first message is measured from asking for messages until one is received and its acknowledgement "
     "durable, by a new consumer; RssAnon of the server's processes",
+    "all run all the time and are measured in turn, A B A B, after each was warmed up. Median (least to most) of the "
+    "rounds; a ratio is of two runs of the same round; all share the machine",
     "at a fixed rate: p50 and p99 from when a message was due until it was received, acknowledged one by one; an open "
     "loop, nothing is left out",
 )
@@ -131,6 +134,7 @@ def rate(run: Any) -> float:
 
 def measure(report: Report, queues: Queues, messages: int, fixed_rate: float, rounds: int) -> None:
     """Measures and fills the report."""
+    _measured(queues, "warming up", max(messages // _FEWER_TO_WARM_UP, 1), _SIZES[0], True, 0, 1)
     for value_bytes in _SIZES:
         for together in (True, False):
             how = "acknowledged in batches" if together else "acknowledged one by one, prefetch 100"

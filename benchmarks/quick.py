@@ -23,6 +23,8 @@ _NO_TANSU: Final = ("kafka",)
 _WITHOUT_FSYNC: Final = (OURS, KAFKA)
 _OF_CENTRE: Final = (OURS, KAFKA, KAFKA_FSYNC, produce.BUNDLED, produce.BUNDLED_MANY)
 _RELAXED: Final = (OURS_RELAXED, KAFKA)
+_PRODUCERS: Final = 8
+"""At a time, to warm up."""
 _CASES: Final = (
     produce.Case(100),
     produce.Case(acks="1"),
@@ -39,32 +41,37 @@ def measure(report: Report, stack: ExitStack, directory: Path, options: argparse
     for cases, names in (((produce.CENTRE,), _OF_CENTRE), (_CASES, _WITHOUT_FSYNC)):
         records = {case: produce.records_of(case, megabytes) for case in cases}
         produce.measure(report, producing, records, rounds, only=names.__contains__)
+    hammer = stack.enter_context(Worker("benchmarks.clients.hammer", directory / "hammer.log"))
+    asked = requests.Requests(contestants, hammer, options.seconds, 100)
+    requests.warm_up(asked)
+    requests.measure(report, asked, [(32, 1)], rounds)
     consuming = consume.Consuming(contestants, stack, directory)
+    consume.warm_up(consuming, megabytes, only=_is_client)
     consume.measure(
         report,
         consuming,
         {case: consume.records_of(case, megabytes) for case in (consume.HOT, consume.COLD, consume.BOTH)},
         rounds,
-        only=lambda name: not name.endswith(RAW),
+        only=_is_client,
     )
-    hammer = stack.enter_context(Worker("benchmarks.clients.hammer", directory / "hammer.log"))
-    asked = requests.Requests(contestants, hammer, options.seconds, 100)
-    for name in (requests.PRODUCE_1, requests.FETCH):
-        in_turn("warming up", asked.entrants(name, 32, 1), 1, must=(OURS, OURS_RELAXED))
-    requests.measure(report, asked, [(32, 1)], rounds)
     relaxed: dict[str, Contestant] = {name: contestants[name] for name in _RELAXED if name in contestants}
     at_rate = steady.Steady(relaxed, stack, directory)
     peak = steady.peak_of(report, at_rate, produce.records_of(produce.CENTRE, megabytes))
     loads = [(peak * steady.PART_OF_PEAK, 0)]
+    steady.warm_up(at_rate, loads[0][0], options.seconds * 2)
     steady.measure(report, at_rate, loads, rounds, options.seconds * 2)
     peers = [transactions.Peer(name, it.address, it.pid) for name, it in contestants.items() if name in (OURS, KAFKA)]
     _transactions(report, peers, options)
 
 
+def _is_client(name: str) -> bool:
+    return not name.endswith(RAW)
+
+
 def _transactions(report: Report, peers: list[transactions.Peer], options: argparse.Namespace) -> None:
     for peer in peers:
         transactions.create(peer.address)
-        transactions.one_by_one(peer, 10, options.seconds)
+    transactions.warm_up(peers, _PRODUCERS, options.seconds)
     entrants = {peer.name: partial(transactions.one_by_one, peer, 10, options.seconds) for peer in peers}
     found = in_turn("transactions of 10 records", entrants, options.rounds, must=(OURS,))
     table = report.table("Transactions of 10 records")

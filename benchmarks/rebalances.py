@@ -24,6 +24,8 @@ _TIMEOUT_S: Final = 900
 _CHANGES: Final = ("join", "one joins", "one leaves")
 _INTERVALS: Final = ("group.consumer.heartbeat.interval.ms", "group.initial.rebalance.delay.ms")
 _PROTOCOLS: Final = ("classic", "consumer")
+_FEWER: Final = 10
+"""Times fewer members warm a server up: among others the topic of the offsets is made then."""
 
 _NOTES: Final = (
     "confluent-kafka consumers with their defaults, all in one process; classic: assignor cooperative-sticky; "
@@ -39,7 +41,7 @@ def measure(report: Report, contestants: Mapping[str, Contestant], worker: Worke
     members, partitions = options.members, options.partitions
     number = 0
 
-    def run(protocol: str, it: Contestant) -> Any:
+    def run(protocol: str, members: int, it: Contestant) -> Any:
         nonlocal number
         number += 1
         before = cpu_of(it.pid)
@@ -52,7 +54,9 @@ def measure(report: Report, contestants: Mapping[str, Contestant], worker: Worke
         Admin(it.address).create(_TOPIC, partitions)
     for protocol in _PROTOCOLS:
         case = f"{members} members over {partitions:,} partitions, {protocol} protocol"
-        entrants = {name: partial(run, protocol, it) for name, it in contestants.items()}
+        few = {name: partial(run, protocol, max(members // _FEWER, 2), it) for name, it in contestants.items()}
+        in_turn(f"warming up, {protocol} protocol", few, 1, must=(OURS,))
+        entrants = {name: partial(run, protocol, members, it) for name, it in contestants.items()}
         found = in_turn(case, entrants, options.rounds, must=(OURS,))
         table = report.table(f"{case}: settled after s")
         for name, runs in found.runs.items():

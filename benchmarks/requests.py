@@ -19,12 +19,14 @@ from benchmarks.support.processes import Worker
 CLAIM: Final = "clients that do not batch: requests with one record each, 1.8 times as many as Apache Kafka takes"
 
 TARGET: Final = 1.8
-TARGET_CONNECTIONS: Final = 32
+_LOAD: Final = (32, 1)
+"""Connections, and requests under way on each, that are held against the target."""
 
 _TIMEOUT_S: Final = 300
 PRODUCE_1: Final = "produce acks=1"
 _PRODUCE_ALL: Final = "produce acks=all"
 FETCH: Final = "fetch"
+_WARM_UPS: Final = 3
 
 _NOTES: Final = (
     "each request has, or is answered with, one record batch of one record; a connection sends its next request when "
@@ -97,6 +99,12 @@ def _topic(contestant: str, what: str) -> str:
     return f"{name}-{''.join(letter for letter in contestant if letter.isalnum())}"
 
 
+def warm_up(asked: Requests) -> None:
+    """Asks every server everything so often that a JVM has compiled what it runs for it."""
+    for what in _WHO:
+        in_turn(f"warming up, {what}", asked.entrants(what, *_LOAD), _WARM_UPS, must=(OURS, OURS_RELAXED))
+
+
 def requests_per_s(run: Any) -> float:
     """Returns the rate of a run."""
     return float(run["requests"] / run["seconds"])
@@ -159,7 +167,7 @@ def _judge(report: Report, asked: tuple[str, int, int], case: str, found: Rounds
     ours = OURS_RELAXED if what == PRODUCE_1 else OURS
     report.figure(f"{case}: {ours}, requests/s", found.values(ours, requests_per_s))
     ratios = found.ratios(OURS_RELAXED, KAFKA, requests_per_s)
-    if ratios and (what, connections, in_flight) == (PRODUCE_1, TARGET_CONNECTIONS, 1):
+    if ratios and (what, connections, in_flight) == (PRODUCE_1, *_LOAD):
         report.target(f"unbatched requests, {case}: {OURS_RELAXED} to {KAFKA}", ratios, TARGET)
 
 
@@ -203,8 +211,7 @@ def main() -> None:
         worker = stack.enter_context(Worker("benchmarks.clients.hammer", directory / "worker.log"))
         contestants = stack.enter_context(field.started(directory, report, chosen.peers))
         asked = Requests(contestants, worker, chosen.seconds, chosen.value_bytes)
-        for what in _WHO:
-            in_turn(f"warming up, {what}", asked.entrants(what, 32, 1), 1, must=(OURS, OURS_RELAXED))
+        warm_up(asked)
         measure(report, asked, chosen.load, chosen.rounds, chosen.only)
     report.emit(as_json=chosen.json)
 
