@@ -187,24 +187,21 @@ class ProduceStream:
 
     async def run(self, context: Context) -> None:
         """Reads requests until the client ends them, and answers all."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                # If writing fails, so does the call: the group cancels the reading.
-                writer = group.create_task(self._write(context), name="produce-stream-writer")
-                try:
-                    await self._read(context)
-                except LogServerError:
-                    # What came before it is answered before the call ends.
-                    await self._finish(writer)
-                    raise
-                except asyncio.CancelledError:
-                    # When the server stops, what was taken is answered before the call ends.
-                    if self._calls.closing and not writer.done():
-                        await self._finish(writer)
-                    raise
+        async with asyncio.TaskGroup() as group:
+            # If writing fails, so does the call: the group cancels the reading.
+            writer = group.create_task(self._write(context), name="produce-stream-writer")
+            try:
+                await self._read(context)
+            except LogServerError:
+                # What came before it is answered before the call ends.
                 await self._finish(writer)
-        except* LogServerError as errors:
-            raise errors.exceptions[0] from None
+                raise
+            except asyncio.CancelledError:
+                # When the server stops, what was taken is answered before the call ends.
+                if self._calls.closing and not writer.done():
+                    await self._finish(writer)
+                raise
+            await self._finish(writer)
 
     async def _read(self, context: Context) -> None:
         while (request := await context.read()) is not EOF:

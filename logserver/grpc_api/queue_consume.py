@@ -104,8 +104,6 @@ class ConsumeStream:
                         await self._finish(sender)
                     raise
                 await self._finish(sender)
-        except* LogServerError as errors:
-            raise errors.exceptions[0] from None
         finally:
             self._queues.leave(self._queue, self._waiter)
 

@@ -86,8 +86,6 @@ class Subscription:
                         await self._finish(sender)
                     raise
                 await self._finish(sender)
-        except* LogServerError as errors:
-            raise errors.exceptions[0] from None
         finally:
             for task in self._resolving:
                 task.cancel()
