@@ -1,8 +1,12 @@
 """The disk that records: its log rebuilds it, and a power cut leaves what a real disk could leave."""
 
+import errno
 from random import Random
 
+import pytest
+
 from logserver.simulation.disk import Kind, RecordingDisk
+from logserver.simulation.disk.recording import ANYBODY, FLUSHER
 
 
 def contents(disk: RecordingDisk) -> dict[str, bytes]:
@@ -102,3 +106,22 @@ def test_who_holds_a_file_from_before_the_crash_writes_to_nowhere() -> None:
     file.write([b"new"], 0)
     file.truncate(0)
     assert contents(disk) == {"/f": b"old"}
+
+
+def test_each_descriptor_of_a_process_is_told_once_that_flushing_failed_and_the_next_process_is_not() -> None:
+    disk = RecordingDisk()
+    disk.fail("sync_filesystem", error=errno.ENOSPC)
+    with pytest.raises(OSError, match="No space left"):
+        disk.sync_filesystem("/")
+    disk.sync_filesystem("/")
+    disk.caller = FLUSHER
+    with pytest.raises(OSError, match="Input/output error"):
+        disk.sync_filesystem("/")
+    disk.sync_filesystem("/")
+    disk.fail("sync_filesystem")
+    disk.caller = ANYBODY
+    with pytest.raises(OSError, match="Input/output error"):
+        disk.sync_filesystem("/")
+    disk.kill()
+    disk.caller = FLUSHER
+    disk.sync_filesystem("/")
