@@ -13,6 +13,7 @@ from benchmarks.peers.field import KAFKA, TANSU, Contestant
 from benchmarks.peers.kafka import Installation
 from benchmarks.peers.tansu import tansu
 from benchmarks.support.contest import Rounds, in_turn
+from benchmarks.support.machine import our_version
 from benchmarks.support.numbers import spread
 from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Report
@@ -49,15 +50,18 @@ def started(
         name = _OURS + how
         log = directory / f"ours{len(found)}.log"
         ours = stack.enter_context(log_server(directory / f"ours{len(found)}", log, settings, with_kafka=True))
+        report.server(name, our_version(), settings)
         found[name] = Contestant(name, ours.kafka, ours.pid, {}, ours.address)
         if with_kafka:
             with field.left_out(report, KAFKA):
                 folder = directory / f"kafka{len(found)}"
                 it = stack.enter_context(Installation(folder, settings if how == FSYNC else {}).start())
+                report.server(KAFKA + how, it.name, it.settings)
                 found[KAFKA + how] = Contestant(KAFKA + how, it.address, it.pid, {})
     if with_tansu:
         with field.left_out(report, TANSU):
             broker = stack.enter_context(tansu(directory / "tansu"))
+            report.server(TANSU, broker.name, broker.settings)
             found[TANSU] = Contestant(TANSU, broker.address, broker.pid, {})
     for contestant in found.values():
         Admin(contestant.address).create(_TOPIC, 1)

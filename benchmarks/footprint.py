@@ -19,7 +19,7 @@ from benchmarks.peers import kafka, tansu
 from benchmarks.peers.field import KAFKA, TANSU, left_out
 from benchmarks.peers.process import Peer, free_port
 from benchmarks.support.contest import Rounds, in_turn
-from benchmarks.support.machine import child_environment
+from benchmarks.support.machine import child_environment, our_version
 from benchmarks.support.numbers import spread
 from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Cell, Plot, Report, Row
@@ -80,9 +80,12 @@ def ours(folder: Path) -> Subject:
     port = free_port()
     address = f"127.0.0.1:{port}"
     command = [sys.executable, "-m", "logserver", "serve", "--data-dir", str(folder / "data")]
-    command += ["--grpc-listen", "127.0.0.1:0", "--kafka-listen", address, "--set", "max.connections=100000"]
-    environment = child_environment()
-    return Subject(OURS, lambda: Peer(OURS, address, command, folder, lambda: True, environment), address)
+    command += ["--grpc-listen", "127.0.0.1:0", "--kafka-listen", address]
+    settings = {"max.connections": "100000"}
+    for name, value in settings.items():
+        command += ["--set", f"{name}={value}"]
+    start = partial(Peer, our_version(), address, command, folder, lambda: True, child_environment(), settings)
+    return Subject(OURS, start, address)
 
 
 def theirs(folder: Path) -> Subject:
@@ -135,7 +138,8 @@ def acknowledged(address: str, topic: str, *, keeps: bool) -> None:
 class Lives:
     """Starts subjects, looks at them at work and ends them."""
 
-    def __init__(self, stack: ExitStack, directory: Path, options: argparse.Namespace) -> None:
+    def __init__(self, report: Report, stack: ExitStack, directory: Path, options: argparse.Namespace) -> None:
+        self._report = report
         self._options = options
         self._workers = {
             name: stack.enter_context(Worker(f"benchmarks.clients.{name}", directory / f"{name}.log"))
@@ -156,6 +160,7 @@ class Lives:
         with subject.start() as server:
             acknowledged(subject.address, _FIRST, keeps=subject.keeps)
             found: dict[str, Any] = {"start_s": time.perf_counter() - began}
+            self._report.server(subject.name, server.name, server.settings)
 
             def settled() -> int:
                 time.sleep(_SETTLE_S / 10 if options.quick else _SETTLE_S)
@@ -237,7 +242,7 @@ def measure(report: Report, directory: Path, options: argparse.Namespace, rounds
         if not options.no_tansu:
             with left_out(report, TANSU):
                 subjects.append(in_memory(directory / "footprint-tansu"))
-        lives = Lives(stack, directory, options)
+        lives = Lives(report, stack, directory, options)
         for subject in subjects:
             lives.prepare(subject)
         entrants = {subject.name: partial(lives.live, subject) for subject in subjects}

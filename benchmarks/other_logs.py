@@ -16,6 +16,7 @@ from benchmarks.peers.fetching import needs_module
 from benchmarks.peers.field import RELAXED, left_out
 from benchmarks.peers.process import Peer
 from benchmarks.support.contest import Rounds, in_turn
+from benchmarks.support.machine import our_version
 from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Report
 from benchmarks.support.processes import Server, Worker, log_server
@@ -136,11 +137,13 @@ def started(stack: ExitStack, report: Report, directory: Path, peers: Sequence[s
     sides: dict[str, Side] = {}
 
     def add(
-        name: str, module: str, server: Server | Peer, address: str, settings: Mapping[str, str], prebuilt: str
+        name: str, module: str, server: Server | Peer, address: str, topics: Mapping[str, str], prebuilt: str
     ) -> None:
         log = directory / f"{module}-{len(sides)}.log"
         worker = stack.enter_context(Worker(f"benchmarks.clients.{module}", log))
-        sides[name] = Side(name, address, server.pid, worker, settings, server.ready_after_s, prebuilt)
+        told = (server.name, server.settings) if isinstance(server, Peer) else (our_version(), topics)
+        report.server(name, *told)
+        sides[name] = Side(name, address, server.pid, worker, topics, server.ready_after_s, prebuilt)
 
     ours = stack.enter_context(log_server(directory / "ours", directory / "ours.log", with_kafka=True))
     for how, settings in ((FSYNC, {}), (PAGE_CACHE, RELAXED)):
@@ -153,7 +156,6 @@ def started(stack: ExitStack, report: Report, directory: Path, peers: Sequence[s
                     needs_module(peer)
                     server = stack.enter_context(start(directory / f"{peer}{how[2:5]}", durable=durable))
                     add(name + how, f"log_{peer}", server, server.address, {}, peer)
-                    report.note(f"{name + how}: {server.name}")
     prebuilt = {
         name: stack.enter_context(Worker(f"benchmarks.clients.{name}", directory / f"{name}.log"))
         for name in ("raw", "pipelines")

@@ -43,8 +43,8 @@ NOTES: Final = (
     "prebuilt batches: one connection, record batches of up to 1 MB made beforehand, five requests under way: the "
     "ceiling of the server, without a client's work",
     f"send_many: {_MANY_RECORDS:,} records in each call",
-    f"{KAFKA_FSYNC}: acks=all only, as it flushes inside of each append, whatever acks is; from {_MANY_PARTITIONS} partitions on {_FEWER} times fewer records than the "
-    "others, what it took is scaled up",
+    f"{KAFKA_FSYNC}: acks=all only, as it flushes inside of each append, whatever acks is; from {_MANY_PARTITIONS} "
+    f"partitions on {_FEWER} times fewer records than the others, what it took is scaled up",
     "everything is written to disk (sync) before each run",
     "CPU s/GiB: user + system seconds of the server's processes for each GiB of values",
 )

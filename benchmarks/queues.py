@@ -14,11 +14,13 @@ from typing import Any, Final
 from benchmarks.peers import rabbitmq, redis
 from benchmarks.peers.fetching import needs_module
 from benchmarks.peers.field import left_out
+from benchmarks.peers.process import Peer
 from benchmarks.support.contest import Rounds, in_turn
+from benchmarks.support.machine import our_version
 from benchmarks.support.numbers import spread
 from benchmarks.support.options import parser, scratch, whole_numbers
 from benchmarks.support.output import Report, progress
-from benchmarks.support.processes import Worker, log_server
+from benchmarks.support.processes import Server, Worker, log_server
 from benchmarks.support.rates import size
 from benchmarks.support.usage import cpu_of, memory_of
 
@@ -103,7 +105,10 @@ def started(stack: ExitStack, report: Report, directory: Path, peers: Sequence[s
     """Starts the servers that there are."""
     found: dict[str, Side] = {}
 
-    def add(name: str, module: str, server: Any) -> None:
+    def add(name: str, module: str, server: Server | Peer) -> None:
+        told = (server.name, server.settings) if isinstance(server, Peer) else (our_version(), {})
+        report.server(name, *told)
+
         def worker(part: str) -> Worker:
             log = directory / f"{module}-{part}.log"
             made: Worker = stack.enter_context(Worker(f"benchmarks.clients.{module}", log))
@@ -117,13 +122,11 @@ def started(stack: ExitStack, report: Report, directory: Path, peers: Sequence[s
             needs_module("pika")
             broker = stack.enter_context(rabbitmq.rabbitmq(directory / "rabbitmq"))
             add(RABBITMQ, "queue_rabbitmq", broker)
-            report.note(f"{RABBITMQ}: {broker.name}")
     if "redis" in peers:
         with left_out(report, REDIS):
             needs_module("redis")
             server = stack.enter_context(redis.redis(directory / "redis", durable=True))
             add(REDIS, "queue_redis", server)
-            report.note(f"{REDIS}: {server.name}")
     return found
 
 

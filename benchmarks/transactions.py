@@ -18,6 +18,7 @@ from benchmarks.peers import kafka
 from benchmarks.peers.field import TANSU, left_out
 from benchmarks.peers.tansu import tansu
 from benchmarks.support.contest import Rounds, in_turn
+from benchmarks.support.machine import our_version
 from benchmarks.support.numbers import percentile, spread
 from benchmarks.support.options import parser, scratch
 from benchmarks.support.output import Report
@@ -87,20 +88,18 @@ def peers(report: Report, directory: Path, with_kafka: bool, with_tansu: bool) -
                 with left_out(report, kafka.NAME):
                     it = stack.enter_context(kafka.Installation(directory / f"kafka-{name}", settings).start())
                     found.append(Peer(f"{kafka.NAME}, {name}", it.address, it.pid))
+                    report.server(found[-1].name, it.name, it.settings)
         if with_tansu:
             with left_out(report, TANSU):
                 broker = stack.enter_context(tansu(directory / "tansu"))
                 found.append(Peer(TANSU, broker.address, broker.pid))
+                report.server(TANSU, broker.name, broker.settings)
         there = {peer.name for peer in found}
         for name, messages in durability.items():
-            server = stack.enter_context(
-                log_server(
-                    directory / f"data-{name}",
-                    directory / f"server-{name}.log",
-                    {"log.flush.interval.messages": messages},
-                    with_kafka=True,
-                )
-            )
+            settings = {"log.flush.interval.messages": messages}
+            log = directory / f"server-{name}.log"
+            server = stack.enter_context(log_server(directory / f"data-{name}", log, settings, with_kafka=True))
+            report.server(_OURS + name, our_version(), settings)
             beside = f"{kafka.NAME}, {name}"
             ours = Peer(_OURS + name, server.kafka, server.pid, beside if beside in there else None)
             found.append(ours)

@@ -8,6 +8,7 @@ from typing import Final
 
 from benchmarks.peers import kafka, tansu
 from benchmarks.peers.process import CannotHavePeer
+from benchmarks.support.machine import our_version
 from benchmarks.support.output import Report, progress
 from benchmarks.support.processes import log_server
 
@@ -83,18 +84,25 @@ def started(
         data = directory / "ours"
         ours = stack.enter_context(log_server(data, directory / "ours.log", settings, with_kafka=True))
         for name, topics in ((OURS, {}), (OURS_RELAXED, RELAXED)):
+            report.server(name, our_version(), {**(settings or {}), **_of_topics(topics)})
             found[name] = Contestant(name, ours.kafka, ours.pid, topics, ours.address, data)
         if "kafka" in peers:
             with left_out(report, KAFKA):
                 folder = directory / "kafka"
                 it = stack.enter_context(kafka.Installation(folder, kafka_settings).start())
                 for name, topics in ((KAFKA, {}), (KAFKA_FSYNC, _FSYNC)):
+                    report.server(name, it.name, {**it.settings, **_of_topics(topics)})
                     found[name] = Contestant(name, it.address, it.pid, topics, data=folder / "data")
         if "tansu" in peers:
             with left_out(report, TANSU):
                 broker = stack.enter_context(tansu.tansu(directory / "tansu"))
+                report.server(TANSU, broker.name, broker.settings)
                 found[TANSU] = Contestant(TANSU, broker.address, broker.pid, {})
         yield found
+
+
+def _of_topics(settings: Mapping[str, str]) -> dict[str, str]:
+    return {f"{name} of topics": value for name, value in settings.items()}
 
 
 @contextmanager

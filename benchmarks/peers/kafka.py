@@ -23,6 +23,8 @@ _JVM: Final = (
     "-XX:+ExplicitGCInvokesConcurrent",
     "-Djava.awt.headless=true",
 )
+_OF_THIS_RUN: Final = ("listeners", "controller.quorum.voters", "log.dirs")
+"""Settings that are ports and folders."""
 ABOUT: Final = f"one KRaft node, 1 GiB heap, default settings; JVM: {' '.join(_JVM)}"
 
 
@@ -42,6 +44,12 @@ def fetch(*, may_fetch: bool = False) -> Path:
         raise CannotHavePeer(str(error)) from error
 
 
+def java_version() -> str:
+    """Returns the version of the Java that runs it."""
+    said = subprocess.run(("java", "-version"), capture_output=True, text=True, check=True).stderr
+    return said.splitlines()[0]
+
+
 class Installation:
     """A formatted data directory, on which Kafka can be started again and again."""
 
@@ -52,6 +60,8 @@ class Installation:
         self.address = f"127.0.0.1:{port}"
         folder.mkdir(parents=True)
         whole = {**single_node(port, controller, folder / "data"), **(settings or {})}
+        self._told = {name: value for name, value in whole.items() if name not in _OF_THIS_RUN}
+        self._told |= {"JVM": " ".join(_JVM), "Java": java_version()}
         self._properties = folder / "server.properties"
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in whole.items()))
         (folder / "log4j2.xml").write_text(LOG_SETTINGS)
@@ -71,7 +81,8 @@ class Installation:
         def ready() -> bool:
             return not wait or STARTED.search(log.read_text(errors="replace")[said_before:]) is not None
 
-        return Peer(NAME, self.address, (*self._java, "kafka.Kafka", str(self._properties)), self._folder, ready)
+        command = (*self._java, "kafka.Kafka", str(self._properties))
+        return Peer(NAME, self.address, command, self._folder, ready, settings=self._told)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,8 @@ from benchmarks.peers.fetching import build_go, fetched, unpack_debian
 from benchmarks.peers.process import CannotHavePeer, Peer, free_port, listens
 
 _MODULE: Final = "github.com/nats-io/nats-server/v2@v2.15.2"
+_SERVER: Final = {"max_payload": "8MB", "max_pending": "256MB"}
+_STREAM: Final = {"max_memory_store": "1GB", "max_file_store": "20GB"}
 ABOUT: Final = (
     "JetStream with file storage; durable: sync_interval always; relaxed: its default, a flush in two minutes"
 )
@@ -39,11 +42,16 @@ def nats(folder: Path, *, durable: bool) -> Peer:
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     version = said.split()[-1].lstrip("v")
     folder.mkdir(parents=True, exist_ok=True)
-    sync = "  sync_interval: always\n" if durable else ""
+    stream = {**_STREAM, "sync_interval": "always"} if durable else _STREAM
     settings = folder / "nats.conf"
     settings.write_text(
-        f'listen: "127.0.0.1:{port}"\nmax_payload: 8MB\nmax_pending: 256MB\n'
-        f'jetstream {{\n  store_dir: "{folder / "data"}"\n  max_memory_store: 1GB\n  max_file_store: 20GB\n{sync}}}\n'
+        f'listen: "127.0.0.1:{port}"\n{_lines(_SERVER)}'
+        f'jetstream {{\nstore_dir: "{folder / "data"}"\n{_lines(stream)}}}\n'
     )
     name = f"NATS JetStream {version}, {'sync always' if durable else 'sync 2 min'}"
-    return Peer(name, f"127.0.0.1:{port}", (program, "-c", str(settings)), folder, lambda: listens(port))
+    command = (program, "-c", str(settings))
+    return Peer(name, f"127.0.0.1:{port}", command, folder, lambda: listens(port), settings={**_SERVER, **stream})
+
+
+def _lines(settings: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\n" for name, value in settings.items())

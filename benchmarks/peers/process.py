@@ -46,6 +46,7 @@ class Peer:
         folder: where it keeps what it writes; made if it is not there, and not removed.
         ready: whether it can be talked to, asked again and again.
         environment: beside this process's.
+        settings: that it has beside its defaults, for reports.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class Peer:
         folder: Path,
         ready: Callable[[], bool],
         environment: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
+        self.settings = dict(settings or {})
         self.address = address
         self._log = folder / "server.log"
         folder.mkdir(parents=True, exist_ok=True)

@@ -47,9 +47,8 @@ def rabbitmq(folder: Path) -> Iterator[Peer]:
         log = folder / "server.log"
         command = (str(server / "sbin" / "rabbitmq-server"),)
         address = f"127.0.0.1:{port}"
-        with Peer(
-            name, address, command, folder, lambda: _STARTED in log.read_text(errors="replace"), environment
-        ) as it:
+        ready = lambda: _STARTED in log.read_text(errors="replace")  # noqa: E731
+        with Peer(name, address, command, folder, ready, environment, {"plugins": "none"}) as it:
             yield it
 
 

@@ -40,4 +40,6 @@ def redis(folder: Path, *, durable: bool) -> Peer:
     how = "durable" if durable else "relaxed"
     command = (program, *place, *_SETTINGS[how])
     name = f"Redis {version}, {'appendfsync always' if durable else 'appendfsync everysec'}"
-    return Peer(name, f"127.0.0.1:{port}", command, folder, lambda: listens(port), environment)
+    settings = {"save": '""', **dict(zip(_SETTINGS[how][::2], _SETTINGS[how][1::2], strict=True))}
+    told = {setting.removeprefix("--"): value for setting, value in settings.items()}
+    return Peer(name, f"127.0.0.1:{port}", command, folder, lambda: listens(port), environment, told)

@@ -34,4 +34,6 @@ def tansu(folder: Path, port: int | None = None, *, wait: bool = True) -> Peer:
     command = (str(program), "broker", "--listener-url", url, "--advertised-listener-url", url)
     storage = ("--storage-engine", "memory://tansu/")
     name = version.replace("tansu", "Tansu")
-    return Peer(name, f"127.0.0.1:{port}", (*command, *storage), folder, lambda: not wait or listens(port))
+    settings = {"from the wheel": _PACKAGE, "storage-engine": "memory"}
+    ready = lambda: not wait or listens(port)  # noqa: E731
+    return Peer(name, f"127.0.0.1:{port}", (*command, *storage), folder, ready, settings=settings)

@@ -1,12 +1,13 @@
 """What a measurement was made on: machine, versions, command."""
 
+import contextlib
 import os
 import platform
 import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,10 @@ ROOT: Final = Path(__file__).parents[2]
 REPORT: Final = "benchmarks/report"
 """The folder of the committed report, below ROOT."""
 
-_DISTRIBUTIONS: Final = ("logserver-broker", "grpcio", "protobuf", "uvloop", "aiokafka", "crc32c")
+_OURS: Final = "logserver-broker"
+_DISTRIBUTIONS: Final = (_OURS, "grpcio", "protobuf", "uvloop", "aiokafka", "crc32c")
+_CLIENTS: Final = ("confluent-kafka", "redis", "hiredis", "nats-py", "pika")
+"""Of peers; a benchmark with peers takes those that are installed."""
 
 
 def machine(directory: Path) -> dict[str, str]:
@@ -34,13 +38,25 @@ def machine(directory: Path) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of what is measured."""
+    """Returns the versions of this server, of what it is built on, and of the clients."""
     found = {"python": platform.python_version()}
     found.update((name, version(name)) for name in _DISTRIBUTIONS)
+    for name in _CLIENTS:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    if "confluent-kafka" in found:
+        from confluent_kafka import libversion
+
+        found["librdkafka"] = libversion()[0]
     revision = _revision()
     if revision:
         found["revision"] = revision
     return found
+
+
+def our_version() -> str:
+    """Returns the name and version of this server."""
+    return f"{_OURS} {version(_OURS)}"
 
 
 def child_environment() -> dict[str, str]:

@@ -61,6 +61,7 @@ class Report:
         self.plots: list[Plot] = []
         self.runs: list[Mapping[str, Any]] = []
         """Every single measurement, for machines."""
+        self._servers: dict[str, dict[str, Any]] = {}
         self._targets: list[dict[str, Any]] = []
         self._figures: dict[str, dict[str, Any]] = {}
         self._failed: list[str] = []
@@ -79,6 +80,16 @@ class Report:
         """Adds a plot."""
         self.plots.append(plot)
         return plot
+
+    def server(self, name: str, version: str, settings: Mapping[str, str]) -> None:
+        """Adds a server that takes part, once.
+
+        Args:
+            name: as the tables have it.
+            version: with the name of the program.
+            settings: beside its defaults.
+        """
+        self._servers[name] = {"name": name, "version": version, "settings": dict(settings)}
 
     def note(self, text: str) -> None:
         """Adds a note, once."""
@@ -129,6 +140,7 @@ class Report:
             "claim": self.claim,
             "machine": self._machine,
             "versions": self._versions,
+            "servers": list(self._servers.values()),
             "command": command(self.module),
             "date": self._date,
             "seconds": time.monotonic() - self._began_s,

@@ -14,6 +14,7 @@ def markdown(document: Document) -> str:
     lines = [f"## {document['benchmark']}", "", f"Claim: {document['claim']}", ""]
     lines += [f"- {name}: {value}" for name, value in document["machine"].items()]
     lines += ["- versions: " + ", ".join(f"{name} {value}" for name, value in document["versions"].items())]
+    lines += [_server(it) for it in document.get("servers", ())]
     lines += [f"- command: `{document['command']}`"]
     lines += [f"- measured: {document['date']}, in {number(document['seconds'] / 60)} minutes", ""]
     if document["failed"]:
@@ -47,6 +48,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
     ]
+
+
+def _server(server: Mapping[str, Any]) -> str:
+    settings = ", ".join(f"{name}={value}" for name, value in server["settings"].items())
+    return f"- server {server['name']}: {server['version']}; beside its defaults: {settings or 'nothing'}"
 
 
 def number(value: float) -> str:

@@ -152,3 +152,14 @@ def test_an_entrant_that_fails_is_left_out_unless_it_must_not() -> None:
     assert found.ratios("ours", "peer", float) == []
     with pytest.raises(CannotDo):
         in_turn("case", {"ours": fails}, 1, must=("ours",))
+
+
+def test_servers_are_told_with_version_and_settings(tmp_path: Path) -> None:
+    made = report(tmp_path)
+    made.server("theirs", "Theirs 4.3", {"flush": "1", "JVM": "-Xmx1G"})
+    for _ in range(2):
+        made.server("ours", "ours 1.0", {})
+    assert made.document()["servers"][0]["settings"] == {"flush": "1", "JVM": "-Xmx1G"}
+    page = markdown(made.document())
+    assert "- server theirs: Theirs 4.3; beside its defaults: flush=1, JVM=-Xmx1G\n" in page
+    assert page.count("- server ours: ours 1.0; beside its defaults: nothing\n") == 1

@@ -61,6 +61,8 @@ def test_a_benchmark_prints_machine_versions_command_and_numbers(name: str, tmp_
     assert document["benchmark"] == f"benchmarks.{name}"
     assert document["machine"]["processor"]
     assert document["versions"]["logserver-broker"]
+    if {"--peers", "--no-kafka"} & set(arguments):
+        assert document["servers"] and all(server["version"] for server in document["servers"])
     assert document["command"].startswith(f"python -m benchmarks.{name} --json")
     assert document["runs"]
     assert document["tables"] and all(table["rows"] for table in document["tables"])
