@@ -63,7 +63,7 @@ def commit(address: str, server_pid: int, topic: str, groups: int, connections: 
     for one in every:
         one.socket.close()
     waits.sort()
-    percentiles = {f"p{percent}_s": percentile(waits, percent) for percent in (50, 99)}
+    percentiles = {f"p{percent}_s": percentile(waits, percent) for percent in (50, 99, 99.9, 100)}
     return {"commits": len(waits), **percentiles, **meter.to_json(None)}
 
 

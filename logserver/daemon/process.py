@@ -16,7 +16,7 @@ from logserver.settings import ServerSettings
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 
-_GC_THRESHOLDS: Final = (50_000, 20, 100)
+GC_THRESHOLDS: Final = (50_000, 20, 100)
 _TRIM_THRESHOLD_BYTES: Final = 64 << 20
 _MMAP_THRESHOLD_BYTES: Final = 32 << 20
 
@@ -34,11 +34,11 @@ def prepare_process(settings: ServerSettings) -> None:
     collected less often."""
     _raise_open_files()
     # Beside a busy event loop the flusher's thread gets the interpreter back this fast (an fsync's p50: 5.8 ms at
-    # Python's default of 5 ms, 0.85 ms at 0.5 ms).
+    # Python's default of 5 ms, 0.85 ms at 0.5 ms). benchmarks/interpreter.py measures it, and the thresholds below.
     sys.setswitchinterval(settings.thread_switch_interval_ms / 1000)
     _keep_freed_memory()
     # What a server holds lives long, and looking through all of it takes up to half a second: less often, then.
-    gc.set_threshold(*_GC_THRESHOLDS)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _raise_open_files() -> None:

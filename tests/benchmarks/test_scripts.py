@@ -29,6 +29,7 @@ SMALLEST = {
     "flush": ["--rounds=1", "--seconds=0.02", "--partitions=1,3", "--payload-bytes=1024", "--in-flight=1,2"],
     "startup": ["--rounds=1", "--partitions=3", "--fill-bytes=1024", "--megabytes=0.1"],
     "recovery": ["--rounds=1", "--partitions=3", "--kept-bytes=1024,2048", "--since-bytes=1024"],
+    "interpreter": ["--quick", "--seconds=0.05", "--groups=4", "--partitions=2", "--megabytes=0.1"],
     "latency": ["--rounds=1", "--records=5"],
     "cold_reads": ["--rounds=1", "--records=5", "--readers=2", "--delay-ms=1", "--cold-megabytes=1"],
     "compaction": ["--quick", "--megabytes=3", "--keys=200", "--beside-megabytes=5", "--seconds=0.1"],
