@@ -25,7 +25,7 @@ TARGET: Final = 1.5
 
 FSYNC: Final = ", fsync"
 RELAXED: Final = ", page cache"
-_OURS: Final = "log server"
+OURS: Final = "log server"
 _FLUSH: Final = "log.flush.interval.messages"
 _TOPIC: Final = "committed"
 _CONNECTIONS: Final = 32
@@ -47,7 +47,7 @@ def started(
     found: dict[str, Contestant] = {}
     for how, messages in ((FSYNC, "1"), (RELAXED, "1000000000")):
         settings = {_FLUSH: messages}
-        name = _OURS + how
+        name = OURS + how
         log = directory / f"ours{len(found)}.log"
         ours = stack.enter_context(log_server(directory / f"ours{len(found)}", log, settings, with_kafka=True))
         report.server(name, our_version(), settings)
@@ -85,8 +85,8 @@ def measure(
 
     case = f"{groups:,} groups commit"
     entrants = {name: partial(run, it) for name, it in contestants.items()}
-    in_turn("warming up", entrants, 1, must=(_OURS + FSYNC,))
-    found = in_turn(case, entrants, rounds, must=(_OURS + FSYNC, _OURS + RELAXED))
+    in_turn("warming up", entrants, 1, must=(OURS + FSYNC,))
+    found = in_turn(case, entrants, rounds, must=(OURS + FSYNC, OURS + RELAXED))
     table = report.table(case)
     for name, runs in found.runs.items():
         peer = KAFKA + (FSYNC if name.endswith(FSYNC) else RELAXED)
@@ -95,7 +95,7 @@ def measure(
                 "server": name,
                 "commits/s": spread(found.values(name, rate)),
                 "ratio": None if name in (peer, TANSU) else found.ratio(name, peer, rate),
-                "ratio to Tansu": found.ratio(name, TANSU, rate) if name == _OURS + RELAXED else None,
+                "ratio to Tansu": found.ratio(name, TANSU, rate) if name == OURS + RELAXED else None,
                 "p50 ms": spread([run["p50_s"] * 1000 for run in runs]),
                 "p99 ms": spread([run["p99_s"] * 1000 for run in runs]),
                 "server us": spread([Cpu(**run["server"]).total_s / run["commits"] * 1e6 for run in runs]),
@@ -104,9 +104,9 @@ def measure(
         report.runs += [{"server": name, **run} for run in runs]
     table.notes += [f"without {name}: {why}" for name, why in found.failed.items()]
     for how in (FSYNC, RELAXED):
-        report.figure(f"{case}: {_OURS}{how}, commits/s", found.values(_OURS + how, rate))
-        if ratios := found.ratios(_OURS + how, KAFKA + how, rate):
-            report.target(f"offset commits, {groups:,} groups: {_OURS}{how} to {KAFKA}{how}", ratios, TARGET)
+        report.figure(f"{case}: {OURS}{how}, commits/s", found.values(OURS + how, rate))
+        if ratios := found.ratios(OURS + how, KAFKA + how, rate):
+            report.target(f"offset commits, {groups:,} groups: {OURS}{how} to {KAFKA}{how}", ratios, TARGET)
     return found
 
 

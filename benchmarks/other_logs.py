@@ -34,7 +34,7 @@ NATS: Final = "NATS JetStream, nats-py"
 FSYNC: Final = ", fsync"
 PAGE_CACHE: Final = ", page cache"
 _PEERS: Final = ("redis", "nats")
-_SIZES: Final = (100, 1024, 10 * 1024)
+SIZES: Final = (100, 1024, 10 * 1024)
 _MB: Final = 1_000_000
 _MANY_RECORDS: Final = 1_000
 _FEWER: Final = {REDIS: 4, NATS: 40}
@@ -170,10 +170,10 @@ def _part(found: Rounds, direction: str) -> Rounds:
 
 def measure(report: Report, logs: Logs, records_of: Callable[[int], int], rounds: int) -> None:
     """Measures and fills the report."""
-    for value_bytes in _SIZES:
+    for value_bytes in SIZES:
         records = records_of(value_bytes)
         with report.attempt(f"{size(value_bytes)} records"):
-            _measure_clients(report, logs, records, value_bytes, rounds)
+            measure_clients(report, logs, records, value_bytes, rounds)
         with report.attempt(f"{size(value_bytes)} records, made beforehand"):
             _measure_prebuilt(report, logs, records, value_bytes, rounds)
 
@@ -189,7 +189,7 @@ def warm_up(logs: Logs, records: int, value_bytes: int) -> None:
         in_turn("warming up", entrants, 1, must=must)
 
 
-def _measure_clients(report: Report, logs: Logs, records: int, value_bytes: int, rounds: int) -> None:
+def measure_clients(report: Report, logs: Logs, records: int, value_bytes: int, rounds: int) -> None:
     """What comes of it with each one's Python client."""
     entrants = {name: partial(logs.run, side, records, value_bytes) for name, side in logs.sides.items()}
     must = [name for name in entrants if name.startswith((CONFLUENT, BUNDLED))]

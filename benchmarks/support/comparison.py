@@ -12,6 +12,9 @@ from benchmarks.support.pages import Document, number
 
 _LEAST: Final = 0.10
 """Medians that differ by less are the same."""
+_ROUNDS: Final = 3
+"""Fewer tell nothing of the noise."""
+_LEAST_OF_FEW: Final = 0.30
 
 
 class Change(NamedTuple):
@@ -33,7 +36,8 @@ def changes(before: Iterable[Document], now: Iterable[Document]) -> Iterator[Cha
     """Yields the figures that changed beyond the noise.
 
     A figure counts as changed if every one of its rounds is beyond every one of the rounds before, and the medians are
-    a tenth apart. Figures of another machine are left out; ratios to a peer that ran beside are not.
+    a tenth apart; three tenths where one of the reports has fewer than three rounds. Figures of another machine are
+    left out; ratios to a peer that ran beside are not.
     """
     old = {document["benchmark"]: document for document in before}
     for document in now:
@@ -51,8 +55,9 @@ def changes(before: Iterable[Document], now: Iterable[Document]) -> Iterator[Cha
 
 def _change(name: str, known: Mapping[str, Any], figure: Mapping[str, Any]) -> Change | None:
     before, now = spread(known["values"]), spread(figure["values"])
-    is_more = now.low > before.high and now.median > before.median * (1 + _LEAST)
-    is_less = now.high < before.low and now.median < before.median * (1 - _LEAST)
+    least = _LEAST if min(len(known["values"]), len(figure["values"])) >= _ROUNDS else _LEAST_OF_FEW
+    is_more = now.low > before.high and now.median > before.median * (1 + least)
+    is_less = now.high < before.low and now.median < before.median * (1 - least)
     if not is_more and not is_less:
         return None
     return Change(name, before, now, is_worse=is_more == figure["less_is_better"])

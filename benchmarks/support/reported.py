@@ -137,8 +137,10 @@ def summary(documents: Sequence[Document], limits: Path = LIMITS) -> list[str]:
     known = _sections(limits.read_text()) if limits.exists() else {}
     missed: dict[str, list[str]] = {}
     for what in (target["what"] for target in targets if not target["reached"]):
-        text = next((text for heading, text in known.items() if what.startswith(heading)), None)
-        missed.setdefault(text or "Nothing is known yet of what limits it.", []).append(what)
+        # The one that says most of it.
+        heading = max((heading for heading in known if what.startswith(heading)), key=len, default=None)
+        text = known[heading] if heading else "Nothing is known yet of what limits it."
+        missed.setdefault(text, []).append(what)
     for text, names in missed.items():
         lines += ["", *(f"### Missed: {what}" for what in names), "", text]
     return lines
