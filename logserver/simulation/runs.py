@@ -22,12 +22,16 @@ class _Process:
     """A process that runs one seed after the other."""
 
     def __init__(self) -> None:
+        # Found as here, however this process came to its modules; -P: and nothing else in the working directory.
+        path = os.pathsep.join(path for path in sys.path if path)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "logserver.simulation"],
+            [sys.executable, "-P", "-m", "logserver.simulation"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
             text=True,
+            # Ctrl-C at the terminal is for the command, which then ends this one.
+            start_new_session=True,
         )
 
     def run(self, seed: int) -> Outcome:

@@ -1,8 +1,10 @@
 """The simulation as a whole: it passes, is the same again, and says what it found."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,14 +12,15 @@ import pytest
 FIRST_SEED, SEEDS = 9, 8
 
 
-def crash_test(*arguments: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "logserver", "crash-test", *arguments], capture_output=True, text=True, timeout=timeout_s
+def document(*arguments: str, timeout_s: float = 600, cwd: Path | None = None, **environment: str) -> dict[str, Any]:
+    result = subprocess.run(
+        [sys.executable, "-P", "-m", "logserver", "crash-test", *arguments, "--json"],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
     )
-
-
-def document(*arguments: str, timeout_s: float = 600) -> dict[str, Any]:
-    result = crash_test(*arguments, "--json", timeout_s=timeout_s)
     found: dict[str, Any] = json.loads(result.stdout)
     assert (result.returncode, result.stderr) == (1 if found["violations"] else 0, "")
     return found
@@ -35,8 +38,10 @@ def test_every_promise_is_kept_over_crashes() -> None:
     assert found["kills"] > 0 and found["stops"] > 0
 
 
-def test_a_seed_does_the_same_again() -> None:
-    alone = document("--seed", "9")["runs"]
+def test_a_seed_does_the_same_again_wherever_that_is(tmp_path: Path) -> None:
+    # What lies about there is not the server's.
+    (tmp_path / "json.py").write_text("raise SystemExit('not what was meant')")
+    alone = document("--seed", "9", cwd=tmp_path, PYTHONHASHSEED="77", LOGSERVER_FLUSH_MESSAGES="9")["runs"]
     among_others = document("--seed", "8", "--runs", "2", "--jobs", "1")["runs"]
     assert alone[0]["digest"] == among_others[1]["digest"] != among_others[0]["digest"]
     assert alone[0] | {"seconds": 0} == among_others[1] | {"seconds": 0}
