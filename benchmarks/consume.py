@@ -36,7 +36,7 @@ _FANOUT: Final = 10
 
 NOTES: Final = (
     "confluent-kafka with queues that hold a run; every value is looked at; connected, and all it "
-    "needs to know known, before the clock runs",
+    "needs to know known, before the clock runs, for which it reads from the topic; where that is cold its last record",
     "hot: just written, in the page cache; cold: written to disk and dropped from the page cache before each run (less "
     f"than {_COLD_MOST:.0%} of it is in memory, asked by mincore), segments of 64 MiB, another topic each round",
     f"{_FANOUT} consumers: each reads all, on threads of one process; MB/s of all together",
@@ -133,7 +133,8 @@ class Consuming:
     def _read(self, case: Case, records: int, contestant: Contestant, topic: str) -> Any:
         # One record opened the producer's connection.
         count = records + 1
-        run = self._ask("confluent", "consume", case, contestant, topic, records=count, consumers=case.consumers)
+        how = {"consumers": case.consumers, "cold": case.cold}
+        run = self._ask("confluent", "consume", case, contestant, topic, records=count, **how)
         expected = records * case.record_bytes * case.consumers
         if run["bytes"] != expected:
             raise CannotDo(f"{run['bytes']:,} bytes were read instead of {expected:,}")

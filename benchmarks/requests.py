@@ -19,6 +19,7 @@ from benchmarks.support.processes import Worker
 CLAIM: Final = "clients that do not batch: requests with one record each, 1.8 times as many as Apache Kafka takes"
 
 TARGET: Final = 1.8
+TANSU_TARGET: Final = 1.0
 _LOAD: Final = (32, 1)
 """Connections, and requests under way on each, that are held against the target."""
 
@@ -169,6 +170,9 @@ def _judge(report: Report, asked: tuple[str, int, int], case: str, found: Rounds
     ratios = found.ratios(OURS_RELAXED, KAFKA, requests_per_s)
     if ratios and (what, connections, in_flight) == (PRODUCE_1, *_LOAD):
         report.target(f"unbatched requests, {case}: {OURS_RELAXED} to {KAFKA}", ratios, TARGET)
+    ratios = found.ratios(OURS_RELAXED, TANSU, requests_per_s)
+    if ratios and (what, in_flight) == (PRODUCE_1, 1):
+        report.target(f"unbatched requests, {case}: {OURS_RELAXED} to {TANSU}", ratios, TANSU_TARGET)
 
 
 def _us(run: Any, who: str) -> float:

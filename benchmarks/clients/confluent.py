@@ -1,6 +1,7 @@
 """Worker process: confluent-kafka, the same for every server that speaks Kafka's protocol."""
 
 import threading
+import time
 from collections.abc import Mapping
 from itertools import cycle
 from typing import Any, Final
@@ -13,6 +14,8 @@ from benchmarks.support.worker import CannotDo, work
 
 _WAIT_S: Final = 120
 _AT_ONCE: Final = 10_000
+_LONG_POLL_S: Final = 0.6
+"""More than the client's fetch.wait.max.ms."""
 _NEVER_FULL: Final = {"queue.buffering.max.messages": 10_000_000, "queue.buffering.max.kbytes": 2_000_000}
 """So that the loop that produces never waits, and its end is the client's own."""
 _ROOM_FOR_ANY: Final = {"message.max.bytes": 8 << 20}
@@ -72,21 +75,30 @@ def consume(
     partitions: int,
     records: int,
     consumers: int = 1,
+    cold: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Any:
     """Reads so many records from the beginning, and looks at each value.
 
     Args:
+        partitions: with as many records each.
         consumers: so many read all of them, each on a thread of its own.
+        cold: the records are not in memory, and are to stay so until the clock runs.
     """
     places = [TopicPartition(topic, number, 0) for number in range(partitions)]
+    # From the beginning, many would have been fetched by the time that it stops.
+    last = max(records // partitions - 1, 0)
+    firsts = [TopicPartition(topic, number, last) for number in range(partitions)] if cold else places
     made = [_consumer(address, number, settings) for number in range(consumers)]
     # What comes once in a consumer's life takes it half a second: connections, and finding out where partitions are.
     for consumer in made:
-        consumer.assign(places)
+        consumer.assign(firsts)
     for consumer in made:
         _taken(consumer, 1)
         consumer.unassign()
+    if cold:
+        # The server still has a request for what comes next, and the client sends no other one.
+        time.sleep(_LONG_POLL_S)
     seen = [0] * consumers
 
     def read(number: int) -> None:
