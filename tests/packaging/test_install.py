@@ -1,5 +1,6 @@
 """The wheel alone, in a fresh environment outside the source tree, on every supported Python that is present."""
 
+import json
 import os
 import subprocess
 import sys
@@ -122,6 +123,12 @@ def test_the_commands_send_and_read_a_record(environment: Environment) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_the_proof_runs_without_the_source_tree(environment: Environment) -> None:
+    found = json.loads(environment.logserver("crash-test", "--seed", "1", "--runs", "1", "--json"))
+    assert (found["violations"], [run["seed"] for run in found["runs"]]) == (0, [1])
+    assert found["acknowledged"] > 500 and found["states"] > 0
 
 
 def test_the_client_and_the_commands_work_without_the_event_loop_of_the_server(environment: Environment) -> None:
