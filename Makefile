@@ -20,7 +20,7 @@ help:
 	@echo "make proof      a thousand runs of the crash test, over 10,000 states that crashes leave; prints its time"
 	@echo "make other-clients  fetches Apache Kafka's tools and KafkaJS, for their tests; without them these are left out"
 	@echo "make differential  the same requests to Apache Kafka 4.3.1 and to this server: what differs (needs java and mvn)"
-	@echo "make bench      this server beside Apache Kafka, Tansu, Redis, NATS, RabbitMQ: 100 minutes; report in benchmarks/report"
+	@echo "make bench      this server beside Apache Kafka, Tansu, Redis, NATS, RabbitMQ: 105 minutes; report in benchmarks/report"
 	@echo "make bench-quick  the same in three minutes beside Apache Kafka, and what got slower since the last report"
 	@echo "make run        a server on 127.0.0.1:50051, data in ./logserver-data (ARGS='...' adds options)"
 	@echo "make lint       style, types, import arrows, generated code"

@@ -29,6 +29,7 @@ _PERCENTS: Final = ("50", "90", "99", "99.9", "99.99", "100")
 NOTES: Final = (
     "a record's stamp is when it was due by the fixed rate; it is never left out or put off because others wait. One "
     "process sends, another receives, with one clock; 1 KiB, one partition, acks=all",
+    "linger.ms=0: as a client sets it that is in a hurry; 5: the default, and that much is in every number",
     "the sender looks every half millisecond for what is due, so that much is in every number",
     "the peak is what confluent-kafka produces to Apache Kafka in this run, 1 KiB, acks=all (without Kafka: --peak)",
 )
@@ -123,7 +124,9 @@ def _tell(report: Report, number: int, case: str, found: Rounds) -> None:
 
 
 def _plot(report: Report, number: int, case: str, rounds: Rounds) -> None:
-    plot = Plot(f"latency-{number + 1}", f"End to end, {case}", "percent of the records above", "ms", y_is_log=True)
+    plot = Plot(
+        f"latency-{number + 1}", f"End to end, {case}", "percent of the records that take longer", "ms", y_is_log=True
+    )
     for name, runs in rounds.runs.items():
         plot.lines[name] = [
             (100 - float(percent), spread([run[percent] * 1000 for run in runs]).median) for percent in _PERCENTS[:-1]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-_SIZE_INCHES: Final = (8, 4.5)
+_SIZE_INCHES: Final = (10, 4.5)
 _DOTS_PER_INCH: Final = 110
 
 
@@ -42,7 +42,8 @@ def draw(plot: Mapping[str, Any], folder: Path, prefix: str) -> str | None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
     axes.grid(True, which="both", alpha=0.3)
-    axes.legend(fontsize="small")
+    # Beside the lines, and not upon them.
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1))
     figure.tight_layout()
     name = f"{prefix}-{plot['name']}"
     figure.savefig(folder / f"{name}.png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
