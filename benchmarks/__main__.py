@@ -75,7 +75,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         nargs="+",
         choices=(*BENCHMARKS, QUICK),
         metavar="BENCHMARK",
-        help="these and no others; what the report has of others stays",
+        help=f"these and no others; what the report has of others stays. There are: {', '.join((*BENCHMARKS, QUICK))}",
     )
     parser.add_argument("--rest", action="store_true", help="those only that the report has not, or that failed")
     parser.add_argument("--minutes", type=float, help="begin none that would not end within so many")

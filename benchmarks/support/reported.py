@@ -116,7 +116,7 @@ def parts_of(documents: Sequence[Document], failed: Mapping[str, Mapping[str, st
             "measured": document["date"],
             "revision": document["versions"].get("revision", ""),
             "minutes": document["seconds"] / _MINUTE_S,
-            "": "failed in part" if document["failed"] else "",
+            "remarks": ", ".join(_remarks(document)),
         }
         for document in documents
     ]
@@ -126,6 +126,12 @@ def parts_of(documents: Sequence[Document], failed: Mapping[str, Mapping[str, st
     lines += [""] * bool(failed)
     lines += [f"- failed: {name}, {it['date']}: {it['why']}" for name, it in failed.items()]
     return lines
+
+
+def _remarks(document: Document) -> list[str]:
+    """Returns what failed and who was left out, in a few words: the part itself says why."""
+    left_out = [note.partition(":")[0] for note in document["notes"] if note.startswith("without ")]
+    return ["failed in part"] * bool(document["failed"]) + left_out
 
 
 def summary(documents: Sequence[Document], limits: Path = LIMITS) -> list[str]:

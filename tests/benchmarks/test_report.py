@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import comparison
+from benchmarks.peers.field import left_out
+from benchmarks.peers.process import CannotHavePeer
 from benchmarks.support.contest import in_turn
 from benchmarks.support.output import Plot, Report
 from benchmarks.support.pages import markdown
@@ -124,6 +126,18 @@ def test_a_case_that_fails_leaves_the_others(tmp_path: Path, capsys: pytest.Capt
     sitting = reported(tmp_path)
     sitting.take(made.document())
     assert "one" in sitting.missing()
+
+
+def test_who_was_left_out_is_told_at_the_top(tmp_path: Path) -> None:
+    made = report(tmp_path)
+    with left_out(made, "Apache Kafka"):
+        raise CannotHavePeer("it needs java, and this machine has none")
+    sitting = reported(tmp_path)
+    sitting.take(made.document())
+    sitting.write([])
+    page = (tmp_path / "full.md").read_text()
+    assert "| without Apache Kafka |" in page.partition("## Targets")[0]
+    assert "- without Apache Kafka: it needs java, and this machine has none\n" in page
 
 
 def test_without_a_committed_report_nothing_is_compared(tmp_path: Path) -> None:
