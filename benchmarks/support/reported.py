@@ -16,7 +16,7 @@ _HEAD: Final = """\
 # Benchmarks
 
 What `make {target}` measured. Each part names its machine, versions and date, and may be of another day than the next;
-what a part compares ran in the same run, in turn; a ratio is of two runs next to each other. `2.1 (1.8 to 2.4)` is the
+what a part compares ran in the same run, in turn; a ratio is of two runs of the same round. `2.1 (1.8 to 2.4)` is the
 median of all rounds, with the least and the most of them. Numbers of another machine are other numbers.
 """
 _MINUTE_S: Final = 60
