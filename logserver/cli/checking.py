@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -72,6 +73,8 @@ def check_directories(paths: Sequence[str], *, mend: bool, jobs: int | None, def
     started = time.monotonic()
     disk = OsDisk() if mend else ReadOnlyDisk()
     checked = Checked(list(paths))
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
+        raise CannotCheck("A directory is named twice.")
     with ExitStack() as stack:
         for path in paths:
             lock = _claim(path, disk)
@@ -91,9 +94,9 @@ def check_directories(paths: Sequence[str], *, mend: bool, jobs: int | None, def
 
 def _claim(path: str, disk: OsDisk) -> Lock | None:
     """Takes the lock of a server; there is none where nobody can write."""
-    if not Path(path).is_dir():
-        raise CannotCheck(f"There is no directory {path}.")
     try:
+        if not Path(path).is_dir():
+            raise CannotCheck(f"There is no directory {path}.")
         if disk.exists(f"{path}/{METADATA_TOPIC}-0"):
             # Ours, even if the file that says so is gone.
             try:
@@ -102,6 +105,8 @@ def _claim(path: str, disk: OsDisk) -> Lock | None:
                 raise DirectoryInUse(
                     f"the data directory {path} is in use by a server; stop it first: what it writes would look damaged"
                 ) from None
+        if not disk.exists(f"{path}/{META}"):
+            raise CannotCheck(f"{path} has no {META}, so it is not the data directory of a server.")
         return claim(path, disk)
     except StorageError as error:
         raise CannotCheck(sentence(str(error))) from error

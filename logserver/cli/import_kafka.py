@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logserver.cli.options import json_option
+from logserver.cli.options import DirectoryName, json_option
 from logserver.cli.output import byte_text, count_text, print_json, print_table
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @click.command("import-kafka")
-@click.argument("kafka_directories", nargs=-1, required=True, metavar="KAFKA_DIR...")
-@click.argument("directory", metavar="DIR")
+@click.argument("kafka_directories", nargs=-1, required=True, type=DirectoryName(), metavar="KAFKA_DIR...")
+@click.argument("directory", type=DirectoryName(), metavar="DIR")
 @click.option("--node-id", type=click.IntRange(0), default=1, show_default=True, help="node.id of the server to be.")
 @click.option(
     "--jobs",
@@ -38,12 +38,7 @@ def import_kafka(
     """
     from logserver.cli.importing import import_kafka as run
 
-    report = run(
-        [path.rstrip("/") or "/" for path in kafka_directories],
-        directory.rstrip("/") or "/",
-        node_id=node_id,
-        jobs=jobs,
-    )
+    report = run(kafka_directories, directory, node_id=node_id, jobs=jobs)
     if as_json:
         print_json(_document(report))
         return

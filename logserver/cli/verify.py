@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from logserver.cli.options import json_option
+from logserver.cli.options import DirectoryName, json_option
 from logserver.cli.output import byte_text, count_text, print_json
 from logserver.cli.settings import CONFIG_OPTION, SET_OPTION, load_or_fail
 
@@ -20,7 +20,7 @@ _FINDINGS_EXIT: Final = 1
 
 
 @click.command()
-@click.argument("directories", nargs=-1, required=True, metavar="DIR...")
+@click.argument("directories", nargs=-1, required=True, type=DirectoryName(), metavar="DIR...")
 @click.option("--repair", is_flag=True, help="Do what the findings say that repair does.")
 @click.option(
     "--jobs",
@@ -54,8 +54,7 @@ def verify(
     from logserver.cli.checking import check_directories
 
     settings = load_or_fail(config, overrides)
-    paths = [directory.rstrip("/") or "/" for directory in directories]
-    checked = check_directories(paths, mend=repair, jobs=jobs, default_cleanup=settings.log_cleanup_policy)
+    checked = check_directories(directories, mend=repair, jobs=jobs, default_cleanup=settings.log_cleanup_policy)
     if as_json:
         print_json(_document(checked, repair))
     else:
@@ -93,6 +92,8 @@ def _summary(checked: Checked, repaired: bool) -> str:
     if not checked.findings:
         return f"{looked}: nothing is wrong."
     findings = count_text(len(checked.findings), "finding")
+    if not any(finding.fix is not None for finding in checked.findings):
+        return f"{looked}: {findings}, and nothing that repair can do."
     if not repaired:
         return f"{looked}: {findings}. Keep a copy of the directory, then run it with --repair."
     if not checked.left:

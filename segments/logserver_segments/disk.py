@@ -178,6 +178,18 @@ class OsLock:
             self._fd = -1
 
 
+def _locked(path: str, flags: int) -> OsLock:
+    import fcntl  # not on Windows, where the server does not run and the client must still import
+
+    fd = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise
+    return OsLock(fd)
+
+
 class _Descriptor:
     """A file descriptor, closed when the last reference to this object goes."""
 
@@ -308,15 +320,7 @@ class OsDisk:
         return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
     def lock(self, path: str) -> OsLock:
-        import fcntl  # not on Windows, where the server does not run and the client must still import
-
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
-            raise
-        return OsLock(fd)
+        return _locked(path, os.O_RDWR | os.O_CREAT)
 
 
 class ReadOnlyDisk(OsDisk):
@@ -328,3 +332,12 @@ class ReadOnlyDisk(OsDisk):
         if create:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
         return OsFile(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+    def lock(self, path: str) -> OsLock:
+        try:
+            return super().lock(path)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EROFS) or not os.access(path, os.R_OK):
+                raise
+        # Linux gives a lock to whoever has opened the file, for whatever it was opened.
+        return _locked(path, os.O_RDONLY)

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from logserver_records.batch import CRC_START, HEADER_SIZE, read_header, stamp
 from logserver_records.codec import build_batch, decode_batch
-from logserver_segments.checkpoints import LEADER_EPOCHS, CheckpointDamaged, LeaderEpochs, parse_offsets
+from logserver_segments.checkpoints import CLEANED, LEADER_EPOCHS, CheckpointDamaged, LeaderEpochs, parse_offsets
 from logserver_segments.producer_snapshot import pack_snapshot
 
 from logserver.cli import main
@@ -143,8 +143,62 @@ def test_a_directory_that_is_none_is_not_made(tmp_path: Path) -> None:
 
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter").write_text("Dear Ada")
-    assert "is not empty and has no meta.properties" in refused(tmp_path)
+    assert "has no meta.properties, so it is not the data directory of a server" in refused(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letter"]
+
+
+def test_an_empty_directory_is_left_empty(tmp_path: Path) -> None:
+    assert "has no meta.properties" in refused(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_empty_path_is_not_the_root(tmp_path: Path) -> None:
+    for command in (["verify", ""], ["import-kafka", "", str(tmp_path)], ["import-kafka", str(tmp_path), ""]):
+        result = CliRunner().invoke(main, command)
+        assert (result.exit_code, "it is empty" in result.stderr) == (2, True)
+
+
+def test_a_directory_that_is_named_twice_is_not_taken_for_one_in_use(stopped: Path) -> None:
+    result = CliRunner().invoke(main, ["verify", str(stopped), f"{stopped}/."])
+    assert (result.exit_code, result.stderr) == (2, "Error: A directory is named twice.\n")
+
+
+def run_without_rights(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs a command as the owner of its files who is not above their modes, also where that is root."""
+    command = [sys.executable, "-m", "logserver", *map(str, arguments)]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root can give up its rights by setpriv only")
+        command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *command]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_who_may_only_read_can_check(stopped: Path, tmp_path: Path) -> None:
+    data = stored.copy(stopped, tmp_path / "data")
+    for path in (*data.rglob("*"), data):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    try:
+        done = run_without_rights("verify", data)
+        assert (done.returncode, done.stderr) == (0, "")
+        done = run_without_rights("verify", data, "--repair")
+        assert (done.returncode, done.stderr) == (2, f"Error: {data} can't be looked at: Permission denied.\n")
+    finally:
+        for path in (data, *data.rglob("*")):
+            path.chmod(0o700)
+
+
+def test_who_may_not_even_look_is_told_in_a_sentence(stopped: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    data = stored.copy(stopped, folder / "data")
+    folder.chmod(0)
+    try:
+        for command in (["verify", data], ["import-kafka", data, tmp_path / "new"], ["import-kafka", tmp_path, data]):
+            done = run_without_rights(*command)
+            assert done.returncode == (2 if command[0] == "verify" else 1)
+            assert "Permission denied" in done.stderr and len(done.stderr.splitlines()) == 1
+    finally:
+        folder.chmod(0o700)
 
 
 def test_a_directory_of_kafka_is_told_where_to_go(tmp_path: Path) -> None:
@@ -535,7 +589,18 @@ def is_harmless(path: Path, before: bytes, content: bytes | None, is_active: boo
     if path.name == LEADER_EPOCHS and content is not None:
         # Segments from before the first one may have come back in a power cut.
         return begins_later(before, content)
+    if path.name == CLEANED and content is not None:
+        # Of what is compacted it says only where; who believes it too much or too little compacts less or more.
+        return can_be_read(content)
     return path.name.endswith("-checkpoint") and content is None
+
+
+def can_be_read(offsets: bytes) -> bool:
+    try:
+        parse_offsets(offsets)
+    except CheckpointDamaged:
+        return False
+    return True
 
 
 def begins_later(before: bytes, content: bytes) -> bool:
