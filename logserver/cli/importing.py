@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from logserver_records.batch import read_header
 from logserver_records.control import parse_marker
 from logserver_segments.bring_in import BroughtIn, CannotBringIn, bring_in, size_bytes
 from logserver_segments.checkpoints import LOG_STARTS, RECOVERY_POINTS, TopicPartition, format_offsets
@@ -21,10 +22,12 @@ from logserver_segments.committer import ImmediateCommitter
 from logserver_segments.data_directory import DataDirectory
 from logserver_segments.data_directory.directory import CLEAN_SHUTDOWN
 from logserver_segments.data_directory.meta import LOCK, META, load_meta
-from logserver_segments.data_directory.names import directory_of
+from logserver_segments.data_directory.names import directory_of, key_of
 from logserver_segments.disk import OsDisk, ReadOnlyDisk
 from logserver_segments.machine import SystemClock, SystemRandom, ThreadWorkers
+from logserver_segments.verification.findings import DropRecords, Replace
 from logserver_segments.verification.records import read_log
+from logserver_segments.verification.task import side_file
 
 from logserver.broker.configs import CONFIGS_PREFIX, ConfigKind
 from logserver.broker.dynamic_settings import DYNAMIC_SETTINGS
@@ -118,7 +121,7 @@ def import_kafka(paths: Sequence[str], target: str, *, node_id: int, jobs: int |
     disk = OsDisk()
     try:
         with ExitStack() as stack:
-            _check_target(target)
+            _check_target(target, paths)
             source = open_source(paths, stack, ReadOnlyDisk(), SystemRandom())
             report = _Import(source, target, node_id, disk).run(jobs)
     except CannotBringIn as error:
@@ -129,8 +132,11 @@ def import_kafka(paths: Sequence[str], target: str, *, node_id: int, jobs: int |
     return report
 
 
-def _check_target(target: str) -> None:
+def _check_target(target: str, sources: Sequence[str]) -> None:
     path = Path(target)
+    for source in sources:
+        if path.resolve().is_relative_to(Path(source).resolve()):
+            raise CommandFailed(f"{target} is in {source}, which is only read; name another directory.")
     names = {entry.name for entry in path.iterdir()} - {"lost+found"} if path.is_dir() else set()
     if path.exists() and not path.is_dir():
         raise CommandFailed(f"{target} is no directory.")
@@ -162,10 +168,11 @@ class _Import:
         disk.make_directory(folder)
         meta = load_meta(folder, self._node_id, disk, SystemRandom(), self._source.cluster_id)
         self._copy(jobs)
+        self._keep_ends()
         topics = [self._topic(topic) for topic in sorted(self._source.topics.values(), key=lambda topic: topic.name)]
         self._write_checkpoints()
         self._write_metadata(topics)
-        self._check()
+        self._check({topic.name: topic for topic in topics})
         groups, offsets = self._count_groups()
         report = Report(
             self._target,
@@ -219,6 +226,17 @@ class _Import:
         path = f"{self._folder}/nothing.tmp"
         self._disk.make_directory(path)
         return path
+
+    def _keep_ends(self) -> None:
+        """Has logs end where Kafka's did: offsets whose records are gone are not given out again."""
+        for key, end in self._source.end_offsets.items():
+            copied = self._copied[key]
+            if end > copied.end_offset:
+                self._warnings.append(
+                    f"{self._source.logs[key]}: Kafka stopped with records up to offset {end - 1}, and those from "
+                    f"{copied.end_offset} on are lost"
+                )
+                self._copied[key] = copied._replace(end_offset=end)
 
     def _topic(self, topic: SourceTopic) -> TopicReport:
         definitions = dict(TOPIC_DEFINITIONS)
@@ -313,10 +331,29 @@ class _Import:
 
     # The end
 
-    def _check(self) -> None:
+    def _check(self, topics: dict[str, TopicReport]) -> None:
         """Checks the new directory, and makes anew what Kafka's files say otherwise than the batches."""
         checked = check_directories([self._folder], mend=True, jobs=None, default_cleanup=("delete",))
-        self._warnings += [f"{finding.path}: {finding.problem}" for finding in checked.left]
+        for finding in checked.findings:
+            # Where it will be.
+            path = finding.path.replace(self._folder, self._target, 1)
+            fix = finding.fix
+            if finding in checked.left:
+                self._warnings.append(f"{path}: {finding.problem}")
+            elif isinstance(fix, Replace | DropRecords) and fix.end > fix.start:
+                kept = side_file(path, fix.start)
+                self._warnings.append(f"{path}, position {fix.start}: {finding.problem}; left out, and kept in {kept}")
+                key = key_of(Path(fix.path).parent.name)
+                assert key is not None
+                lost = self._lost(fix)
+                self._copied[key] = self._copied[key]._replace(records=self._copied[key].records - lost)
+                topics[key[0]].records -= lost
+
+    def _lost(self, fix: Replace | DropRecords) -> int:
+        """Returns how many records repair has taken out of a log."""
+        if isinstance(fix, DropRecords):
+            return len(fix.offsets)
+        return read_header(self._disk.read_file(side_file(fix.path, fix.start))).record_count
 
     def _count_groups(self) -> tuple[int, int]:
         """Returns how many groups have committed offsets or members, and how many offsets there are."""

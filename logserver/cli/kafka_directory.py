@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from logserver_segments.checkpoints import LOG_STARTS, CheckpointDamaged, TopicPartition, parse_offsets
+from logserver_segments.checkpoints import (
+    LOG_STARTS,
+    RECOVERY_POINTS,
+    CheckpointDamaged,
+    TopicPartition,
+    parse_offsets,
+)
+from logserver_segments.data_directory.directory import CLEAN_SHUTDOWN
 from logserver_segments.data_directory.meta import META, parse_properties
 from logserver_segments.data_directory.names import directory_of, logs_in
 from logserver_segments.data_directory.topic_id import read_topic_id
@@ -49,6 +56,8 @@ class Source:
     logs: dict[TopicPartition, str] = field(default_factory=dict)
     """Directories of the logs."""
     start_offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    end_offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    """Where logs ended when the broker was stopped in order."""
     cluster: Cluster = field(default_factory=Cluster)
     warnings: list[str] = field(default_factory=list)
 
@@ -83,6 +92,8 @@ def _check(source: Source, path: str, disk: Disk) -> None:
     found = properties.get("cluster.id")
     if source.cluster_id is not None and found != source.cluster_id:
         raise CommandFailed(f"{path} belongs to the cluster {found}, and {source.paths[0]} to {source.cluster_id}.")
+    if found is None:
+        source.warnings.append(f"{path}/{META} names no cluster.id, so a new one is made")
     source.cluster_id = found
 
 
@@ -124,13 +135,20 @@ def _find_logs(source: Source, disk: Disk, random: Random) -> None:
     is_known = bool(source.topics)
     found: dict[str, dict[int, str | None]] = defaultdict(dict)
     for path in source.paths:
-        starts = _start_offsets(source, path, disk)
+        starts = _offsets(source, path, LOG_STARTS, "deleted records may come back", disk)
+        ends = {}
+        # Otherwise they may be those of a deleted topic whose name is in use again.
+        if disk.exists(f"{path}/{CLEAN_SHUTDOWN}"):
+            ends = _offsets(source, path, RECOVERY_POINTS, "records that are missing at an end are not noticed", disk)
         for key in logs_in(path, disk):
             directory = directory_of(path, key)
             if key == _METADATA_LOG:
                 continue
             topic = source.topics.get(key[0])
             topic_id = read_topic_id(directory, disk)
+            if topic_id is not None and not _is_topic_id(topic_id):
+                source.warnings.append(f"{directory} names a topic id that is none: {topic_id!r}")
+                topic_id = None
             if is_known and (topic is None or (topic_id is not None and topic_id != topic.topic_id)):
                 source.warnings.append(f"{directory} is left out: it is the log of a topic that was deleted")
                 continue
@@ -139,6 +157,7 @@ def _find_logs(source: Source, disk: Disk, random: Random) -> None:
             source.logs[key] = directory
             if starts.get(key):
                 source.start_offsets[key] = starts[key]
+            source.end_offsets[key] = ends.get(key, 0)
             found[key[0]][key[1]] = topic_id
     if not is_known:
         for name, numbers in found.items():
@@ -155,16 +174,15 @@ def _find_logs(source: Source, disk: Disk, random: Random) -> None:
 def _unknown_topic(source: Source, name: str, numbers: dict[int, str | None], random: Random) -> SourceTopic:
     """Returns a topic of which there is only what its directories say."""
     ids = {topic_id for topic_id in numbers.values() if topic_id is not None}
-    valid = sorted(topic_id for topic_id in ids if _is_topic_id(topic_id))
     if len(ids) > 1:
         source.warnings.append(f"{name}: its logs name several topic ids, {', '.join(sorted(ids))}; the first is taken")
-    if not valid:
+    if not ids:
         from logserver_segments.data_directory.meta import random_id
 
         source.warnings.append(f"{name}: its logs name no topic id, so it gets a new one")
-        valid = [random_id(random)]
+        ids = {random_id(random)}
     settings = dict(_COMPACTED) if name in INTERNAL_TOPICS else {}
-    return SourceTopic(name, valid[0], max(numbers) + 1, settings)
+    return SourceTopic(name, min(ids), max(numbers) + 1, settings)
 
 
 def _is_topic_id(text: str) -> bool:
@@ -175,11 +193,11 @@ def _is_topic_id(text: str) -> bool:
     return True
 
 
-def _start_offsets(source: Source, path: str, disk: Disk) -> dict[TopicPartition, int]:
-    if not disk.exists(f"{path}/{LOG_STARTS}"):
+def _offsets(source: Source, path: str, name: str, loss: str, disk: Disk) -> dict[TopicPartition, int]:
+    if not disk.exists(f"{path}/{name}"):
         return {}
     try:
-        return parse_offsets(disk.read_file(f"{path}/{LOG_STARTS}"))
+        return parse_offsets(disk.read_file(f"{path}/{name}"))
     except CheckpointDamaged as error:
-        source.warnings.append(f"{path}/{LOG_STARTS} can't be read ({error}): deleted records may come back")
+        source.warnings.append(f"{path}/{name} can't be read ({error}): {loss}")
         return {}

@@ -1,6 +1,7 @@
 """`logserver import-kafka` on what a real Apache Kafka 4.3.1 has left: everything is there, as it was."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from logserver_records.batch import BatchHeader
+from logserver_records.batch import BatchHeader, read_header, split, stamp
+from logserver_records.codec import build_batch
 from logserver_segments.disk import OsDisk
 from logserver_segments.verification.records import read_log
 
@@ -187,6 +189,66 @@ def test_a_batch_that_was_being_written_is_left_out(left: Left, tmp_path: Path) 
     assert "90 bytes at the end were left out" in warning
     assert document["records"] == bring_in(left.path, tmp_path / "whole")["records"]
     assert verified(tmp_path / "data")
+
+
+def last_batch(log: Path) -> tuple[Path, int, BatchHeader]:
+    """Returns a log's last segment that has batches, and where in it the last one is."""
+    path = [path for path in sorted(log.glob("*.log")) if path.stat().st_size][-1]
+    return path, *list(split(path.read_bytes()))[-1]
+
+
+def test_a_log_that_has_lost_its_end_gives_no_offset_out_again(left: Left, tmp_path: Path) -> None:
+    source = tmp_path / "kafka"
+    shutil.copytree(left.path, source)
+    path, position, header = last_batch(source / "plain-0")
+    os.truncate(path, position)
+    document = bring_in(source, tmp_path / "data")
+    (warning,) = [one for one in document["warnings"] if f"{source}/plain-0" in one]
+    end = left.held.ends["plain", 0][1]
+    assert f"records up to offset {end - 1}, and those from {header.base_offset} on are lost" in warning
+    (plain,) = [topic for topic in document["topics"] if topic["name"] == "plain"]
+    assert plain["end_offsets"][0] == end
+    assert verified(tmp_path / "data")
+
+
+def test_what_can_not_be_read_of_groups_is_told_and_kept(left: Left, tmp_path: Path) -> None:
+    source = tmp_path / "kafka"
+    shutil.copytree(left.path, source)
+    log = next(
+        path
+        for path in sorted(source.glob("__consumer_offsets-*"))
+        if any(f.stat().st_size for f in path.glob("*.log"))
+    )
+    path, position, header = last_batch(log)
+    batch = bytearray(build_batch([(1, b"\x00\x01 no group", b"no position", ())]))
+    batch[:16] = stamp(read_header(batch), header.next_offset, 0)
+    with path.open("ab") as file:
+        file.write(batch)
+    document = bring_in(source, tmp_path / "data")
+    target = tmp_path / "data" / path.relative_to(source)
+    position += header.size
+    (warning,) = [one for one in document["warnings"] if str(target) in one]
+    assert f"{target}, position {position}: the record at offset {header.next_offset}: " in warning
+    assert warning.endswith(f"left out, and kept in {target}.cut-{position}")
+    assert Path(f"{target}.cut-{position}").read_bytes() == batch
+    assert document["records"] == bring_in(left.path, tmp_path / "whole")["records"]
+    assert verified(tmp_path / "data")
+
+
+def test_a_log_that_does_not_tell_its_topic_is_that_of_its_name(left: Left, tmp_path: Path) -> None:
+    source = tmp_path / "kafka"
+    shutil.copytree(left.path, source)
+    (source / "plain-0" / "partition.metadata").write_text("version: 0\ntopic_id: ???")
+    document = bring_in(source, tmp_path / "data")
+    assert [one for one in document["warnings"] if "plain-0" in one] == [
+        f"{source}/plain-0 names a topic id that is none: '???'"
+    ]
+    assert document["records"] == bring_in(left.path, tmp_path / "whole")["records"]
+
+
+def test_nothing_is_made_in_the_source(left: Left, tmp_path: Path) -> None:
+    assert "which is only read" in refused(left.path, left.path / "new")
+    assert not (left.path / "new").exists()
 
 
 def test_partitions_that_are_elsewhere_are_told(left: Left, tmp_path: Path) -> None:
