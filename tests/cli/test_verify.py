@@ -193,7 +193,7 @@ def test_who_may_not_even_look_is_told_in_a_sentence(stopped: Path, tmp_path: Pa
     data = stored.copy(stopped, folder / "data")
     folder.chmod(0)
     try:
-        for command in (["verify", data], ["import-kafka", data, tmp_path / "new"], ["import-kafka", tmp_path, data]):
+        for command in (["verify", data], ["import-kafka", data, tmp_path / "new"], ["import-kafka", stopped, data]):
             done = run_without_rights(*command)
             assert done.returncode == (2 if command[0] == "verify" else 1)
             assert "Permission denied" in done.stderr and len(done.stderr.splitlines()) == 1
