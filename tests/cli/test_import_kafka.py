@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from ..daemon.processes import ServerProcess
 from ..differential.kafka_process import CLUSTER_ID, KafkaProcess
 from ..other_clients.missing import JARS, KAFKA_TOOLS
 from . import kafka_data
+from .terminal import shown
 
 RECORDS = 5_000
 KAFKA_SETTINGS = {
@@ -249,6 +251,11 @@ def test_a_log_that_does_not_tell_its_topic_is_that_of_its_name(left: Left, tmp_
 def test_nothing_is_made_in_the_source(left: Left, tmp_path: Path) -> None:
     assert "which is only read" in refused(left.path, left.path / "new")
     assert not (left.path / "new").exists()
+
+
+def test_who_looks_sees_how_far_it_is(left: Left, tmp_path: Path) -> None:
+    seen = shown("import-kafka", left.path, tmp_path / "data")
+    assert re.search(r"Copying .*100%.*Checking .*100%", seen, re.DOTALL)
 
 
 def test_partitions_that_are_elsewhere_are_told(left: Left, tmp_path: Path) -> None:

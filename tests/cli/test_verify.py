@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from logserver.cli import main
 
 from ..daemon.processes import ServerProcess
 from . import stored
+from .terminal import shown
 
 PLAIN: Final = "plain-0"
 FIRST: Final = "00000000000000000000"
@@ -120,6 +122,11 @@ def test_it_says_so_in_a_line(stopped: Path) -> None:
     result = CliRunner().invoke(main, ["verify", str(stopped)])
     assert (result.exit_code, len([line for line in result.stdout.splitlines() if ": note: " not in line])) == (0, 1)
     assert result.stdout.endswith(": nothing is wrong.\n")
+
+
+def test_who_looks_sees_how_far_it_is(stopped: Path) -> None:
+    assert re.search(r"Checking .*100%", shown("verify", stopped), re.DOTALL)
+    assert re.search(r"Reading .*100%", shown("dump", stopped / PLAIN / f"{FIRST}.log", "--json"), re.DOTALL)
 
 
 # What can't be checked

@@ -13,8 +13,8 @@ from logserver.kafka_api.codec import Struct
 from logserver.kafka_api.codec.schema import ZERO_UUID
 from logserver.testing import LogServer
 
-from .fetching import read, target
-from .raw_client import PRODUCE, RawClient, request_frame, served_versions
+from .fetching import fetch, only, read, target
+from .raw_client import DELETE_RECORDS, PRODUCE, RawClient, request_frame, served_versions
 from .records import batch, create_topic, produce, produce_request, stored
 
 HOUR_MS = 3_600_000
@@ -51,6 +51,22 @@ def test_every_version_stores_and_says_where(server: LogServer, client: RawClien
     if acks == 1:
         stored(client, batch("c"))
     assert read(client, target(1))[0][:2] == ["a", "b"]
+
+
+@pytest.mark.parametrize("acks", [-1, 1])
+def test_every_answer_tells_where_the_log_begins(server: LogServer, client: RawClient, acks: int) -> None:
+    create_topic(server)
+    stored(client, batch("a"), batch("b"))
+    deleted = {"topics": [{"name": "t", "partitions": [{"partition_index": 0, "offset": 1}]}], "timeout_ms": 1000}
+    client.call(DELETE_RECORDS, 2, deleted)
+    # Requests like the one before go the short way, one for two partitions does not.
+    for number in range(3):
+        assert produce(client, batch("c"), acks=acks).log_start_offset == 1
+        assert only(fetch(client, target(2 + number))).log_start_offset == 1
+    request = produce_request(batch("d"), acks=acks)
+    request["topic_data"][0]["partition_data"].append({"index": 1, "records": batch("d")})
+    first, unknown = client.call(PRODUCE, 12, request).responses[0].partition_responses
+    assert (first.log_start_offset, unknown.log_start_offset) == (1, -1)
 
 
 def test_several_topics_and_partitions_in_one_request(server: LogServer, client: RawClient) -> None:

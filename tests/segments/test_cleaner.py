@@ -349,6 +349,25 @@ def test_reads_lookups_and_retention_work_on_what_is_left() -> None:
     assert read_all(box.log) == []
 
 
+def test_an_emptied_batch_makes_its_segment_no_younger() -> None:
+    box = Box(replace(COMPACT, delete=True, retention_ms=100))
+    box.append(keyed((b"a", b"1" * 250)), keyed((b"b", b"1"), timestamp=NOW + 500))
+    box.log.roll()
+    box.append(keyed((b"b", b"2" * 250), timestamp=NOW + 150))
+    box.log.roll()
+    _clean(box)
+    assert [(header.base_offset, header.record_count, header.max_timestamp) for header in _headers(box)] == [
+        (0, 1, NOW),
+        # The end of its segment.
+        (1, 0, NOW),
+        (2, 1, NOW + 150),
+    ]
+    assert run(box.log.offset_of_max_timestamp()) == (2, NOW + 150)
+    assert run(box.log.offset_for_timestamp(NOW + 151)) is None
+    assert box.log.apply_retention(NOW + 200) == 1
+    assert [record.offset for record in read_all(box.log)] == [2]
+
+
 def test_a_log_cleaned_up_to_its_committed_end_can_be_read_to_the_end() -> None:
     # The committed offset is that of the segment that compaction makes smaller.
     box = Box(COMPACT)
