@@ -12,7 +12,7 @@ from tests.grpc_api.servers import Server
 KEYS = 100
 MEMORY_BYTES = 1024
 SLOT_BYTES = 24
-BYTES_PER_SECOND = 200_000
+BYTES_PER_SECOND = 50_000
 SETTINGS = {
     # Not by itself.
     "log.cleaner.backoff.ms": "3600000",
