@@ -57,10 +57,21 @@ class Books:
             return self.sent[client] - self.by_client[client]
 
 
+class Told(Protocol):
+    """Who is told what became of records."""
+
+    def took(self, client: str, value: str, partition: int, offset: int) -> None: ...
+
+    def failed(self, client: str, value: str, error: object) -> None: ...
+
+
 class Client(Protocol):
     """A producer."""
 
     def send(self, value: str, partition: int) -> None: ...
+
+    def idle(self) -> None:
+        """Lets it hear of what it has sent."""
 
     def close(self) -> None: ...
 
@@ -70,8 +81,9 @@ class Confluent:
 
     name: Final = "confluent-kafka"
 
-    def __init__(self, server: ServerProcess, books: Books) -> None:
+    def __init__(self, server: ServerProcess, books: Told, topic: str = TOPIC) -> None:
         self._books = books
+        self._topic = topic
         settings = {"bootstrap.servers": server.kafka, "enable.idempotence": True, "linger.ms": 1, "log_level": 0}
         self._producer = confluent_kafka.Producer({**settings, "reconnect.backoff.max.ms": 200})
         # By partition: what librdkafka makes of an offset that it was not told. Of a batch that the server knows as
@@ -79,7 +91,7 @@ class Confluent:
         self._counted: dict[int, int] = {}
 
     def send(self, value: str, partition: int) -> None:
-        self._producer.produce(TOPIC, value, partition=partition, on_delivery=self._report)
+        self._producer.produce(self._topic, value, partition=partition, on_delivery=self._report)
         self._producer.poll(0.001)
 
     def _report(self, error: Any, message: confluent_kafka.Message) -> None:
@@ -95,6 +107,9 @@ class Confluent:
             self._counted.pop(partition, None)
         self._books.took(self.name, raw.decode(), partition, offset)
 
+    def idle(self) -> None:
+        self._producer.poll(0.002)
+
     def close(self) -> None:
         assert self._producer.flush(_STUCK_S) == 0
 
@@ -104,8 +119,9 @@ class KafkaPython:
 
     name: Final = "kafka-python"
 
-    def __init__(self, server: ServerProcess, books: Books) -> None:
+    def __init__(self, server: ServerProcess, books: Told, topic: str = TOPIC) -> None:
         self._books = books
+        self._topic = topic
         self._producer = kafka.KafkaProducer(
             bootstrap_servers=server.kafka,
             enable_idempotence=True,
@@ -115,10 +131,13 @@ class KafkaPython:
         )
 
     def send(self, value: str, partition: int) -> None:
-        future = self._producer.send(TOPIC, value.encode(), partition=partition)
+        future = self._producer.send(self._topic, value.encode(), partition=partition)
         future.add_callback(lambda done: self._books.took(self.name, value, done.partition, done.offset))
         future.add_errback(lambda error: self._books.failed(self.name, value, error))
         Event().wait(0.001)
+
+    def idle(self) -> None:
+        Event().wait(0.002)
 
     def close(self) -> None:
         self._producer.flush(_STUCK_S)
@@ -130,8 +149,9 @@ class Bundled:
 
     name: Final = "bundled"
 
-    def __init__(self, server: ServerProcess, books: Books) -> None:
+    def __init__(self, server: ServerProcess, books: Told, topic: str = TOPIC) -> None:
         self._books = books
+        self._topic = topic
         self._producer = Producer(server.grpc, linger_ms=1, delivery_timeout_ms=_STUCK_S * 1000)
 
     def send(self, value: str, partition: int) -> None:
@@ -141,8 +161,11 @@ class Bundled:
             else:
                 self._books.took(self.name, value, done.partition, done.offset)
 
-        self._producer.send(TOPIC, value.encode(), partition=partition, on_delivery=report)
+        self._producer.send(self._topic, value.encode(), partition=partition, on_delivery=report)
         Event().wait(0.001)
+
+    def idle(self) -> None:
+        Event().wait(0.002)
 
     def close(self) -> None:
         self._producer.close()
@@ -193,9 +216,7 @@ class Load:
         number = 0
         while not self._ends.is_set():
             if self.books.open(client.name) >= _IN_FLIGHT:
-                Event().wait(0.002)
-                if isinstance(client, Confluent):
-                    client._producer.poll(0)
+                client.idle()
                 continue
             client.send(self.books.sends(client.name), number % PARTITIONS)
             number += 1

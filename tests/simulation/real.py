@@ -3,6 +3,8 @@
 import asyncio
 import shutil
 import signal
+from collections import Counter
+from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from random import Random
@@ -20,11 +22,15 @@ from logserver.simulation.clients.transactor import Ids, Transactor
 from logserver.simulation.clients.writer import Writer
 from logserver.simulation.history import History
 from logserver.simulation.inspection import judged
-from logserver.simulation.ledger import EVER, Ledger, Moment, Violation
+from logserver.simulation.ledger import EVER, Ledger, Moment, Sent, Violation
 from logserver.simulation.node import SETTINGS, SimulatedDaemon
 from logserver.simulation.queues import CREW, LOCK_MS
 from logserver.simulation.world import COMPACTED, JOBS, MIXED, PLAIN, TRIMMED, World, places
 from tests.daemon.processes import ServerProcess
+from tests.exactly_once.conftest import free_address
+from tests.killed.load import CLIENTS
+
+from .real_clients import READER, RealReader, RealWriter
 
 _NOT_HERE: Final = ("log.dirs", "grpc.listeners", "listeners", "log.open.files.max", "log.mapped.files.max")
 _WAIT_S: Final = 90
@@ -47,9 +53,16 @@ class _Network:
 
 
 class _Ledger(Ledger):
-    """Says when something has happened."""
+    """Says when something has happened, and counts what was acknowledged to whom."""
 
-    news: asyncio.Event
+    def __init__(self, now: Callable[[], float], moment: Callable[[], Moment]) -> None:
+        super().__init__(now, moment)
+        self.news = asyncio.Event()
+        self.acknowledged: Counter[str] = Counter()
+
+    def acked(self, sent: Sent, offset: int) -> None:
+        self.acknowledged[sent.writer.partition(".")[0]] += not sent.is_acked
+        super().acked(sent, offset)
 
     def note(self, who: str, text: str, *about: object) -> None:
         super().note(who, text, *about)
@@ -72,7 +85,6 @@ class RealWorld(World):
         self.node = cast(Any, None)
         self.begun_s = loop.time()
         self.ledger = self._ledger = _Ledger(self.elapsed_s, lambda: Moment(0, 0))
-        self._ledger.news = asyncio.Event()
         self.calm_since_s = 0.0
         self.is_over = False
         self.stopping = asyncio.Event()
@@ -83,7 +95,9 @@ class RealWorld(World):
         settings = {name: value for name, value in SETTINGS.items() if name not in _NOT_HERE}
         # Time in records is the simulation's, which began long ago.
         settings |= {"log.retention.ms": "-1", "log.dir.min.free.bytes": "0"}
-        self.server = ServerProcess(path / "data", settings=settings)
+        # The same after each start, for clients that know nothing else.
+        arguments = ("--kafka-listen", free_address(), "--grpc-listen", free_address())
+        self.server = ServerProcess(path / "data", *arguments, settings=settings)
 
     async def start_server(self) -> None:
         """Starts the server, and lets clients find it."""
@@ -92,8 +106,14 @@ class RealWorld(World):
         self.calm_since_s = self.elapsed_s()
 
     def acknowledged(self) -> int:
-        """Returns how many records have been acknowledged."""
-        return sum(map(len, self.ledger.by_offset.values()))
+        """Returns how many records have been acknowledged to the simulation's clients."""
+        return self._ledger.acknowledged.total() - sum(self._ledger.acknowledged[make.name] for make in CLIENTS)
+
+    def by_others(self) -> dict[str, int]:
+        """Returns how many records have been acknowledged to each of the other producers, and were read by the other
+        reader."""
+        read = sum(len(one.offsets) for one in self.ledger.readings if one.reader == READER)
+        return {make.name: self._ledger.acknowledged[make.name] for make in CLIENTS} | {READER: read}
 
     async def more(self, count: int) -> None:
         """Waits until so many records more are acknowledged, or a violation was found."""
@@ -124,6 +144,9 @@ class RealWorld(World):
             self.start(Reader(self, f"reader-{place[0]}-{place[1]}", place, is_committed_only=place[0] == MIXED).run())
         for number in range(3):
             self.start(Member(self, owners, f"member{number}", "workers", PLAIN, topic_ids).run())
+        for make in CLIENTS:
+            self.start(RealWriter(self, self.server, make, PLAIN).run())
+        self.start(RealReader(self, self.server, (PLAIN, MIXED)).run())
         await self._begin_crew(topic_ids[JOBS])
 
     async def _begin_crew(self, topic_id: str) -> None:

@@ -43,4 +43,6 @@ async def test_a_server_that_is_killed_and_stopped_keeps_its_promises(
         world.server.process.kill()
         world.server.ended()
     print(f"{world.acknowledged()} records acknowledged, {len(world.ledger.transactions)} transactions")
+    print(f"by other clients: {world.by_others()}")
     assert world.acknowledged() >= rounds * records
+    assert min(world.by_others().values()) > 0
