@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Thread
 from typing import Any, Final
 
 import confluent_kafka
@@ -30,14 +30,26 @@ class _RealClient:
 
     async def run(self) -> None:
         """Works until the run is over."""
-        await asyncio.to_thread(self._work)
+        done = asyncio.Event()
+        # Of no pool, which would wait for it after a violation: until then it tries to reach a server that is gone.
+        Thread(target=self._live, args=(done,), daemon=True).start()
+        await done.wait()
+
+    def _live(self, done: asyncio.Event) -> None:
+        try:
+            self._work()
+        except Exception as error:
+            self._tell(self._world.broken, Violation("client failed", f"{self._name}: {error!r}", self._name))
+        finally:
+            self._tell(done.set)
 
     def _work(self) -> None:
         raise NotImplementedError
 
     def _tell(self, note: Callable[..., object], *args: Any) -> None:
         """Has something noted on the loop's thread, in the order in which it is told."""
-        self._loop.call_soon_threadsafe(self._noted, note, *args)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._noted, note, *args)
 
     def _noted(self, note: Callable[..., object], *args: Any) -> None:
         try:

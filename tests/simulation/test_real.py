@@ -40,6 +40,7 @@ async def test_a_server_that_is_killed_and_stopped_keeps_its_promises(
         print("\n".join(world.ledger.shortened(violation.about)))
         raise
     finally:
+        world.is_over = True
         world.server.process.kill()
         world.server.ended()
     print(f"{world.acknowledged()} records acknowledged, {len(world.ledger.transactions)} transactions")
