@@ -33,6 +33,8 @@ KAFKA_SETTINGS = {
     "offsets.topic.num.partitions": "5",
     "transaction.state.log.num.partitions": "3",
     "group.initial.rebalance.delay.ms": "0",
+    # As after hours.
+    "metadata.log.max.record.bytes.between.snapshots": "2000",
 }
 HOLDER = """
 import fcntl, sys
@@ -149,6 +151,30 @@ def test_without_metadata_topics_have_defaults_and_a_warning(left: Left, tmp_pat
             left.held.committed,
             left.held.positions,
         )
+
+
+@pytest.mark.parametrize("which", [0, -1], ids=["first", "last"])
+def test_metadata_are_a_snapshot_and_the_log_behind_it(left: Left, tmp_path: Path, which: int) -> None:
+    source = tmp_path / "kafka"
+    shutil.copytree(left.path, source)
+    folder = source / "__cluster_metadata-0"
+    # The one of the very beginning has nothing of topics.
+    snapshots = [path for path in sorted(folder.glob("*.checkpoint")) if int(path.name[:20]) > 0]
+    assert len(snapshots) > 2
+    kept = snapshots.pop(which)
+    for path in snapshots:
+        path.unlink()
+    # As Kafka's retention leaves it.
+    start, log = int(kept.name[:20]), folder / f"{0:020}.log"
+    content = log.read_bytes()
+    position = next(at for at, header in split(content) if header.base_offset >= start)
+    (folder / f"{start:020}.log").write_bytes(content[position:])
+    log.unlink()
+    document, whole = bring_in(source, tmp_path / "data"), bring_in(left.path, tmp_path / "whole")
+    assert document["topics"] == whole["topics"]
+    assert document["warnings"] == [warning.replace(str(left.path), str(source)) for warning in whole["warnings"]]
+    images = [read_image(str(tmp_path / name / "__logserver_metadata-0"), OsDisk()) for name in ("data", "whole")]
+    assert images[0] == images[1]
 
 
 def test_damaged_metadata_is_as_none(left: Left, tmp_path: Path) -> None:
