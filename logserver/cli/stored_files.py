@@ -72,8 +72,8 @@ def documents(path: Path, *, with_records: bool) -> Iterator[Document]:
     if name in (META, PARTITION_METADATA):
         return _properties(path)
     raise CommandFailed(
-        f"{path} is no file that can be dumped. What a file is its name says, which is as in a data directory: 20 digits "
-        "and .log (a segment), .index, .timeindex, .txnindex or .snapshot; the name of a checkpoint; "
+        f"{path} is no file that can be dumped. What a file is its name says, which is as in a data directory: 20 "
+        "digits and .log (a segment), .index, .timeindex, .txnindex or .snapshot; the name of a checkpoint; "
         "meta.properties or partition.metadata."
     )
 
