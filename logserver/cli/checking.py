@@ -29,7 +29,7 @@ from logserver.broker.topics import METADATA_TOPIC, METADATA_TOPIC_ID, TopicReco
 from logserver.cli.failures import CommandFailed, sentence
 from logserver.cli.internal_logs import directories_of, read_image, record_check, topics_of
 from logserver.cli.progress import progress_bar
-from logserver.cli.spreading import SMALL_BYTES, default_jobs, spread
+from logserver.cli.spreading import SMALL_BYTES, ProcessEnded, default_jobs, spread
 
 _METADATA: Final = (METADATA_TOPIC, 0)
 _MOST_PASSES: Final = 4
@@ -88,6 +88,8 @@ def check_directories(paths: Sequence[str], *, mend: bool, jobs: int | None, def
                 _mend(checked, disk, jobs, default_cleanup)
         except OSError as error:
             raise CannotCheck(f"The disk refused: {error.strerror or error}: {error.filename or ''}") from error
+        except ProcessEnded as error:
+            raise CannotCheck(error.message) from error
     checked.seconds = time.monotonic() - started
     return checked
 

@@ -6,9 +6,12 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context
 from typing import Final, TypeVar
+
+from logserver.cli.failures import CommandFailed
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,6 +20,10 @@ MOST_JOBS: Final = 8
 SMALL_BYTES: Final = 64 << 20
 """Less work than this is done before other processes are there."""
 _AHEAD: Final = 4
+
+
+class ProcessEnded(CommandFailed):
+    """A process was killed in the middle of its work."""
 
 
 def default_jobs() -> int:
@@ -32,6 +39,7 @@ def spread(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterato
         jobs: how many processes work at a time; with 1 this one does everything.
 
     Raises:
+        ProcessEnded: one of them was killed.
         What `function` raises.
     """
     if jobs == 1 or len(tasks) == 1:
@@ -41,7 +49,11 @@ def spread(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterato
     # Not by fork: what other threads hold at that moment would be held for ever.
     context = get_context("forkserver")
     with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=_leave_interrupts) as pool:
-        yield from _results(pool, function, iter(tasks), jobs * _AHEAD)
+        try:
+            yield from _results(pool, function, iter(tasks), jobs * _AHEAD)
+        except BrokenProcessPool as error:
+            message = "One of the processes was killed, perhaps because memory ran out: `--jobs 1` takes the least."
+            raise ProcessEnded(message) from error
 
 
 def _leave_interrupts() -> None:
