@@ -64,11 +64,9 @@ class Process:
 class _Task(asyncio.Task[T]):
     """A task whose place in a set is the same in every run of a seed: by default that depends on its address."""
 
-    _numbers = count()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._number = next(_Task._numbers)
-        super().__init__(*args, **kwargs)
+    def __init__(self, coroutine: Generator[Any, None, T] | Coroutine[Any, Any, T], number: int, **more: Any) -> None:
+        self._number = number
+        super().__init__(coroutine, **more)
         process = _PROCESS.get()
         if process is not None and not process.is_dead:
             process.remember(self)
@@ -110,7 +108,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """What nobody has handled, as asyncio's exception handler gets it."""
         # Whose the async generators are, by id: what refers to one weakly is gone before it is dropped.
         self._generators: dict[int, Process | None] = {}
-        self.set_task_factory(_make_task)
+        # Of this loop alone: what ran in this interpreter before must not change any order.
+        self._numbers = count()
+        self.set_task_factory(lambda loop, coroutine, **more: _Task(coroutine, next(self._numbers), loop=loop, **more))
         self.set_exception_handler(lambda loop, context: self.failures.append(context))
 
     def time(self) -> float:
@@ -198,12 +198,6 @@ def is_dead() -> bool:
     that a generator in the middle of a step can't be closed, happens nowhere else."""
     process = _PROCESS.get()
     return process is not None and process.is_dead
-
-
-def _make_task(
-    loop: asyncio.AbstractEventLoop, coroutine: Generator[Any, None, T] | Coroutine[Any, Any, T], **more: Any
-) -> "asyncio.Task[T]":
-    return _Task(coroutine, loop=loop, **more)
 
 
 def _process_of(handle: asyncio.Handle) -> Process | None:
