@@ -188,6 +188,9 @@ class ConsumeStream:
             if settled is not None:
                 await context.write(queues_pb2.ConsumeResponse(settled=settled))
                 self._room.set()
+            if self._cancel is not None:
+                # At once: an answer to what comes later would say that all before it went well.
+                raise self._cancel
             if self._unsent and not self._ended:
                 place, found = self._unsent.popleft()
                 ranges, batches = await place.read(found.ranges)
@@ -196,21 +199,20 @@ class ConsumeStream:
                 if len(self._unsent) < _MOST_UNSENT:
                     self._waiter.resume()
                 continue
-            if self._cancel is not None:
-                raise self._cancel
             if self._ended and not self._settling:
                 return
             await self._news.wait()
 
     def _settled(self) -> queues_pb2.ConsumeSettled | None:
-        """Returns the answer to all that is durable, in the order in which it came."""
+        """Returns the answer to all that is durable, in the order in which it came: up to what can't become so, which
+        ends the call."""
         number = None
         refused: list[queues_pb2.RefusedSettlement] = []
         while self._settling and not self._settling[0].left:
             settling = self._settling.popleft()
             if settling.error is not None:
                 self._cancel = settling.error
-                return None
+                break
             number = settling.id
             refused += settling.refused
         return None if number is None else queues_pb2.ConsumeSettled(id=number, refused=refused)

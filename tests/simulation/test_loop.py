@@ -83,3 +83,13 @@ def test_a_generator_of_a_killed_process_is_closed_by_nobody() -> None:
 
     loop.run(main())
     assert loop.failures == []
+
+
+def test_the_order_of_a_set_of_tasks_does_not_depend_on_what_ran_before() -> None:
+    async def order() -> list[int]:
+        tasks = [asyncio.ensure_future(asyncio.sleep(0, number)) for number in range(7)]
+        await asyncio.gather(*tasks)
+        return [task.result() for task in set(tasks)]
+
+    found = SimulatedLoop().run(order())
+    assert all(SimulatedLoop().run(order()) == found for _ in range(3))
