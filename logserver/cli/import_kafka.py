@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from logserver.cli.options import DirectoryName, json_option
+from logserver.cli.options import directory_name, json_option
 from logserver.cli.output import byte_text, count_text, print_json, print_table
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @click.command("import-kafka")
-@click.argument("kafka_directories", nargs=-1, required=True, type=DirectoryName(), metavar="KAFKA_DIR...")
-@click.argument("directory", type=DirectoryName(), metavar="DIR")
+@click.argument("kafka_directories", nargs=-1, required=True, type=directory_name, metavar="KAFKA_DIR...")
+@click.argument("directory", type=directory_name, metavar="DIR")
 @click.option("--node-id", type=click.IntRange(0), default=1, show_default=True, help="node.id of the server to be.")
 @click.option(
     "--jobs",

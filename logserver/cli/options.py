@@ -40,15 +40,15 @@ def server_option(function: Function) -> Function:
     )(function)
 
 
-class DirectoryName(click.ParamType):
-    """The path of a directory, which may not be there yet; without slashes at its end."""
+def directory_name(value: str) -> str:
+    """Returns the path of a directory, which may not be there yet, without slashes at its end.
 
-    name = "directory"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not value:
-            self.fail("it is empty, and would be the root of the file system.", param, ctx)
-        return value.rstrip("/") or "/"
+    Raises:
+        click.BadParameter: it is empty.
+    """
+    if not value:
+        raise click.BadParameter("it is empty, and would be the root of the file system.")
+    return value.rstrip("/") or "/"
 
 
 def json_option(help: str = "Print one JSON document.") -> Callable[[Function], Function]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from logserver.cli.options import DirectoryName, json_option
+from logserver.cli.options import directory_name, json_option
 from logserver.cli.output import byte_text, count_text, print_json
 from logserver.cli.settings import CONFIG_OPTION, SET_OPTION, load_or_fail
 
@@ -20,7 +20,7 @@ _FINDINGS_EXIT: Final = 1
 
 
 @click.command()
-@click.argument("directories", nargs=-1, required=True, type=DirectoryName(), metavar="DIR...")
+@click.argument("directories", nargs=-1, required=True, type=directory_name, metavar="DIR...")
 @click.option("--repair", is_flag=True, help="Do what the findings say that repair does.")
 @click.option(
     "--jobs",
