@@ -26,7 +26,7 @@ from logserver_segments.verification.task import Task, Walk, check
 
 from logserver.broker.configs import CONFIGS_PREFIX
 from logserver.broker.topics import METADATA_TOPIC, METADATA_TOPIC_ID, TopicRecord
-from logserver.cli.failures import CommandFailed, sentence
+from logserver.cli.failures import CommandFailed, disk_refused, sentence
 from logserver.cli.internal_logs import directories_of, read_image, record_check, topics_of
 from logserver.cli.progress import progress_bar
 from logserver.cli.spreading import SMALL_BYTES, ProcessEnded, default_jobs, spread
@@ -87,7 +87,7 @@ def check_directories(paths: Sequence[str], *, mend: bool, jobs: int | None, def
             if mend:
                 _mend(checked, disk, jobs, default_cleanup)
         except OSError as error:
-            raise CannotCheck(f"The disk refused: {error.strerror or error}: {error.filename or ''}") from error
+            raise CannotCheck(disk_refused(error)) from error
         except ProcessEnded as error:
             raise CannotCheck(error.message) from error
     checked.seconds = time.monotonic() - started

@@ -62,6 +62,12 @@ def _nobody(server: str, reason: str) -> CommandFailed:
     )
 
 
+def disk_refused(error: OSError) -> str:
+    """Returns the sentence about a disk that did not do what it was asked to."""
+    where = f": {error.filename}" if error.filename else ""
+    return f"The disk refused: {error.strerror or error}{where}"
+
+
 def sentence(text: str) -> str:
     """The text with a capital at its beginning and a full stop at its end."""
     text = text.strip()

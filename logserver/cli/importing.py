@@ -34,7 +34,7 @@ from logserver.broker.dynamic_settings import DYNAMIC_SETTINGS
 from logserver.broker.producer_ids import BLOCK_SIZE, NEXT_BLOCK
 from logserver.broker.topics import METADATA_CONFIG, METADATA_TOPIC, METADATA_TOPIC_ID, TopicRecord
 from logserver.cli.checking import check_directories
-from logserver.cli.failures import CommandFailed, sentence
+from logserver.cli.failures import CommandFailed, disk_refused, sentence
 from logserver.cli.internal_logs import TRANSACTION_STATE
 from logserver.cli.kafka_directory import Source, SourceTopic, open_source
 from logserver.cli.kafka_metadata import BROKER, CLIENT_METRICS, GROUP
@@ -127,7 +127,7 @@ def import_kafka(paths: Sequence[str], target: str, *, node_id: int, jobs: int |
     except CannotBringIn as error:
         raise CommandFailed(sentence(str(error))) from error
     except OSError as error:
-        raise CommandFailed(f"The disk refused: {error.strerror or error}: {error.filename or ''}") from error
+        raise CommandFailed(disk_refused(error)) from error
     report.seconds = time.monotonic() - started
     return report
 

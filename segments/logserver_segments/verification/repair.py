@@ -121,19 +121,20 @@ def _set_offsets(path: str, fixes: Sequence[SetOffset], disk: Disk) -> None:
 def _edit(path: str, changes: Sequence[Replace | DropRecords], disk: Disk) -> list[str]:
     """Writes a segment file anew with some ranges changed; what was there before goes into side files."""
     old = disk.open(path)
-    size = old.size()
-    made = [_save(old, path, change, disk) for change in changes if change.end > change.start]
+    made: list[str] = []
     temporary = path + ".tmp"
     disk.remove(temporary)
-    new = disk.open(temporary, create=True)
-    written = position = 0
-    for change in changes:
-        written = copy_range(old, position, change.start, new, written)
-        for batch in _replacement(old, change):
-            written += new.write((batch,), written)
-        position = change.end
-    copy_range(old, position, size, new, written)
-    new.sync()
+    try:
+        for change in changes:
+            if change.end > change.start:
+                made.append(_free_name(side_file(path, change.start), disk))
+                _save(old, change, made[-1], disk)
+        _write_changed(old, changes, temporary, disk)
+    except OSError:
+        # Half of it helps nobody, and on a full disk its space does.
+        for name in (*made, temporary):
+            disk.remove(name)
+        raise
     # Without them the server makes them again; with those of the old file it would read in the wrong places.
     stem = path.removesuffix(LOG_SUFFIX)
     for suffix in (INDEX_SUFFIX, TIME_INDEX_SUFFIX):
@@ -144,16 +145,30 @@ def _edit(path: str, changes: Sequence[Replace | DropRecords], disk: Disk) -> li
     return made
 
 
-def _save(old: File, path: str, change: Replace | DropRecords, disk: Disk) -> str:
-    target = side_file(path, change.start)
-    number = 1
+def _write_changed(old: File, changes: Sequence[Replace | DropRecords], target: str, disk: Disk) -> None:
+    new = disk.open(target, create=True)
+    written = position = 0
+    for change in changes:
+        written = copy_range(old, position, change.start, new, written)
+        for batch in _replacement(old, change):
+            written += new.write((batch,), written)
+        position = change.end
+    copy_range(old, position, old.size(), new, written)
+    new.sync()
+
+
+def _free_name(path: str, disk: Disk) -> str:
+    target, number = path, 1
     while disk.exists(target):
         number += 1
-        target = f"{side_file(path, change.start)}.{number}"
+        target = f"{path}.{number}"
+    return target
+
+
+def _save(old: File, change: Replace | DropRecords, target: str, disk: Disk) -> None:
     file = disk.open(target, create=True)
     copy_range(old, change.start, change.end, file, 0)
     file.sync()
-    return target
 
 
 def copy_range(source: File, start: int, end: int, target: File, position: int) -> int:
