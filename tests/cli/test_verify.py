@@ -327,6 +327,12 @@ def damage_index(data: Path) -> tuple[Path, int]:
     return path, 8
 
 
+def damage_index_offset(data: Path) -> tuple[Path, int]:
+    path = data / PLAIN / f"{FIRST}.index"
+    flip(path, 8 + 3)
+    return path, 8
+
+
 def damage_time_index(data: Path) -> tuple[Path, int]:
     path = data / PLAIN / f"{FIRST}.timeindex"
     flip(path, 7)
@@ -412,6 +418,7 @@ def another_topic_id(data: Path) -> tuple[Path, None]:
     "damage",
     [
         damage_index,
+        damage_index_offset,
         damage_time_index,
         lose_index,
         damage_transaction_index,
