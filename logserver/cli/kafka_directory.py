@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 _METADATA_LOG: Final = ("__cluster_metadata", 0)
 _COMPACTED: Final = {"cleanup.policy": "compact"}
-_ON_THE_WAY_OUT: Final = re.compile(r".+\.[0-9a-f]{32}-(delete|stray|future)")
 
 
 @dataclass
