@@ -167,7 +167,7 @@ def test_metadata_are_a_snapshot_and_the_log_behind_it(left: Left, tmp_path: Pat
     # As Kafka's retention leaves it.
     start, log = int(kept.name[:20]), folder / f"{0:020}.log"
     content = log.read_bytes()
-    position = next(at for at, header in split(content) if header.base_offset >= start)
+    position = next((at for at, header in split(content) if header.base_offset >= start), len(content))
     (folder / f"{start:020}.log").write_bytes(content[position:])
     log.unlink()
     document, whole = bring_in(source, tmp_path / "data"), bring_in(left.path, tmp_path / "whole")
