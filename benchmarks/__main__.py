@@ -34,7 +34,7 @@ BENCHMARKS: Final[Mapping[str, float]] = {
     "delivery": 2,
     "groups": 4,
     "startup": 2,
-    "interpreter": 2,
+    "interpreter": 3,
     "recovery": 5,
     "restarts": 3,
     "compaction": 4,
