@@ -97,7 +97,8 @@ async def _first(
 ) -> _Found | None:
     """Returns what comes in time, None if nothing does."""
     with suppress(TimeoutError):
-        return await asyncio.wait_for(asyncio.shield(got), wait_s)
+        async with asyncio.timeout(wait_s):
+            return await asyncio.shield(got)
     waiter.leave()
     # What was acquired counts as a delivery, so it is not left to others because the disk is slow.
     return await got if taken or got.done() else None

@@ -155,7 +155,8 @@ class ShareWait:
         try:
             self._wait_at(places.values())
             try:
-                await asyncio.wait_for(asyncio.shield(self._done), max(max_wait_ms, _ONE_LOOK_MS) / 1000)
+                async with asyncio.timeout(max(max_wait_ms, _ONE_LOOK_MS) / 1000):
+                    await asyncio.shield(self._done)
             except TimeoutError:
                 self._close()
                 await self._delivered(places.values())

@@ -149,7 +149,8 @@ class QueueCoordinator:
                 continue
             delay_s = _AGAIN_S
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._may_go_on.wait(), _IDLE_S)
+                async with asyncio.timeout(_IDLE_S):
+                    await self._may_go_on.wait()
                 # What has ended it may last a moment.
                 await asyncio.sleep(_AGAIN_S)
 
