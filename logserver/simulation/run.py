@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from logserver.simulation.checks.records import check_readings
 from logserver.simulation.clients.classic import ClassicMember, Generations
+from logserver.simulation.clients.grpc_member import GrpcMember
 from logserver.simulation.clients.keeper import Keeper
 from logserver.simulation.clients.member import Member, Owners
 from logserver.simulation.clients.reader import Reader
@@ -182,6 +183,8 @@ def _start_clients(world: World, keeper: Keeper, topic_ids: dict[str, str]) -> N
             world.start(Subscriber(world, f"subscriber-{topic}", places(topic), is_committed_only=committed).run())
     for number in range(random.randint(0, 4)):
         world.start(Member(world, owners, f"member{number}", "workers", PLAIN, topic_ids).run())
+    for number in range(random.choice((0, 0, 1, 2))):
+        world.start(GrpcMember(world, owners, f"streamed{number}", "workers", PLAIN, topic_ids).run())
     generations = Generations()
     for number in range(random.choice((0, 0, 1, 2, 3, 4))):
         name, is_static = f"classic{number}", random.random() < 0.3

@@ -98,7 +98,9 @@ class GrpcStream:
                     await handler.unary_stream(message, context)
             except Aborted as error:
                 end = CallFailed(str(error))
-            self._to_client(end)
+            # What is left of a process that was killed tells nobody anything.
+            if not self._process.is_dead:
+                self._to_client(end)
 
         self._task = self._process.start(serve())
 
