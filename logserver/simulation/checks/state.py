@@ -108,13 +108,23 @@ async def _settle(daemon: SimulatedDaemon) -> None:
 
 
 async def _read_partition(partition: Partition) -> PartitionState:
-    """Reads a partition twice: what it has, and what it shows of that. Coordinators end transactions that time out also
-    meanwhile; then it is read anew."""
+    """Reads a partition twice: what it has, and what it shows of that. Coordinators end transactions that time out, and
+    delete what they do not need any more, also meanwhile; then it is read anew."""
     while True:
-        ends = partition.log_start_offset, partition.log_end_offset, partition.last_stable_offset
-        state = await _read_as_it_is(partition)
-        if ends == (partition.log_start_offset, partition.log_end_offset, partition.last_stable_offset):
+        ends = _ends(partition)
+        try:
+            state = await _read_as_it_is(partition)
+        except (LogServerError, RecordError) as error:
+            if ends != _ends(partition):
+                continue
+            place = (partition.topic, partition.number)
+            raise Violation("unreadable record", f"{place}: {error}", place) from error
+        if ends == _ends(partition):
             return state
+
+
+def _ends(partition: Partition) -> tuple[int, int, int]:
+    return partition.log_start_offset, partition.log_end_offset, partition.last_stable_offset
 
 
 async def _read_as_it_is(partition: Partition) -> PartitionState:
@@ -122,16 +132,13 @@ async def _read_as_it_is(partition: Partition) -> PartitionState:
     end, stable = partition.high_watermark, partition.last_stable_offset
     state = PartitionState(place, partition.log_start_offset, end, stable)
     internal = partition.topic.startswith("__")
-    try:
-        data = await read_whole(partition, IsolationLevel.READ_UNCOMMITTED)
-        committed = await read_whole(partition, IsolationLevel.READ_COMMITTED)
-        if not internal:
-            _take(state, data)
-            for position, header in whole_batches(committed):
-                if not header.is_control:
-                    _take_committed(state, committed, position)
-    except (LogServerError, RecordError) as error:
-        raise Violation("unreadable record", f"{place}: {error}", place) from error
+    data = await read_whole(partition, IsolationLevel.READ_UNCOMMITTED)
+    committed = await read_whole(partition, IsolationLevel.READ_COMMITTED)
+    if not internal:
+        _take(state, data)
+        for position, header in whole_batches(committed):
+            if not header.is_control:
+                _take_committed(state, committed, position)
     return state
 
 
