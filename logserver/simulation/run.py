@@ -15,6 +15,7 @@ from logserver.simulation.clients.keeper import Keeper
 from logserver.simulation.clients.member import Member, Owners
 from logserver.simulation.clients.reader import Reader
 from logserver.simulation.clients.subscriber import Subscriber
+from logserver.simulation.clients.transaction_doors import GrpcDoor, KafkaDoor, OldKafkaDoor
 from logserver.simulation.clients.transactor import Ids, Transactor
 from logserver.simulation.clients.writer import Writer
 from logserver.simulation.inspection import inspect, judged, started
@@ -162,17 +163,8 @@ def _start_clients(world: World, keeper: Keeper, topic_ids: dict[str, str]) -> N
         world.start(Writer(world, f"keyed{number}", places(COMPACTED), keys=6, is_idempotent=True).run())
     for number in range(random.randint(1, 4)):
         transactional_id = f"tx{random.randrange(2)}"
-        world.start(
-            Transactor(
-                world,
-                ids,
-                f"trans{number}",
-                transactional_id,
-                places(MIXED),
-                is_new=random.random() < 0.6,
-                group=f"of-{transactional_id}",
-            ).run()
-        )
+        door = KafkaDoor if random.random() < 0.6 else OldKafkaDoor
+        world.start(Transactor(world, ids, f"trans{number}", transactional_id, places(MIXED), door=door).run())
     for place in (*places(PLAIN)[:2], *places(MIXED), *places(TRIMMED), *places(COMPACTED)[:1]):
         if random.random() < 0.6:
             committed = random.random() < 0.6
@@ -189,3 +181,6 @@ def _start_clients(world: World, keeper: Keeper, topic_ids: dict[str, str]) -> N
     for number in range(random.choice((0, 0, 1, 2, 3, 4))):
         name, is_static = f"classic{number}", random.random() < 0.3
         world.start(ClassicMember(world, owners, generations, name, "crew", PLAIN, is_static=is_static).run())
+    for number in range(random.choice((0, 0, 1, 2))):
+        transactional_id = f"tx{random.randrange(2)}"
+        world.start(Transactor(world, ids, f"called{number}", transactional_id, places(MIXED), door=GrpcDoor).run())

@@ -18,6 +18,7 @@ from logserver.simulation.clients.member import Member, Owners
 from logserver.simulation.clients.queue_keeper import QueueKeeper
 from logserver.simulation.clients.reader import Reader
 from logserver.simulation.clients.share_member import ShareMember
+from logserver.simulation.clients.transaction_doors import KafkaDoor, OldKafkaDoor
 from logserver.simulation.clients.transactor import Ids, Transactor
 from logserver.simulation.clients.writer import Writer
 from logserver.simulation.history import History
@@ -134,12 +135,8 @@ class RealWorld(World):
         self.start(Writer(self, "simple", places(PLAIN), is_idempotent=False).run())
         self.start(Writer(self, "keyed", places(COMPACTED), keys=6, is_idempotent=True).run())
         for number in range(3):
-            name = f"tx{number % 2}"
-            self.start(
-                Transactor(
-                    self, ids, f"trans{number}", name, places(MIXED), is_new=number != 1, group=f"of-{name}"
-                ).run()
-            )
+            door = KafkaDoor if number != 1 else OldKafkaDoor
+            self.start(Transactor(self, ids, f"trans{number}", f"tx{number % 2}", places(MIXED), door=door).run())
         for place in (*places(PLAIN)[:2], *places(MIXED)):
             self.start(Reader(self, f"reader-{place[0]}-{place[1]}", place, is_committed_only=place[0] == MIXED).run())
         for number in range(3):

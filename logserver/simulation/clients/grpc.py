@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
 from grpc.aio import AbortError
 
+from logserver.errors import ErrorCode
 from logserver.grpc_api import GrpcDoor
 from logserver.simulation.clients.kafka import Lost
 from logserver.simulation.loop import Process
@@ -14,7 +17,11 @@ from logserver.simulation.node import Node
 
 
 class CallFailed(Exception):
-    """A call ended with a status that is not OK."""
+    """A call ended with a status that is not OK; the code is what its details say."""
+
+    def __init__(self, status: "Aborted") -> None:
+        super().__init__(str(status))
+        self.code = status.error
 
 
 class Context:
@@ -27,11 +34,24 @@ class Context:
         return ()
 
     async def abort(self, code: Any, details: str = "", trailing_metadata: Any = ()) -> None:
-        raise Aborted(f"{code.name}: {details}")
+        raise Aborted(f"{code.name}: {details}", _error_of(trailing_metadata))
 
 
 class Aborted(AbortError):
     """The status of a call, on its way out of the servicer."""
+
+    def __init__(self, status: str, error: ErrorCode) -> None:
+        super().__init__(status)
+        self.error = error
+
+
+def _error_of(metadata: Sequence[tuple[str, bytes]]) -> ErrorCode:
+    for _, packed in metadata:
+        for detail in Status.FromString(packed).details:
+            info = ErrorInfo()
+            if detail.Unpack(info):
+                return ErrorCode(int(info.metadata["code"]))
+    return ErrorCode.unknown_server_error
 
 
 class _Details:
@@ -88,8 +108,9 @@ class GrpcClient:
                 message = handler.request_deserializer(request.SerializeToString())
                 data = handler.response_serializer(await handler.unary_unary(message, Context()))
             except Aborted as error:
-                data = CallFailed(str(error))
-            if not result.done():
+                data = CallFailed(error)
+            # What is left of a process that was killed tells nobody anything.
+            if not process.is_dead and not result.done():
                 result.set_result(data)
 
         process.start(serve())

@@ -28,7 +28,7 @@ class ProduceStream:
         self._sending = asyncio.Lock()
         self._receiving: asyncio.Task[None] | None = None
 
-    async def send(self, part: log_pb2.ProducePartition) -> log_pb2.ProduceResult:
+    async def send(self, part: log_pb2.ProducePartition, transactional_id: str | None) -> log_pb2.ProduceResult:
         """Sends a batch; returns what became of it.
 
         Raises:
@@ -43,7 +43,10 @@ class ProduceStream:
                     self._waiting[self._next_id] = waiter
                     stream.send(
                         log_pb2.ProduceStreamRequest(
-                            correlation_id=self._next_id, partitions=[part], acks=log_pb2.ACKS_ALL
+                            correlation_id=self._next_id,
+                            partitions=[part],
+                            acks=log_pb2.ACKS_ALL,
+                            transactional_id=transactional_id,
                         )
                     )
                 return await waiter

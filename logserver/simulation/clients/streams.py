@@ -97,7 +97,7 @@ class GrpcStream:
                     message = handler.request_deserializer(request.SerializeToString())
                     await handler.unary_stream(message, context)
             except Aborted as error:
-                end = CallFailed(str(error))
+                end = CallFailed(error)
             # What is left of a process that was killed tells nobody anything.
             if not self._process.is_dead:
                 self._to_client(end)

@@ -69,7 +69,7 @@ class Sender:
             Refused: the partition has an error.
         """
         if self._stream is not None or self._grpc is not None:
-            return await self._send_grpc(place, data)
+            return await self._send_grpc(place, data, transactional_id)
         message = {
             "transactional_id": transactional_id,
             "acks": -1,
@@ -82,13 +82,15 @@ class Sender:
             raise Refused(ErrorCode(found.error_code))
         return int(found.base_offset)
 
-    async def _send_grpc(self, place: Place, data: bytes) -> int:
+    async def _send_grpc(self, place: Place, data: bytes, transactional_id: str | None) -> int:
         part = log_pb2.ProducePartition(topic=place[0], partition=place[1], batches=data)
         if self._stream is not None:
-            result = await self._stream.send(part)
+            result = await self._stream.send(part, transactional_id)
         else:
             assert self._grpc is not None
-            request = log_pb2.ProduceRequest(acks=log_pb2.ACKS_ALL, partitions=[part])
+            request = log_pb2.ProduceRequest(
+                acks=log_pb2.ACKS_ALL, partitions=[part], transactional_id=transactional_id
+            )
             try:
                 answer = await self._grpc.call("/logserver.v1.Log/Produce", request, log_pb2.ProduceResponse)
             except CallFailed as error:
