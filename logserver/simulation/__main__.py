@@ -1,7 +1,9 @@
 """One process of a crash test: reads seeds from standard input, writes what came of each as a line of JSON."""
 
+import faulthandler
 import gc
 import json
+import signal
 import sys
 import warnings
 
@@ -10,6 +12,8 @@ from logserver.simulation.run import simulate
 
 def main() -> None:
     """Works until standard input ends."""
+    # Who ends a run that goes on for too long learns where it was, also while it never comes back to Python's handlers.
+    faulthandler.register(signal.SIGTERM, chain=True)
     # What a killed process had not begun is never awaited.
     warnings.simplefilter("ignore", RuntimeWarning)
     for line in sys.stdin:

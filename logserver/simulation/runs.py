@@ -6,16 +6,26 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from select import select
 from threading import local
 from typing import Any, Final, cast
 
+from logserver.simulation.ledger import Violation
 from logserver.simulation.run import Outcome
 
 ENVIRONMENT: Final = {"PYTHONHASHSEED": "0"}
+_MOST_RUN_S: Final = 600.0
+"""Of real time. A run takes some seconds; one that is under way for so long goes round in circles, and no virtual
+time passes that would end it."""
+_MOST_END_S: Final = 10.0
 
 
 class RunFailed(Exception):
     """A process of the simulation ended, or the simulation itself has a fault."""
+
+
+class _Endless(Exception):
+    """A run was under way for too long."""
 
 
 class _Process:
@@ -34,23 +44,35 @@ class _Process:
             start_new_session=True,
         )
 
-    def run(self, seed: int) -> Outcome:
+    def run(self, seed: int, most_s: float) -> Outcome:
         """Runs a seed.
 
         Raises:
             RunFailed: the process ended.
+            _Endless: it was under way for so many seconds; the process has told where, and is no more.
         """
         stdin, stdout = self.process.stdin, self.process.stdout
         assert stdin is not None and stdout is not None
         try:
             stdin.write(f"{seed}\n")
             stdin.flush()
+            # Nothing of an answer before is left in the buffer, and an answer comes as a whole.
+            if not select((stdout,), (), (), most_s)[0]:
+                self._interrupt()
+                raise _Endless
             line = stdout.readline()
         except OSError:
             line = ""
         if not line:
             raise RunFailed(f"the process of seed {seed} ended with {self.process.wait()}; what it wrote says why")
         return Outcome(**cast(dict[str, Any], json.loads(line)))
+
+    def _interrupt(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(_MOST_END_S)
+        except subprocess.TimeoutExpired:
+            self.close()
 
     def close(self) -> None:
         """Ends the process, whatever it does."""
@@ -61,8 +83,11 @@ class _Process:
                 stream.close()
 
 
-def run_seeds(first: int, count: int, jobs: int) -> Iterator[Outcome]:
+def run_seeds(first: int, count: int, jobs: int, most_s: float = _MOST_RUN_S) -> Iterator[Outcome]:
     """Runs seeds, several at a time, and yields what came of each, in the order in which they end.
+
+    Args:
+        most_s: a run that takes longer, in seconds of real time, is ended and counts as a violation.
 
     Raises:
         RunFailed: a run did not come to its end.
@@ -75,7 +100,12 @@ def run_seeds(first: int, count: int, jobs: int) -> Iterator[Outcome]:
         if process is None:
             process = mine.process = _Process()
             processes.append(process)
-        return process.run(seed)
+        try:
+            return process.run(seed, most_s)
+        except _Endless:
+            del mine.process
+            text = f"it has not ended after {most_s:g} s; where it was is on standard error"
+            return Outcome(seed, most_s, violation=str(Violation("endless run", text)))
 
     with ThreadPoolExecutor(jobs) as pool:
         try:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from logserver.simulation.runs import run_seeds
+
 # Two minutes of a processor.
 FIRST_SEED, SEEDS = 9, 24
 
@@ -47,6 +49,31 @@ def test_a_seed_does_the_same_again_wherever_that_is(tmp_path: Path) -> None:
     among_others = document("--seed", "8", "--runs", "2", "--jobs", "1")["runs"]
     assert alone[0]["digest"] == among_others[1]["digest"] != among_others[0]["digest"]
     assert alone[0] | {"seconds": 0} == among_others[1] | {"seconds": 0}
+
+
+# In the place of the simulation, found by the processes of the runs as they start.
+ENDLESS = """
+import sys
+from types import SimpleNamespace
+
+def simulate(seed):
+    while seed == 8:
+        pass
+    return SimpleNamespace(document=lambda: {"seed": seed, "seconds": 0.0})
+
+sys.modules["logserver.simulation.run"] = SimpleNamespace(simulate=simulate)
+"""
+
+
+def test_a_run_that_does_not_end_is_a_violation_and_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(ENDLESS)
+    monkeypatch.syspath_prepend(tmp_path)
+    outcomes = list(run_seeds(7, 3, 1, most_s=5))
+    assert [(outcome.seed, outcome.violation is None) for outcome in outcomes] == [(7, True), (8, False), (9, True)]
+    assert str(outcomes[1].violation).startswith("endless run: it has not ended after 5 s")
+    assert "in simulate" in capfd.readouterr().err
 
 
 @pytest.mark.long
