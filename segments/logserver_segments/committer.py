@@ -90,6 +90,28 @@ class ImmediateCommitter:
         pass
 
 
+def note_failed_flush(disk: Disk, directory: str) -> None:
+    """Tells the next process, should this one end now: the page cache goes on showing what the disk did not take, and
+    no later flush fails for it. After a power cut there is no page cache, so the note need not be durable."""
+    try:
+        disk.write_file(f"{directory}/{FLUSH_FAILED}", b"", durable=False)
+    except OSError as error:
+        _log.error("that a flush failed could not be noted", path=directory, error=str(error))
+
+
+def flush_directory(disk: Disk, directory: str) -> None:
+    """Makes everything durable that was written to the file system of a data directory.
+
+    Raises:
+        OSError: it is not, which is noted there.
+    """
+    try:
+        disk.sync_filesystem(directory)
+    except BaseException:
+        note_failed_flush(disk, directory)
+        raise
+
+
 def _sync_directories(disk: Disk, directory: str) -> None:
     """Makes a directory's entries durable, and its own in the one above."""
     disk.sync_directory(directory)
@@ -185,9 +207,8 @@ class FlushRounds:
         # Whatever goes wrong, somebody waits for the report.
         if files > _ONE_BY_ONE:
             try:
-                self._disk.sync_filesystem(self._directory)
+                flush_directory(self._disk, self._directory)
             except Exception as error:
-                self._note_failure()
                 for entry in entries:
                     entry.error = error
             return
@@ -198,16 +219,8 @@ class FlushRounds:
                 for directory in entry.directories:
                     _sync_directories(self._disk, directory)
             except Exception as error:
-                self._note_failure()
+                note_failed_flush(self._disk, self._directory)
                 entry.error = error
-
-    def _note_failure(self) -> None:
-        """Tells the next process, should this one end now: the page cache goes on showing what the disk did not take,
-        and no later flush fails for it. After a power cut there is no page cache, so the note need not be durable."""
-        try:
-            self._disk.write_file(f"{self._directory}/{FLUSH_FAILED}", b"", durable=False)
-        except OSError as error:
-            _log.error("that a flush failed could not be noted", path=self._directory, error=str(error))
 
     def _report(self, entries: list[_Dirty]) -> None:
         with self._lock:

@@ -191,12 +191,18 @@ def _locked(path: str, flags: int) -> OsLock:
 
 
 class _Descriptor:
-    """A file descriptor, closed when the last reference to this object goes."""
+    """A file descriptor, closed when the last reference to this object goes.
 
-    __slots__ = ("number",)
+    Args:
+        is_untold: whether there was a failure that it will not be told, having been opened later.
+    """
 
-    def __init__(self, number: int) -> None:
+    __slots__ = ("device", "is_untold", "number")
+
+    def __init__(self, number: int, device: int, is_untold: bool) -> None:
         self.number = number
+        self.device = device
+        self.is_untold = is_untold
 
     def __del__(self) -> None:
         os.close(self.number)
@@ -207,18 +213,41 @@ class _FileSystems(threading.local):
 
     Linux reports a failed write-back once to each descriptor that was open when it happened, and to one opened later
     only if nobody was told yet. So they are kept open, and each thread has its own: an error that another thread was
-    told is not kept from this one.
+    told is not kept from this one, nor from one that opens its descriptor later.
+
+    Args:
+        failed: the devices that a thread of this process was told a failure of.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, failed: set[int]) -> None:
+        self._failed = failed
         self._open: dict[str, _Descriptor] = {}
 
-    def descriptor(self, path: str) -> int:
+    def sync(self, path: str) -> None:
+        """Flushes the file system of a path.
+
+        Raises:
+            OSError: that has failed, or did before this thread could be told.
+        """
+        assert _libc is not None
+        found = self._descriptor(path)
+        code = ctypes.get_errno() if _libc.syncfs(found.number) else 0
+        if code:
+            self._failed.add(found.device)
+        elif found.is_untold:
+            code = errno.EIO
+        found.is_untold = False
+        if code:
+            raise OSError(code, os.strerror(code), path)
+
+    def _descriptor(self, path: str) -> _Descriptor:
         known = self._open.get(path)
         # A file system may have been mounted there since.
-        if known is None or os.fstat(known.number).st_dev != os.stat(path).st_dev:
-            known = self._open[path] = _Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-        return known.number
+        if known is None or known.device != os.stat(path).st_dev:
+            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            device = os.fstat(number).st_dev
+            known = self._open[path] = _Descriptor(number, device, device in self._failed)
+        return known
 
 
 class OsDisk:
@@ -230,7 +259,7 @@ class OsDisk:
 
     def __new__(cls, *_: object, **__: object) -> "OsDisk":
         disk = super().__new__(cls)
-        disk._file_systems = _FileSystems()
+        disk._file_systems = _FileSystems(set())
         return disk
 
     def __reduce__(self) -> "tuple[type[OsDisk], tuple[()]]":
@@ -310,10 +339,7 @@ class OsDisk:
         if sys.platform != "linux":
             os.sync()
             return
-        assert _libc is not None
-        if _libc.syncfs(self._file_systems.descriptor(path)):
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), path)
+        self._file_systems.sync(path)
 
     def space(self, path: str) -> tuple[int, int]:
         found = os.statvfs(path)

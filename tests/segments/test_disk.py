@@ -1,14 +1,17 @@
 """The real disk, and the fake one that the other tests stand on: both do the same."""
 
 import copy
+import ctypes
 import errno
 import multiprocessing
 import os
 import random
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from logserver_segments import disk as disk_module
 from logserver_segments.disk import OsDisk
 
 from .fake_disk import FakeDisk
@@ -174,6 +177,44 @@ def test_a_mapping_longer_than_its_file_is_an_error_of_the_disk(tmp_path: Path) 
     file.write((b"abc",), 0)
     with pytest.raises(OSError):
         file.map(5000)
+
+
+def test_a_thread_that_begins_to_flush_later_is_told_once_what_others_were_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Linux tells it, whose disk can't be made to fail here."""
+
+    class Broken:
+        @staticmethod
+        def syncfs(number: int) -> int:
+            ctypes.set_errno(errno.ENOSPC)
+            return -1
+
+    disk, path, told = OsDisk(), str(tmp_path), []
+
+    def flush() -> None:
+        try:
+            disk.sync_filesystem(path)
+        except OSError as error:
+            told.append(error.errno)
+        else:
+            told.append(0)
+
+    def elsewhere(times: int) -> None:
+        thread = threading.Thread(target=lambda: [flush() for _ in range(times)])
+        thread.start()
+        thread.join()
+
+    elsewhere(1)
+    with monkeypatch.context() as broken:
+        broken.setattr(disk_module, "_libc", Broken)
+        elsewhere(1)
+    elsewhere(2)
+    flush()
+    flush()
+    # Each disk object keeps its own account.
+    OsDisk().sync_filesystem(path)
+    assert told == [0, errno.ENOSPC, errno.EIO, 0, errno.EIO, 0]
 
 
 def test_a_file_that_could_not_be_replaced_leaves_nothing_behind(tmp_path: Path) -> None:

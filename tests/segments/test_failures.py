@@ -201,6 +201,65 @@ def test_a_failed_checkpoint_promises_nothing() -> None:
     assert len(read_all(box.log)) == 60
 
 
+RELAXED = replace(SMALL, flush_messages=1000)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("when", ["checkpoint", "stop", "start", "opening again"])
+def test_what_could_not_be_flushed_is_written_again_by_the_next_process(when: str, seed: int) -> None:
+    box = Box(RELAXED)
+    box.fill(30)
+    box.disk.fail("sync_filesystem")
+    with pytest.raises(OSError, match="Input/output"):
+        if when == "checkpoint":
+            run(box.directory.checkpoint())
+        elif when == "stop":
+            box.directory.close()
+        elif when == "start":
+            box.kill()
+        else:
+            box.directory.close_log("topic", 0)
+            box.open_log()
+    # It is there as long as the page cache is.
+    box.kill()
+    assert len(read_all(box.log)) == 30
+    box.fill(30, first=30)
+    run(box.directory.checkpoint())
+    box.crash(seed)
+    assert len(read_all(box.log)) == 60
+
+
+def test_a_flush_that_failed_is_every_relaxed_logs_loss_that_was_written_to() -> None:
+    box = Box(RELAXED)
+    box.fill(3)
+    older, empty = (box.directory.open(name, 0, name[:1] * 22, RELAXED) for name in ("older", "empty"))
+    older.append(batch(b"x"), 0, NOW)
+    run(box.directory.checkpoint())
+    box.fill(3)
+    box.disk.fail("sync_filesystem")
+    with pytest.raises(OSError, match="Input/output"):
+        run(box.directory.checkpoint())
+    assert box.log.offline is not None
+    assert (older.offline, empty.offline) == (None, None)
+    # What was promised for the lost one does not come true with a later flush.
+    older.append(batch(b"y"), 0, NOW)
+    run(box.directory.checkpoint())
+    assert (
+        box.disk.read_file("/srv/data/recovery-point-offset-checkpoint") == b"0\n3\nempty 0 0\nolder 0 2\ntopic 0 3\n"
+    )
+
+
+def test_recovery_points_that_find_no_space_are_no_logs_loss() -> None:
+    box = Box(RELAXED)
+    box.fill(3)
+    box.disk.fail("write_file", "*recovery-point*", errno.ENOSPC)
+    with pytest.raises(OSError, match="No space"):
+        run(box.directory.checkpoint())
+    assert box.log.offline is None
+    run(box.directory.checkpoint())
+    assert box.disk.read_file("/srv/data/recovery-point-offset-checkpoint") == b"0\n1\ntopic 0 3\n"
+
+
 # Failed writes
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from logserver_segments.checkpoints import TopicPartition
-from logserver_segments.committer import FLUSH_FAILED, Committer, Loss, LossReason
+from logserver_segments.committer import FLUSH_FAILED, Committer, Loss, LossReason, flush_directory
 from logserver_segments.compaction.cleaner import Cleaner
 from logserver_segments.compaction.config import CleanerConfig
 from logserver_segments.compaction.schedule import Schedule
@@ -110,7 +110,7 @@ class DataDirectory:
             else:
                 # What an ended process wrote and did not flush can be read, and a power cut could still take it back;
                 # so it could a directory that has just been made, with those above it.
-                disk.sync_filesystem(path)
+                flush_directory(disk, path)
             remove_deleted(path, disk)
         except BaseException:
             self._lock.release()
@@ -158,7 +158,11 @@ class DataDirectory:
         again = key in self._opened
         if again:
             # What was written and not flushed when it was closed counts from now on.
-            disk.sync_filesystem(self.path)
+            try:
+                flush_directory(disk, self.path)
+            except OSError as error:
+                self._flush_has_failed(error)
+                raise
             self._offsets.fulfil(key)
         self._unsettled.add(key)
         self._opened.add(key)
@@ -366,13 +370,20 @@ class DataDirectory:
         """
         written = await self._prepare_checkpoint()
         try:
-            await self._workers.run(self._offsets.write)
+            await self._workers.run(self._offsets.make_durable)
         except OSError as error:
-            _flush_failed(written, error)
+            self._flush_has_failed(error)
             raise
+        await self._workers.run(self._offsets.write)
         for log in written:
             if log.offline is None:
                 log.prune_snapshots()
+
+    def _flush_has_failed(self, error: OSError) -> None:
+        """Ends logs that were written to and whose flushing nobody else looks after: the disk may not have it all."""
+        for key, log in tuple(self._logs.items()):
+            if log.config.flush_messages != 1 and (self._offsets.recovery_point(key) or 0) != log.log_end_offset:
+                log.lost(Loss(LossReason.FAILED, f"the disk failed to flush: {error.strerror or error}"))
 
     async def _prepare_checkpoint(self) -> list[Log]:
         """Writes out what is only in memory; returns the logs that get a new recovery point."""
@@ -423,8 +434,9 @@ class DataDirectory:
         try:
             clean = self._prepare_close() and not self._unsettled and (self.was_clean or self._all_opened)
             self._note_starts()
+            self._offsets.make_durable()
             self._offsets.write()
-            if clean:
+            if clean and not self._disk.exists(f"{self.path}/{FLUSH_FAILED}"):
                 content = json.dumps({"version": "0", "broker_epoch": "-1"}).encode("ascii")
                 self._disk.write_file(f"{self.path}/{CLEAN_SHUTDOWN}", content, durable=True)
         finally:
@@ -459,10 +471,3 @@ class DataDirectory:
             self._logs.clear()
         finally:
             self._lock.release()
-
-
-def _flush_failed(logs: list[Log], error: OSError) -> None:
-    """Ends logs that were written to and whose flushing nobody else looks after: the disk may not have it all."""
-    for log in logs:
-        if log.config.flush_messages != 1:
-            log.lost(Loss(LossReason.FAILED, f"the disk failed to flush: {error.strerror or error}"))

@@ -11,6 +11,7 @@ from logserver_segments.checkpoints import (
     format_offsets,
     parse_offsets,
 )
+from logserver_segments.committer import flush_directory
 from logserver_segments.logs import get_logger
 from logserver_segments.seams import Disk
 
@@ -142,18 +143,31 @@ class Offsets:
                 self._cleaned[key] = end
                 self._write_cleaned()
 
-    def write(self) -> None:
-        """Makes all that recovery points were promised for durable, and writes both files."""
+    def make_durable(self) -> None:
+        """Makes all durable that recovery points were promised for: from then on they hold, and are to be written.
+
+        If it can't be, they never will: no later flush would tell what the disk does not have.
+        """
         with self._lock:
             covered = dict(self._promised)
-        if covered:
-            self._disk.sync_filesystem(self._path)
+        if not covered:
+            return
+        holds = False
+        try:
+            flush_directory(self._disk, self._path)
+            holds = True
+        finally:
+            with self._lock:
+                for key, promise in covered.items():
+                    # Otherwise the log was deleted meanwhile.
+                    if self._promised.get(key) is promise:
+                        del self._promised[key]
+                        if holds:
+                            self._points[key] = promise.offset
+
+    def write(self) -> None:
+        """Writes all files."""
         with self._lock:
-            for key, promise in covered.items():
-                # Otherwise the log was deleted meanwhile.
-                if self._promised.get(key) is promise:
-                    del self._promised[key]
-                    self._points[key] = promise.offset
             self._write_points()
             self._write_starts()
             self._write_cleaned()
