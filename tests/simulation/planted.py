@@ -1,11 +1,13 @@
 """Planted faults: patches of the server, each breaking one promise, and the simulation over a copy that has one.
 
-python -m tests.simulation.planted [NAME...] looks for the first seed that finds each and prints the table of
-docs/guarantees.md.
+python -m tests.simulation.planted [NAME...] runs the seed that docs/guarantees.md has for each, and where that does not
+find the fault any more as the page says, looks for the first one that does. It prints the rows of the page as they have
+to be, and says on standard error which ones are stale; the exit code is 1 if any is.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = ROOT / "docs" / "guarantees.md"
 FAULTS: Final = Path(__file__).parent / "faults"
 PACKAGES: Final = (
     "logserver",
@@ -86,17 +89,44 @@ def find(name: str, first: int = 1, count: int = _MOST_SEEDS) -> Found | None:
     return None
 
 
-def main() -> None:
-    """Prints the table."""
+def seeds() -> dict[str, int]:
+    """Returns the seed that finds each fault, as the page has it."""
+    rows = re.findall(r"faults/([a-z-]+)\.patch\).*`logserver crash-test --seed (\d+)`", PAGE.read_text())
+    return {name: int(seed) for name, seed in rows}
+
+
+def row(name: str, found: Found | None) -> str:
+    """Returns the row of the page for a fault."""
+    run = f"`logserver crash-test --seed {found.seed}`" if found is not None else "not found"
+    kind = found.violation.partition(":")[0] if found is not None else ""
+    return f"| {meaning(name)} | [{name}](../tests/simulation/faults/{name}.patch) | {kind} | {run} |"
+
+
+def is_stale(name: str, found: Found | None) -> bool:
+    """Returns whether the page says something else of a fault than was found."""
+    return row(name, found) not in PAGE.read_text().splitlines()
+
+
+def look(name: str) -> Found | None:
+    """Runs the seed that the page has for a fault, and seeds from the first one on if that one finds nothing."""
+    known = seeds().get(name)
+    return (find(name, known, 1) if known is not None else None) or find(name)
+
+
+def main() -> int:
+    """Prints the rows; returns the exit code."""
+    wanted = sys.argv[1:] or names()
+    stale = []
     with ThreadPoolExecutor(2) as pool:
-        wanted = sys.argv[1:] or names()
-        for name, found in zip(wanted, pool.map(find, wanted), strict=True):
-            run = f"`logserver crash-test --seed {found.seed}`" if found is not None else "not found"
-            kind = found.violation.partition(":")[0] if found is not None else ""
-            print(
-                f"| {meaning(name)} | [{name}](../tests/simulation/faults/{name}.patch) | {kind} | {run} |", flush=True
-            )
+        for name, found in zip(wanted, pool.map(look, wanted), strict=True):
+            print(row(name, found), flush=True)
+            if is_stale(name, found):
+                stale.append(name)
+                print(f"stale: {name}, the page has another row", file=sys.stderr, flush=True)
+    told = f"stale in {PAGE.name}: {', '.join(stale)}" if stale else f"rows that hold: {len(wanted)}"
+    print(told, file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
