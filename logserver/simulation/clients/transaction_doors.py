@@ -34,6 +34,9 @@ class Door(ABC):
         random: of the producer, for what its door draws.
     """
 
+    repeats_end = False
+    """Whether its producers ask again for an end whose answer was lost, rather than beginning anew."""
+
     def __init__(self, world: World, name: str, random: Random, transactional_id: str) -> None:
         self._transactional_id = transactional_id
         self._sender = self._sender_for(world, name, random)
@@ -136,7 +139,10 @@ class OldKafkaDoor(KafkaDoor):
 
 
 class GrpcDoor(Door):
-    """The `Transactions` service, and writing by a stream or by calls."""
+    """The `Transactions` service, and writing by a stream or by calls. An end is asked for again, as by the bundled
+    client."""
+
+    repeats_end = True
 
     def __init__(self, world: World, name: str, random: Random, transactional_id: str) -> None:
         super().__init__(world, name, random, transactional_id)

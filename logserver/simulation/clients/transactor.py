@@ -17,6 +17,7 @@ from logserver.simulation.world import World
 T = TypeVar("T")
 
 _LATER: Final = frozenset({ErrorCode.concurrent_transactions, ErrorCode.coordinator_load_in_progress})
+_ATTEMPTS: Final = 3
 
 
 class Ids:
@@ -95,19 +96,29 @@ class Transactor:
         )
         return identity
 
-    async def _again(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _again(self, ask: Callable[[], Awaitable[T]], attempts: int = 1) -> T:
         """Asks for something, again while the coordinator is busy with the transaction before.
 
+        Args:
+            attempts: how often an answer may get lost, and then it is.
+
         Raises:
+            Lost: it was.
             Refused: it has another error.
         """
         while True:
             try:
                 return await ask()
+            except Lost:
+                attempts -= 1
+                if not attempts:
+                    raise
+                most_s = 0.5
             except Refused as error:
                 if error.code not in _LATER or self._world.is_over:
                     raise
-            await self._world.pause(self._random, 0.2)
+                most_s = 0.2
+            await self._world.pause(self._random, most_s)
 
     async def _transact(self, identity: Identity) -> None:
         self._count += 1
@@ -172,15 +183,8 @@ class Transactor:
         names = f"{records[0].value}+{count - 1}"
         self._ledger.note(self._name, f"sends {names} to {place}", self._name, place, self._transactional_id)
         was_newest = self._is_newest()
-        for attempt in range(3):
-            try:
-                # The coordinator may still end the transaction before: the batch has to come again.
-                base = await self._again(partial(self._door.send, place, data))
-                break
-            except Lost:
-                if attempt == 2:
-                    raise
-                await self._world.pause(self._random, 0.5)
+        # The coordinator may still end the transaction before: the batch has to come again then, too.
+        base = await self._again(partial(self._door.send, place, data), _ATTEMPTS)
         if not was_newest:
             raise Violation(
                 "zombie write",
@@ -213,7 +217,8 @@ class Transactor:
         transaction.asked_at_s = ledger.now()
         what = "commits" if is_commit else "aborts"
         ledger.note(self._name, f"{what} {transaction}", self._name, self._transactional_id, self._group)
-        following = await self._again(partial(self._door.end, identity, is_commit))
+        attempts = _ATTEMPTS if self._door.repeats_end else 1
+        following = await self._again(partial(self._door.end, identity, is_commit), attempts)
         if transaction.was_fenced and is_commit:
             raise Violation(
                 "zombie commit",
