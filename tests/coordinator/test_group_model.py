@@ -8,7 +8,7 @@ from .group_model import GroupModel
 
 
 def test_groups_keep_their_promises() -> None:
-    run_state_machine_as_test(GroupModel, settings=quick(600, 30))
+    run_state_machine_as_test(GroupModel, settings=quick(300, 30))
 
 
 @pytest.mark.long

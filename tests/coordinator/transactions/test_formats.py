@@ -24,6 +24,7 @@ from logserver.coordinator.transactions.formats import (
     encode_value,
 )
 
+from ..memory import most_memory
 from .kafka_vectors import VECTORS, Vector
 
 every_vector = pytest.mark.parametrize("vector", [pytest.param(vector, id=vector.made) for vector in VECTORS])
@@ -170,15 +171,12 @@ def test_a_record_with_any_byte_changed_is_read_or_refused(vector: Vector) -> No
 @every_value
 def test_a_huge_length_in_any_place_takes_no_memory(vector: Vector) -> None:
     data = vector.value_data or b""
-    tracemalloc.start()
-    try:
-        for place in range(2, len(data)):
-            for huge in ("ffffffff0f", "ffffffff07", "7fffffff"):
-                read(data[:place] + bytes.fromhex(huge) + data[place + len(huge) // 2 :])
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < (64 << 10) + 200 * len(data)
+    inputs = (
+        data[:place] + huge + data[place + len(huge) :]
+        for place in range(2, len(data))
+        for huge in map(bytes.fromhex, ("ffffffff0f", "ffffffff07", "7fffffff"))
+    )
+    assert most_memory(read, inputs) < (64 << 10) + 200 * len(data)
 
 
 @pytest.mark.parametrize("version", [0, 1])
