@@ -47,7 +47,10 @@ def rabbitmq(folder: Path) -> Iterator[Peer]:
         log = folder / "server.log"
         command = (str(server / "sbin" / "rabbitmq-server"),)
         address = f"127.0.0.1:{port}"
-        ready = lambda: _STARTED in log.read_text(errors="replace")  # noqa: E731
+
+        def ready() -> bool:
+            return _STARTED in log.read_text(errors="replace")
+
         with Peer(name, address, command, folder, ready, environment, {"plugins": "none"}) as it:
             yield it
 

@@ -35,5 +35,8 @@ def tansu(folder: Path, port: int | None = None, *, wait: bool = True) -> Peer:
     storage = ("--storage-engine", "memory://tansu/")
     name = version.replace("tansu", "Tansu")
     settings = {"from the wheel": _PACKAGE, "storage-engine": "memory"}
-    ready = lambda: not wait or listens(port)  # noqa: E731
+
+    def ready() -> bool:
+        return not wait or listens(port)
+
     return Peer(name, f"127.0.0.1:{port}", (*command, *storage), folder, ready, settings=settings)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from logserver.kafka_api.codec import header_is_flexible
 from logserver.kafka_api.routes import route
@@ -11,27 +10,6 @@ from .raw_client import RawClient
 
 Change = tuple[int, int, int]
 """0 to write a byte, 1 to insert one, 2 to remove one; where; the byte."""
-
-
-class Pipe:
-    """A transport that keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.sent = b""
-        self.is_closed = False
-
-    def writelines(self, chunks: Iterable[Any], /) -> None:
-        self.sent += b"".join(chunks)
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def abort(self) -> None:
-        self.is_closed = True
 
 
 def header_size(api_key: int, version: int) -> int:

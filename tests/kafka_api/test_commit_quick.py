@@ -29,9 +29,10 @@ from .groups import (
     leave,
     stable,
 )
+from .pipe import Pipe
 from .raw_client import OFFSET_COMMIT, OFFSET_FETCH, RawClient, request_frame, served_versions
 from .records import create_topic
-from .short_way import Pipe, damage, header_size, slowly
+from .short_way import damage, header_size, slowly
 
 VERSIONS = served_versions(OFFSET_COMMIT)
 RELAXED = {"log.flush.interval.messages": "1000000000"}

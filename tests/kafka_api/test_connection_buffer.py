@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,30 +17,10 @@ from logserver.kafka_api.listener import Listener
 from logserver.kafka_api.services import Services
 from logserver.settings import Address, load_settings
 
+from .pipe import Pipe
 from .raw_client import API_VERSIONS, request_frame
 
 CLIENT = {"client_software_name": "raw", "client_software_version": "1"}
-
-
-class Pipe:
-    """A transport that keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[bytes] = []
-        self.is_closed = False
-
-    def writelines(self, chunks: Iterable[Any], /) -> None:
-        self.sent += map(bytes, chunks)
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def abort(self) -> None:
-        self.is_closed = True
 
 
 class Clock:
@@ -104,7 +84,7 @@ def frames(count: int, size: int = 0) -> bytes:
 
 def answered(pipe: Pipe) -> list[int]:
     """The correlation ids of the responses sent."""
-    data = b"".join(pipe.sent)
+    data = pipe.sent
     found = []
     while data:
         size = int.from_bytes(data[:4])

@@ -17,9 +17,10 @@ from logserver.kafka_api.produce_quick import QuickProduce
 from logserver.kafka_api.routes import route
 from logserver.testing import LogServer
 
+from .pipe import Pipe
 from .raw_client import PRODUCE, RawClient, request_frame
 from .records import batch, create_topic, produce, produce_request
-from .short_way import Pipe, damage, header_size, long_way_only
+from .short_way import damage, header_size, long_way_only
 from .transactional import TransactionalProducer
 
 T = TypeVar("T")

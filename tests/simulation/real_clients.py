@@ -1,6 +1,7 @@
 """Clients as others use them, on threads of their own: what they are told goes into the ledger of the simulation."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any, Final
@@ -19,7 +20,7 @@ _PAUSE_S: Final = 0.02
 _POLL_S: Final = 0.2
 
 
-class _RealClient:
+class _RealClient(ABC):
     """What all have in common: their thread works until the run is over, and tells the loop what it has seen."""
 
     def __init__(self, world: World, name: str) -> None:
@@ -43,8 +44,9 @@ class _RealClient:
         finally:
             self._tell(done.set)
 
+    @abstractmethod
     def _work(self) -> None:
-        raise NotImplementedError
+        """Works until the run is over."""
 
     def _tell(self, note: Callable[..., object], *args: Any) -> None:
         """Has something noted on the loop's thread, in the order in which it is told."""

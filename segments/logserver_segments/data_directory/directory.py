@@ -205,9 +205,8 @@ class DataDirectory:
                 self._disk.remove(f"{self.path}/{FLUSH_FAILED}")
                 self._flush_failed = False
             except OSError as error:
-                loss = Loss(LossReason.FAILED, f"the disk failed to flush: {error.strerror or error}")
                 for log in self._logs.values():
-                    log.lost(loss)
+                    log.lost(_failed(error))
         self._all_opened = True
 
     def _forget(self, key: TopicPartition) -> None:
@@ -383,7 +382,7 @@ class DataDirectory:
         """Ends logs that were written to and whose flushing nobody else looks after: the disk may not have it all."""
         for key, log in tuple(self._logs.items()):
             if log.config.flush_messages != 1 and (self._offsets.recovery_point(key) or 0) != log.log_end_offset:
-                log.lost(Loss(LossReason.FAILED, f"the disk failed to flush: {error.strerror or error}"))
+                log.lost(_failed(error))
 
     async def _prepare_checkpoint(self) -> list[Log]:
         """Writes out what is only in memory; returns the logs that get a new recovery point."""
@@ -471,3 +470,7 @@ class DataDirectory:
             self._logs.clear()
         finally:
             self._lock.release()
+
+
+def _failed(error: OSError) -> Loss:
+    return Loss(LossReason.FAILED, f"the disk failed to flush: {error.strerror or error}")
