@@ -36,7 +36,12 @@ def of(kind: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_every_file_can_be_dumped(stopped: Path) -> None:
-    files = [path for path in stopped.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    # What a compaction was writing when the server stopped is no file of the log yet; the next start removes it.
+    files = [
+        path
+        for path in stopped.rglob("*")
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".cleaned"
+    ]
     assert len({path.suffix for path in files}) >= 6
     for path in files:
         found = documents(path)
