@@ -3,6 +3,8 @@
 import os
 from random import Random
 
+from logserver_segments.log.state import DISK_FULL
+
 from logserver.daemon import StartError
 from logserver.simulation.checks.groups import check_groups, check_sequences, check_topics
 from logserver.simulation.checks.queues import check_queues
@@ -48,10 +50,15 @@ async def started(node: Node) -> bool:
     try:
         return await node.start()
     except StartError as error:
-        if not any(os.strerror(number) in str(error) for number in node.disk.told[told:]):
+        if not any(_is_about(str(error), number) for number in node.disk.told[told:]):
             raise Violation("no start", str(error)) from error
         node.kill()
         return False
+
+
+def _is_about(message: str, number: int) -> bool:
+    """Returns whether a message tells of an error that the disk has given."""
+    return os.strerror(number) in message or (number in DISK_FULL and "no space left on the disk" in message)
 
 
 async def judged(daemon: SimulatedDaemon, ledger: Ledger, at: Moment, *, is_fresh: bool = True) -> State:

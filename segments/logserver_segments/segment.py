@@ -6,6 +6,7 @@ changes again and is read through a mapping where the page cache has the data.
 
 import contextlib
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,6 +43,8 @@ class Resources:
     preparers: Workers | None = None
     # Names of logs that the disk has taken offline.
     lost: list[str] = field(default_factory=list)
+    # Called when the sync of a file that logs are in has failed; None: nobody opens them again.
+    flush_failed: Callable[[], None] | None = None
 
 
 def file_name(offset: int, suffix: str) -> str:
@@ -347,13 +350,21 @@ class Segment:
 
         A mapping with live slices would turn into a trap, so the file of a sealed segment, even if it stays whole, is
         replaced: that of an active one never was mapped.
+
+        Raises:
+            OSError: the disk refused; what was not flushed before may be lost, also in front of the cut.
         """
         if self.sealed:
             self._replace_with_prefix(size)
             self.sealed = False
         else:
             self.file.truncate(size)
-            self.file.sync()
+            try:
+                self.file.sync()
+            except BaseException:
+                if self._resources.flush_failed is not None:
+                    self._resources.flush_failed()
+                raise
         self.size = size
 
     def _replace_with_prefix(self, size: int) -> None:

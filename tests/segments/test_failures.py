@@ -135,6 +135,48 @@ def test_what_an_ended_process_could_not_flush_is_written_again_by_the_next_one(
     assert len(read_all(box.log)) == 8
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_what_was_lost_with_the_cut_of_half_a_batch_is_written_again_by_the_next_process(seed: int) -> None:
+    box = Box(replace(SMALL, flush_messages=100))
+    box.fill(3)
+    box.disk.capacity = sum(len(inode.data) for _, inode in box.disk.files()) + 30
+    # It loses what was in front of the half one, too.
+    box.disk.fail("sync", "*.log")
+    with pytest.raises(WriteFailed, match="could not be undone"):
+        box.append(batch(b"x" * 50))
+    box.disk.capacity = None
+    box.kill()
+    box.fill(3, first=3)
+    run(box.directory.checkpoint())
+    box.crash(seed)
+    assert len(read_all(box.log)) == 6
+
+
+def test_that_a_flush_failed_is_known_until_every_log_has_been_written_again() -> None:
+    box = Box()
+    box.fill(3)
+    note = f"{PATH}/{FLUSH_FAILED}"
+    box.disk.write_file(note, b"", durable=False)
+    box.disk.kill()
+    box.open_directory()
+    box.disk.fail("read", "*.log")
+    with pytest.raises(OSError, match="Input/output error"):
+        box.open_log()
+    box.directory.opened_all()
+    assert box.disk.exists(note)
+    box.kill()
+    assert not box.disk.exists(note)
+    box.disk.write_file(note, b"", durable=False)
+    box.disk.kill()
+    box.open_directory()
+    box.open_log()
+    box.disk.fail("sync", "*.log")
+    with pytest.raises(LogOffline):
+        box.append(batch(b"lost"))
+    box.directory.opened_all()
+    assert box.disk.exists(note)
+
+
 def test_a_loss_over_several_segments_takes_them_all_back() -> None:
     box = Box(committer=DelayingCommitter)
     box.fill(5)

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Final
 
 from logserver_segments.checkpoints import TopicPartition
-from logserver_segments.committer import FLUSH_FAILED, Committer, Loss, LossReason, flush_directory
+from logserver_segments.committer import FLUSH_FAILED, Committer, Loss, LossReason, flush_directory, note_failed_flush
 from logserver_segments.compaction.cleaner import Cleaner
 from logserver_segments.compaction.config import CleanerConfig
 from logserver_segments.compaction.schedule import Schedule
@@ -84,7 +85,8 @@ class DataDirectory:
         self._readers = readers or workers
         self.room = SpaceGuard(disk, path, least_free_bytes)
         files, maps = Pool[File](open_files), Pool[Mapping](mapped_files)
-        self.resources = Resources(disk, files, maps, self.room, preparers or workers)
+        note = partial(note_failed_flush, disk, path)
+        self.resources = Resources(disk, files, maps, self.room, preparers or workers, flush_failed=note)
         self._logs: dict[TopicPartition, Log] = {}
         self._committer: Committer | None = None
         # Logs whose recovery point on disk is not their end: closed while in use, or not to be opened.
@@ -197,12 +199,13 @@ class DataDirectory:
         """Says that every log there is has been opened; before that a stop after an unclean end is not a clean one.
 
         Where a flush had failed before, what opening them has written again is flushed; if that fails, too, all logs
-        are offline.
+        are offline. The next start does so again if not all logs could be opened, or some are offline already.
         """
         if self._flush_failed:
             try:
                 self._disk.sync_filesystem(self.path)
-                self._disk.remove(f"{self.path}/{FLUSH_FAILED}")
+                if not self._unsettled and not self.has_lost_logs:
+                    self._disk.remove(f"{self.path}/{FLUSH_FAILED}")
                 self._flush_failed = False
             except OSError as error:
                 for log in self._logs.values():
