@@ -4,10 +4,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from logserver_records.codec import build_batch
 
 from logserver.coordinator.delivery.unsettled import State
 from logserver.simulation.checks import queues
 from logserver.simulation.checks.queue_state import Moved, QueuePartitionState, QueueState, Unsettled
+from logserver.simulation.clients.queue_work import records_in
 from logserver.simulation.deliveries import EPOCH_BITS, Delivery, Outcome, Terms, until_s
 from logserver.simulation.history import History
 from logserver.simulation.ledger import Violation
@@ -188,3 +190,11 @@ async def test_a_queue_or_what_was_sent_back_from_it_that_is_gone_is_found(monke
     assert await queue.check(monkeypatch) == "lost message"
     queue.is_elsewhere()
     assert await queue.check(monkeypatch) is None
+
+
+def test_an_answer_that_has_a_message_twice_is_found() -> None:
+    rows = [(0, None, b"anna:0 x", ()), (0, None, b"anna:1 x", ())]
+    first, second = (base.to_bytes(8, "big") + build_batch(rows)[8:] for base in (0, 2))
+    assert list(records_in(first + second, PLACE)) == [0, 1, 2, 3]
+    with pytest.raises(Violation, match=r"^message twice in an answer"):
+        records_in(first + second + second, PLACE)

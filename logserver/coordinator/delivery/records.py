@@ -180,7 +180,7 @@ class RecordReader:
                 read = self._source.read(offset, READ_BYTES)
                 piece = read if isinstance(read, Slice) else await read
                 self._keep(piece)
-            offset = self._cut_out(piece, wanted, found, whole)
+            offset = self._cut_out(piece, offset, wanted, found, whole)
         missing = [] if wanted.found == wanted.size else self._missing(ranges, found)
         return Found(found, missing)
 
@@ -196,11 +196,14 @@ class RecordReader:
                         there.add(offset, offset)
         return [gap for first, last in ranges for gap in there.missing(first, last)]
 
-    def _cut_out(self, piece: Slice, wanted: "_Wanted", found: list[Buffer], whole: bool) -> int | None:
-        """Adds what is wanted of a piece; returns the next offset that is."""
+    def _cut_out(self, piece: Slice, offset: int, wanted: "_Wanted", found: list[Buffer], whole: bool) -> int | None:
+        """Adds what is wanted of a piece from an offset on; returns the next offset that is."""
         view = memoryview(piece.data)
         begin = end = 0
         for position, header in whole_batches(piece.data):
+            if header.last_offset < offset:
+                # Pieces overlap that were read before and after more was appended: another one had this.
+                continue
             parts = wanted.within(header.base_offset, header.last_offset)
             if not parts:
                 continue

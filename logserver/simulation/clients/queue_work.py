@@ -59,14 +59,21 @@ class Said(NamedTuple):
         return made
 
 
-def records_in(data: bytes) -> dict[int, str]:
-    """Returns what names the records of batches, by their offsets."""
-    return {
-        record.offset: name_of(record)
-        for position, header in whole_batches(data)
-        if not header.is_control
-        for record in decode_batch(data, position, max_decompressed_bytes=_MOST_BYTES, verify_crc=True)
-    }
+def records_in(data: bytes, place: Place) -> dict[int, str]:
+    """Returns what names the records of batches from a partition, by their offsets.
+
+    Raises:
+        Violation: one is there twice.
+    """
+    found: dict[int, str] = {}
+    for position, header in whole_batches(data):
+        if header.is_control:
+            continue
+        for record in decode_batch(data, position, max_decompressed_bytes=_MOST_BYTES, verify_crc=True):
+            if record.offset in found:
+                raise Violation("message twice in an answer", f"{name_of(record)}, {record.offset} of {place}", place)
+            found[record.offset] = name_of(record)
+    return found
 
 
 def check_record(ledger: Ledger, worker: str, place: Place, offset: int, records: dict[int, str]) -> None:
@@ -95,7 +102,7 @@ def take(
         Violation: it should not have been.
     """
     place = (history.terms.topic, delivered.partition)
-    records = records_in(delivered.batches)
+    records = records_in(delivered.batches, place)
     taken: list[Delivery] = []
     answer = object()
     for found in delivered.ranges:

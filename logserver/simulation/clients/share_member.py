@@ -272,7 +272,7 @@ class ShareMember:
 
     def _given(self, asked_s: float, partition: Struct, lock_ms: int) -> None:
         place: Place = (self._history.terms.topic, partition.partition_index)
-        records = records_in(partition.records or b"")
+        records = records_in(partition.records or b"", place)
         for found in partition.acquired_records:
             for offset in range(found.first_offset, found.last_offset + 1):
                 check_record(self._ledger, self._member, place, offset, records)
