@@ -1,10 +1,12 @@
 """Making again from a log's batches what is only derived from them: indexes and producer states."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from logserver_records.batch import NO_PRODUCER_ID
+from logserver_records.batch import NO_PRODUCER_ID, BatchHeader
 
+from logserver_segments.checkpoints import LeaderEpochs
 from logserver_segments.errors import CorruptRecords
 from logserver_segments.index import IndexDamaged
 from logserver_segments.logs import get_logger
@@ -117,17 +119,20 @@ def replay(
 
 
 def load_snapshot(
-    producers: ProducerStates, directory: str, disk: Disk, snapshots: list[int], end_offset: int
+    producers: ProducerStates, directory: str, disk: Disk, snapshots: list[int], end_offset: int, at_least: int = 0
 ) -> int | None:
     """Takes the newest good snapshot as of an offset of at most `end_offset`; returns its offset, None without one.
 
     Snapshots that can't be read are removed from disk and list.
 
+    Args:
+        at_least: no snapshot as of a smaller offset is looked at.
+
     Raises:
         OSError: the disk refused.
     """
     producers.clear()
-    for offset in sorted((known for known in snapshots if known <= end_offset), reverse=True):
+    for offset in sorted((known for known in snapshots if at_least <= known <= end_offset), reverse=True):
         path = f"{directory}/{file_name(offset, SNAPSHOT_SUFFIX)}"
         try:
             producers.load_snapshot(disk.read_file(path))
@@ -138,6 +143,44 @@ def load_snapshot(
             continue
         return offset
     return None
+
+
+def remove_damaged_snapshots(
+    producers: ProducerStates, directory: str, disk: Disk, snapshots: list[int], from_offset: int
+) -> None:
+    """Removes the snapshots as of an offset and later ones that can't be read, from disk and list.
+
+    Args:
+        producers: afterwards, of any of them.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    for offset in [known for known in snapshots if known >= from_offset]:
+        load_snapshot(producers, directory, disk, snapshots, offset, at_least=offset)
+
+
+def note_last_epoch(epochs: LeaderEpochs, segments: Sequence[Segment], end_offset: int) -> bool:
+    """Notes the leader epoch of a log's last batch where no epoch is known; returns whether it did.
+
+    An epoch that is known from where records were deleted to is not known any more when the log ends there or before
+    that: if the log start was not durable when the process ended, or by truncation.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    if epochs.latest is not None:
+        return False
+    for segment in reversed(segments):
+        last: BatchHeader | None = None
+        start = _start_of_replay(segment, end_offset, max(end_offset - 1, segment.base_offset)) if segment.size else 0
+        with contextlib.suppress(ScanStopped):
+            for _, header in scan(segment.file, start, segment.size, next_offset=segment.base_offset):
+                last = header
+        if last is not None:
+            return last.leader_epoch >= 0 and epochs.assign(last.leader_epoch, last.base_offset)
+        end_offset = segment.base_offset
+    return False
 
 
 def load_producers(
@@ -160,7 +203,10 @@ def load_producers(
     Raises:
         OSError: the disk refused.
     """
-    snapshot_end = end_offset if aborted_from is None else min(aborted_from, end_offset)
+    snapshot_end = end_offset
+    if aborted_from is not None:
+        # What the first segment begins with is nowhere else.
+        snapshot_end = min(max(aborted_from, segments[0].base_offset), end_offset)
     found = load_snapshot(producers, directory, disk, snapshots, snapshot_end)
     replay_from = found if found is not None else segments[0].base_offset
     for number, segment in enumerate(segments):

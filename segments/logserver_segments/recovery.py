@@ -19,7 +19,7 @@ from logserver_segments.log.state import DISK_FULL
 from logserver_segments.logs import get_logger
 from logserver_segments.producer_state import ProducerStates
 from logserver_segments.reading import BadBatch, find_batch
-from logserver_segments.rebuild import load_producers
+from logserver_segments.rebuild import load_producers, note_last_epoch, remove_damaged_snapshots
 from logserver_segments.scan import ScanStopped, scan
 from logserver_segments.seams import Disk, Entry, Workers
 from logserver_segments.segment import (
@@ -112,11 +112,14 @@ def open_log(
             assert checked is not None, "no log ends before it begins"
         end = checked.end
         aborted_from = _cut_aborted(segments, checked, recovery_point or 0)
+        # Nothing has synced them before a power cut, and not all of them may be looked at below.
+        remove_damaged_snapshots(ProducerStates(config.max_producers), directory, disk, snapshots, checked.check_from)
         if write_again:
             _write_again(name, segments, checked.check_from)
     if end < start_offset and not clean:
         end = _begin_anew(name, segments, start_offset, resources)
-    stale = [offset for offset in snapshots if offset > end]
+    # Of one from before the first segment nobody knows what came between.
+    stale = [offset for offset in snapshots if not segments[0].base_offset <= offset <= end]
     for offset in stale:
         disk.remove(f"{directory}/{file_name(offset, SNAPSHOT_SUFFIX)}")
         snapshots.remove(offset)
@@ -128,6 +131,8 @@ def open_log(
     start = min(max(start_offset, segments[0].base_offset), end)
     epochs.truncate_end(end)
     epochs.truncate_start(start)
+    if not clean and start < end:
+        note_last_epoch(epochs, segments, end)
     if epochs.to_file() != epochs_before:
         disk.write_file(f"{directory}/{LEADER_EPOCHS}", epochs.to_file(), durable=False)
     return Log(

@@ -225,7 +225,10 @@ def test_after_a_power_cut_a_log_of_a_deleted_topic_makes_way_for_that_of_its_na
     assert box.disk.inode(f"{PATH}/{stray}/{0:020d}.log").data
 
 
-@pytest.mark.parametrize("left", [None, b"", b"version: 0\n", b"version: 0\ntopic_id: AAAA"])
+@pytest.mark.parametrize(
+    "left",
+    [None, b"", b"version: 0\n", b"version: 0\ntopic_id: AAAA", bytes(11) + f"\ntopic_id: {TOPIC_ID}".encode()],
+)
 def test_a_log_whose_metadata_file_a_power_cut_took_is_still_ours(left: bytes | None) -> None:
     box = Box()
     box.fill(3)
@@ -237,7 +240,7 @@ def test_a_log_whose_metadata_file_a_power_cut_took_is_still_ours(left: bytes | 
         box.disk.damage(path, left)
     box.open()
     assert len(read_all(box.log)) == 3
-    assert box.disk.read_file(path).endswith(TOPIC_ID.encode())
+    assert box.disk.read_file(path) == f"version: 0\ntopic_id: {TOPIC_ID}".encode()
 
 
 def test_a_deleted_log_makes_room_for_one_of_its_name_at_once() -> None:

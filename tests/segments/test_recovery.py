@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from logserver_records.batch import HEADER_SIZE, reheader, split
+from logserver_records.codec import build_batch
 from logserver_segments.config import LogConfig
 
 from .conftest import Lines
@@ -673,3 +674,49 @@ def test_an_index_that_was_never_looked_at_does_not_keep_a_log_from_stopping() -
     box.reopen()
     box.reopen()
     assert len(read_all(box.log)) == 30
+
+
+def test_what_is_appended_to_a_log_that_was_cut_before_it_was_ever_flushed_is_durable() -> None:
+    box = Box(committer=DelayingCommitter)
+    box.fill(1)
+    box.log.truncate(0)
+    box.fill(1)
+    box.committer.finish(0)
+    assert box.listener.committed == [1]
+    box.crash(fate=Fate(names=False, content=False))
+    assert len(read_all(box.log)) == 1
+
+
+def _idempotent(sequence: int) -> bytes:
+    return build_batch([(NOW, None, b"x", ())], producer_id=7, producer_epoch=0, base_sequence=sequence)
+
+
+def test_what_a_producer_sent_is_known_though_its_segments_went_before_a_checkpoint() -> None:
+    box = Box()
+    for sequence in (0, 1):
+        box.log.append(_idempotent(sequence), 0, NOW)
+    box.log.roll()
+    box.log.delete_records_before(2)
+    run(box.directory.persist_start_offsets())
+    assert box.log.apply_retention(NOW) == 1
+    box.crash(fate=Fate(names=True, content=False))
+    assert box.log.append(_idempotent(1), 0, NOW).base_offset == 1
+    assert box.log.append(_idempotent(2), 0, NOW).base_offset == 2
+
+
+def test_what_producers_sent_before_a_gap_is_not_taken_for_their_last() -> None:
+    box = Box()
+    box.log.append(_idempotent(0), 0, NOW)
+    box.log.roll()
+    box.log.append(_idempotent(1), 0, NOW)
+    box.log.roll()
+    box.log.delete_records_before(2)
+    run(box.directory.persist_start_offsets())
+    old = box.disk.read_file(f"{box.log.directory}/{1:020d}.snapshot")
+    box.log.apply_retention(NOW)
+    box.disk.kill()
+    # A power cut has taken back that the older one was removed, and torn the newer one.
+    box.disk.write_file(f"{box.log.directory}/{1:020d}.snapshot", old, durable=True)
+    box.disk.damage(f"{box.log.directory}/{2:020d}.snapshot", b"")
+    box.open()
+    assert box.log.append(_idempotent(2), 0, NOW).base_offset == 2

@@ -88,6 +88,46 @@ def test_of_aborted_transactions_what_is_before_the_log_start_does_not_matter(
         assert (index.problem is None) is is_fine
 
 
+# What the models below have found.
+
+
+def test_a_snapshot_that_a_power_cut_has_torn_does_not_stay() -> None:
+    model = CompactionModel()
+    model.power_goes_while_compacting(killed=True, operations=0, seed=0)
+    model.append(is_idempotent=True, pairs=[(b"a", None)])
+    model.end_a_transaction(is_bumped=False, is_commit=False, producer_id=11)
+    model.roll()
+    model.end_a_transaction(is_bumped=False, is_commit=False, producer_id=11)
+    model.crash(seed=2_556_753_985)
+    model.stop_and_start()
+
+
+def test_transactions_that_began_before_the_first_segment_are_known_when_everything_is_read_again() -> None:
+    model = CompactionModel()
+    model.append_in_a_transaction(pairs=[(b"a", None)], producer_id=11)
+    model.checkpoint()
+    model.roll()
+    model.end_a_transaction(is_bumped=False, is_commit=False, producer_id=11)
+    model.delete_records(share=0.5)
+    # The leader epochs are torn.
+    model.crash(seed=1)
+    model.stop_and_start()
+
+
+def test_the_leader_epoch_of_records_that_came_back_is_known() -> None:
+    box = Box()
+    box.fill(5)
+    run(box.directory.checkpoint())
+    box.log.delete_records_before(5)
+    # That they were deleted was not durable.
+    box.kill()
+    assert (box.log.log_start_offset, box.log.log_end_offset) == (0, 5)
+    assert box.log.end_of_epoch(0) == (0, 5)
+    box.log.truncate(2)
+    assert box.log.end_of_epoch(0) == (0, 2)
+    box.reopen()
+
+
 def test_a_log_is_found_whole() -> None:
     run_state_machine_as_test(LogModel, settings=quick(40, 40))
 

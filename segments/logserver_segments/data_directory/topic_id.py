@@ -43,11 +43,21 @@ def check_topic_id(directory: str, topic_id: str, disk: Disk) -> None:
         OSError: the disk refused.
     """
     found = read_topic_id(directory, disk)
-    if found is None or (found != topic_id and topic_id.startswith(found)):
-        # The file is not synced when it is made; a power cut may have left a part of it, or none.
-        write_topic_id(directory, topic_id, disk)
-    elif found != topic_id:
+    if found is not None and not topic_id.startswith(found):
         raise ForeignDirectory(f"{directory} belongs to the topic id {found}, not {topic_id}; move it away")
+    # The file is not synced when it is made; a power cut may have left any part of it, or none.
+    if found is None or not says_topic_id(directory, topic_id, disk):
+        write_topic_id(directory, topic_id, disk)
+
+
+def says_topic_id(directory: str, topic_id: str, disk: Disk) -> bool:
+    """Returns whether the file in a log's directory that names its topic is there and whole.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    path = f"{directory}/{PARTITION_METADATA}"
+    return disk.exists(path) and disk.read_file(path).rstrip(b"\n") == topic_id_content(topic_id)
 
 
 def is_of_topic(directory: str, topic_id: str, disk: Disk) -> bool:

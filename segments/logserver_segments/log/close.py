@@ -18,6 +18,7 @@ def prepare_checkpoint(state: LogState) -> int:
         active.flush_indexes()
     if state.end:
         take_snapshot(state)
+    state.snapshots_checkpointed_to = state.end
     if not state.epochs_written:
         write_epochs(state)
     return state.end

@@ -84,6 +84,8 @@ class Log:
             producers,
             epochs,
             snapshots,
+            # What opening has found was flushed before.
+            end_offset,
         )
         self._state.owner = self
 
@@ -320,7 +322,7 @@ class Log:
         take_snapshot(self._state)
 
     def prune_snapshots(self) -> None:
-        """Removes snapshots that neither begin a segment nor are the newest; to be called after a checkpoint."""
+        """Removes snapshots that are not needed any more; see `snapshots.prune_snapshots`."""
         prune_snapshots(self._state)
 
     def prepare_checkpoint(self) -> int:

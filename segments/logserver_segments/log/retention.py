@@ -9,7 +9,7 @@ from logserver_segments.log.epochs import try_to_write_epochs
 from logserver_segments.log.indexes import check, max_timestamp_of
 from logserver_segments.log.remove import remove_later
 from logserver_segments.log.roll import roll
-from logserver_segments.log.snapshots import remove_snapshots_before
+from logserver_segments.log.snapshots import remove_snapshots_before, sync_snapshot
 from logserver_segments.log.state import LogState
 from logserver_segments.logs import get_logger
 from logserver_segments.reading import BEGIN, BadBatch, find_batch
@@ -144,8 +144,9 @@ def _age(state: LogState, segment: Segment, now_ms: int) -> Age:
 
 
 def _drop_segments(state: LogState, count: int, now_ms: int) -> None:
-    if state.new_file:
-        # The file that the log goes on with must be there before the others are not: it tells the log end.
+    # The file that the log goes on with must be there before the others are not: it tells the log end. So must be what
+    # its producers had sent before it.
+    if sync_snapshot(state, state.segments.bases[count]) or state.new_file:
         state.resources.disk.sync_directory(state.directory)
     _raise_start(state, max(state.start, state.segments.bases[count]))
     gone = state.segments.remove_first(count)

@@ -19,14 +19,29 @@ def take_snapshot(state: LogState) -> None:
     end = state.end
     if end in state.snapshots and not state.producers.changed:
         return
+    state.snapshots_durable_to = min(state.snapshots_durable_to, end - 1)
+    state.snapshots_checkpointed_to = min(state.snapshots_checkpointed_to, end - 1)
     state.resources.disk.write_file(_path(state, end), state.producers.to_snapshot(), durable=False)
     state.producers.changed = False
     if end not in state.snapshots:
         state.snapshots.append(end)
 
 
+def sync_snapshot(state: LogState, offset: int) -> bool:
+    """Makes the snapshot as of an offset durable, but for its directory entry; returns whether that was needed.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    if offset <= state.snapshots_durable_to or offset not in state.snapshots or not len(state.producers):
+        return False
+    state.resources.disk.open(_path(state, offset)).sync()
+    return True
+
+
 def prune_snapshots(state: LogState) -> None:
-    """Removes snapshots that neither begin a segment nor are the newest; to be called after a checkpoint."""
+    """Removes snapshots that neither begin a segment nor are the newest; to be called when a checkpoint is flushed."""
+    state.snapshots_durable_to = max(state.snapshots_durable_to, state.snapshots_checkpointed_to)
     bases = set(state.segments.bases)
     _remove(state, [offset for offset in state.snapshots[:-1] if offset not in bases])
 

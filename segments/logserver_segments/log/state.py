@@ -41,6 +41,8 @@ class LogState:
     epochs: LeaderEpochs
     # Offsets that have a snapshot file of producer states, rising.
     snapshots: list[int]
+    # As of offsets up to here they are durable.
+    snapshots_durable_to: int
     committed: LogEnd = field(init=False)
     # Whom the committer knows the log as.
     owner: Committable = field(init=False)
@@ -56,6 +58,8 @@ class LogState:
     new_file: bool = True
     # (when, paths): renamed files that go for good after file.delete.delay.ms.
     doomed: list[tuple[int, list[str]]] = field(default_factory=list)
+    # `snapshots_durable_to` once the checkpoint that is under way has been flushed.
+    snapshots_checkpointed_to: int = 0
     epochs_written: bool = True
     # Told the new end before a truncation, so that no recovery point stays behind it.
     before_truncation: Callable[[int], None] | None = None

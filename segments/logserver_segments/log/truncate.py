@@ -9,7 +9,7 @@ from logserver_segments.log.remove import remove_behind
 from logserver_segments.log.snapshots import remove_snapshots_behind
 from logserver_segments.log.state import LogState
 from logserver_segments.logs import get_logger
-from logserver_segments.rebuild import load_producers
+from logserver_segments.rebuild import load_producers, note_last_epoch
 from logserver_segments.scan import ScanStopped, scan
 from logserver_segments.segment import Segment
 
@@ -37,6 +37,8 @@ def truncate(state: LogState, offset: int) -> None:
         state.before_truncation(end)
     state.committer.discard(state.owner)
     state.truncations += 1
+    # What the committer would have synced for it is dropped with the rest.
+    state.new_file = True
     state.stable = None
     ended = state.producers.unstable.ended_before(end)
     try:
@@ -48,9 +50,11 @@ def truncate(state: LogState, offset: int) -> None:
         state.start = min(state.start, end)
         rebuild_now(state, segment)
         _cut_aborted(state, segment, end)
-        if state.epochs.truncate_end(end):
-            try_to_write_epochs(state)
         disk, segments = state.resources.disk, state.segments.items
+        if state.epochs.truncate_end(end):
+            if state.start < end:
+                note_last_epoch(state.epochs, segments, end)
+            try_to_write_epochs(state)
         load_producers(state.producers, state.directory, disk, segments, state.snapshots, end)
         state.producers.unstable.set_ended(ended)
     except OSError as error:

@@ -17,7 +17,12 @@ from logserver_segments.compaction.swap import CLEANED_SUFFIX, REPLACES_SUFFIX, 
 from logserver_segments.data_directory.directory import CLEAN_SHUTDOWN
 from logserver_segments.data_directory.meta import FORMAT, META, parse_properties
 from logserver_segments.data_directory.names import directory_of, key_of
-from logserver_segments.data_directory.topic_id import PARTITION_METADATA, read_topic_id, topic_id_content
+from logserver_segments.data_directory.topic_id import (
+    PARTITION_METADATA,
+    read_topic_id,
+    says_topic_id,
+    topic_id_content,
+)
 from logserver_segments.errors import CorruptRecords
 from logserver_segments.seams import Disk, Entry
 from logserver_segments.segment import (
@@ -201,7 +206,7 @@ class _Examination:
             return
         path = f"{directory}/{PARTITION_METADATA}"
         content = topic_id_content(wanted)
-        if self._disk.exists(path) and self._disk.read_file(path).rstrip(b"\n") == content:
+        if says_topic_id(directory, wanted, self._disk):
             return
         found = read_topic_id(directory, self._disk)
         # A part of it is what a power cut may leave, and the next start writes it again.
