@@ -77,8 +77,11 @@ class MembershipStream:
             tasks = (reading, pushing, *self._commits)
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._forget()
+            try:
+                # That the client has gone may be told here, too.
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:
+                self._forget()
 
     def _fail(self, error: BaseException) -> None:
         if not self._failed.done():

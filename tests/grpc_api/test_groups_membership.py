@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import pytest
 from logserverpb.v1 import groups_pb2
 
 from logserver.errors import ErrorCode
+from logserver.grpc_api.errors import Context
+from logserver.grpc_api.membership import MembershipStream
 
 from .members import (
     FAST,
@@ -353,6 +356,47 @@ async def test_cancelling_leaves_nothing_behind(server: Server) -> None:
     # What they were goes when their sessions do; others are not in the way.
     found = await groups_stub(server).ListGroups(groups_pb2.ListGroupsRequest())
     assert [group.group_id for group in found.groups] == ["g"]
+
+
+class Client:
+    """A client that joins, and ends its side of the call when it is told so."""
+
+    def __init__(self) -> None:
+        self.joined = asyncio.Event()
+        self.has_gone = asyncio.Event()
+        self._joins = True
+
+    async def read(self) -> Any:
+        if self._joins:
+            self._joins = False
+            subscription = groups_pb2.Subscription(topics=["t"])
+            join = groups_pb2.Join(group_id="g", member_id="m", rebalance_timeout_ms=60_000, subscription=subscription)
+            return groups_pb2.MembershipRequest(join=join)
+        await self.has_gone.wait()
+        return grpc.aio.EOF
+
+    async def write(self, message: groups_pb2.MembershipResponse) -> None:
+        self.joined.set()
+
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:1"
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_call_that_is_cancelled_while_it_ends_leaves_nothing_behind(server: Server, turns: int) -> None:
+    await server.topic("t", 4)
+    client = Client()
+    calling = asyncio.ensure_future(
+        MembershipStream(groups_of(server), streams_of(server), 100).run(cast(Context, client))
+    )
+    await client.joined.wait()
+    assert watchers(server) == streams(server) == 1
+    client.has_gone.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    calling.cancel()
+    await asyncio.gather(calling, return_exceptions=True)
+    assert watchers(server) == streams(server) == membership_tasks() == 0
 
 
 async def test_a_member_that_does_not_read_holds_nobody_up(server: Server) -> None:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,15 @@ def test_names_change_and_go(place: tuple[Any, str]) -> None:
     disk.make_directory(f"{path}/d/e")
     disk.remove_tree(f"{path}/d")
     assert not disk.exists(f"{path}/d")
+
+
+def test_two_may_remove_the_same_directory(tmp_path: Path) -> None:
+    for number in range(2_000):
+        (tmp_path / "d" / str(number % 20)).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / str(number % 20) / str(number)).touch()
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(OsDisk().remove_tree, [f"{tmp_path}/d"] * 4))
+    assert not (tmp_path / "d").exists()
 
 
 def test_everything_can_be_synced(place: tuple[Any, str]) -> None:
