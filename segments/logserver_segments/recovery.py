@@ -7,6 +7,7 @@ everything from it on is cut off, and one log line says what and where.
 
 import errno
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from logserver_segments.checkpoints import LEADER_EPOCHS, CheckpointDamaged, LeaderEpochs
@@ -115,7 +116,7 @@ def open_log(
         # Nothing has synced them before a power cut, and not all of them may be looked at below.
         remove_damaged_snapshots(ProducerStates(config.max_producers), directory, disk, snapshots, checked.check_from)
         if write_again:
-            _write_again(name, segments, checked.check_from)
+            _write_again(name, segments, checked.check_from, resources)
     if end < start_offset and not clean:
         end = _begin_anew(name, segments, start_offset, resources)
     # Of one from before the first segment nobody knows what came between.
@@ -280,11 +281,13 @@ def _recover(
     return _Checked(check_from, end, has_markers) if end >= check_from else None
 
 
-def _write_again(name: str, segments: Sequence[Segment], check_from: int) -> None:
+def _write_again(name: str, segments: Sequence[Segment], check_from: int, resources: Resources) -> None:
     """Writes what is behind an offset where it is already, the same bytes.
 
+    Where the disk is full it is left to the next start: some file systems need space even for that.
+
     Raises:
-        OSError: the disk refused, and not because it is full: some file systems need space even for that.
+        OSError: the disk refused for another reason.
     """
     for number, segment in enumerate(segments):
         if number + 1 < len(segments) and segments[number + 1].base_offset <= check_from:
@@ -296,11 +299,17 @@ def _write_again(name: str, segments: Sequence[Segment], check_from: int) -> Non
             if error.errno not in DISK_FULL:
                 raise
             _log.warning("what was checked is not written again: the disk is full", log=name)
+            if resources.flush_failed is not None:
+                resources.flush_failed()
             return
 
 
 def _copy_onto_itself(segment: Segment, position: int) -> None:
     file = segment.file
+    # Linux tells once, to whoever opens the file next, that data was lost where the flush of the whole file system has
+    # failed. It is told here, and means what is written below: the first flush of a good batch must not fail for it.
+    with suppress(OSError):
+        file.sync()
     while position < segment.size:
         data = file.read(min(_PIECE_BYTES, segment.size - position), position)
         if not data:

@@ -12,7 +12,7 @@ from logserver_client import OffsetAndMetadata
 from logserver.coordinator.consumer_protocol import write_assignment
 from logserver.testing import LogServer
 
-from .groups import commit, committed, join, subscription, sync
+from .groups import commit, committed, fetch, join, subscription, sync
 from .raw_client import RawClient
 from .records import create_topic
 from .rolling import GROUP, TOPIC, Books, Member, Source, Watch, wait_for
@@ -79,8 +79,12 @@ def test_what_is_committed_at_one_door_is_seen_at_the_other(server: LogServer, c
         assert committed(client, GROUP) == {(TOPIC, 0): 7}
         consumer = Consumer({"bootstrap.servers": server.kafka, "group.id": GROUP})
         (found,) = consumer.committed([TopicPartition(TOPIC, 0)], timeout=10)
-        assert (found.offset, found.metadata, found.leader_epoch) == (7, "from the bundled client", 0)
+        # librdkafka copies the metadata without a zero at its end (its issue 4649), Python is given what follows, too.
+        assert (found.offset, found.leader_epoch) == (7, 0)
+        assert found.metadata.startswith("from the bundled client")
         consumer.close()
+        (topic,) = fetch(client, None, group_id=GROUP).topics
+        assert topic.partitions[0].metadata == "from the bundled client"
         commit(client, {(TOPIC, 1): 9}, group_id=GROUP)
         known = admin.committed_offsets(GROUP)
         assert {place.partition: at.offset for place, at in known.items()} == {0: 7, 1: 9}

@@ -82,7 +82,7 @@ class Inode:
 
     def forget_untold(self) -> None:
         """As `forget`, where whoever syncs the file has not been told."""
-        lost = any(isinstance(operation, Write) for operation in self.pending)
+        lost = self.has_error or any(isinstance(operation, Write) for operation in self.pending)
         self.forget()
         self.has_error = lost
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
 from typing import Final
 
 from logserver_segments.checkpoints import TopicPartition
@@ -85,13 +84,14 @@ class DataDirectory:
         self._readers = readers or workers
         self.room = SpaceGuard(disk, path, least_free_bytes)
         files, maps = Pool[File](open_files), Pool[Mapping](mapped_files)
-        note = partial(note_failed_flush, disk, path)
-        self.resources = Resources(disk, files, maps, self.room, preparers or workers, flush_failed=note)
+        self.resources = Resources(disk, files, maps, self.room, preparers or workers, flush_failed=self._note_failed)
         self._logs: dict[TopicPartition, Log] = {}
         self._committer: Committer | None = None
         # Logs whose recovery point on disk is not their end: closed while in use, or not to be opened.
         self._unsettled: set[TopicPartition] = set()
         self._all_opened = False
+        # While the logs are opened: the next start has to write again, too.
+        self._flush_failed_again = False
         # Since this object was made; what is on disk of these is not as the last stop left it.
         self._opened: set[TopicPartition] = set()
         # Where logs ended that are offline and could not be cut there.
@@ -199,18 +199,23 @@ class DataDirectory:
         """Says that every log there is has been opened; before that a stop after an unclean end is not a clean one.
 
         Where a flush had failed before, what opening them has written again is flushed; if that fails, too, all logs
-        are offline. The next start does so again if not all logs could be opened, or some are offline already.
+        are offline. The next start does so again if not all logs could be opened, some are offline already, or the
+        disk was full.
         """
         if self._flush_failed:
             try:
                 self._disk.sync_filesystem(self.path)
-                if not self._unsettled and not self.has_lost_logs:
+                if not self._unsettled and not self.has_lost_logs and not self._flush_failed_again:
                     self._disk.remove(f"{self.path}/{FLUSH_FAILED}")
                 self._flush_failed = False
             except OSError as error:
                 for log in self._logs.values():
                     log.lost(_failed(error))
         self._all_opened = True
+
+    def _note_failed(self) -> None:
+        self._flush_failed_again = True
+        note_failed_flush(self._disk, self.path)
 
     def _forget(self, key: TopicPartition) -> None:
         """Forgets what is known of a log that is not there, or not any more."""
