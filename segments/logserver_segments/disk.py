@@ -84,6 +84,10 @@ class OsMapping:
         return 0 not in vector.raw
 
 
+_WRITE_OUT = 1 | 2 | 4
+"""Flags of sync_file_range(2): waits for what is on its way, begins with the rest, and waits for that."""
+
+
 class OsFile:
     """A file descriptor; closed when the last reference to this object goes."""
 
@@ -149,6 +153,15 @@ class OsFile:
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._fd, size)
+
+    def write_out(self, position: int, size: int) -> None:
+        if sys.platform != "linux":
+            return
+        assert _libc is not None
+        offset, length = ctypes.c_int64(position), ctypes.c_int64(size)
+        if _libc.sync_file_range(self._fd, offset, length, ctypes.c_uint(_WRITE_OUT)):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), self.path)
 
     def sync(self) -> None:
         if sys.platform == "darwin":

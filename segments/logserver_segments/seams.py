@@ -91,6 +91,13 @@ class File(Protocol):
 
     def truncate(self, size: int) -> None: ...
 
+    def write_out(self, position: int, size: int) -> None:
+        """Has a range of what was written go to the disk, and returns when it has; `sync` is due nevertheless.
+
+        Of that it takes the longest part away, and who syncs another file of the disk meanwhile need not wait for it.
+        """
+        ...
+
     def sync(self) -> None:
         """Makes the file's data durable (fdatasync)."""
         ...

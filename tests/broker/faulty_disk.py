@@ -65,6 +65,10 @@ class FaultyFile:
         self._disk.meet("truncate", self.path)
         self._file.truncate(size)
 
+    def write_out(self, position: int, size: int) -> None:
+        self._disk.meet("sync", self.path)
+        self._file.write_out(position, size)
+
     def sync(self) -> None:
         self._disk.meet("sync", self.path)
         self._disk.synced.append(self.path)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -498,6 +499,33 @@ def test_a_batch_that_unpacks_beyond_the_limit_is_left_with_its_log(lines: Lines
         run(box.directory.compact())
         assert [line["log"] for line in lines.of(damaged)] == ["topic-0"]
     assert box.log.log_start_offset == 0 and len(box.log.segments) > 2
+
+
+def test_what_is_kept_goes_to_the_disk_in_small_parts_and_is_synced_once() -> None:
+    box = Box(replace(COMPACT, segment_bytes=1 << 20))
+    for number in range(40):
+        box.append(keyed((b"%d" % number, bytes(10_000))), keyed((b"same", b"")))
+    box.log.roll()
+    box.disk.syncs.clear()
+    _clean(box)
+    parts = [part for part in box.disk.written_out if ".cleaned" in part[0]]
+    ends = [0, *(position + size for _, position, size in parts)]
+    assert [position for _, position, _ in parts] == ends[:-1]
+    assert ends[-1] == box.log.segments[0].size > 400_000
+    assert all(size < (64 << 10) + 11_000 for _, _, size in parts)
+    assert box.disk.syncs.count(parts[0][0]) == 1
+
+
+def test_the_processor_is_left_to_others_after_a_few_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(os, "sched_yield", lambda: counted.append(1))
+    box = Box(replace(COMPACT, segment_bytes=1 << 20))
+    box.append(keyed(*((b"%d" % number, b"") for number in range(1000))))
+    box.log.roll()
+    _clean(box)
+    # Once for the keys and once for what stays.
+    assert len(counted) >= 2 * 1000 // 64
+    assert len(_left(box)) == 1000
 
 
 @pytest.mark.parametrize("operation", ["create", "write", "sync", "sync_directory", "rename", "remove"])

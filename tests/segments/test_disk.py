@@ -143,6 +143,21 @@ def test_two_may_remove_the_same_directory(tmp_path: Path) -> None:
     assert not (tmp_path / "d").exists()
 
 
+def test_a_part_of_a_file_is_written_out(place: tuple[Any, str]) -> None:
+    disk, path = place
+    file = disk.open(f"{path}/f", create=True)
+    file.write((bytes(100_000),), 0)
+    file.write_out(4096, 60_000)
+    assert file.size() == 100_000
+
+
+def test_that_a_part_could_not_be_written_out_is_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "f")
+    file = OsDisk().open(f"{tmp_path}/f")
+    with pytest.raises(OSError, match="Illegal seek"):
+        file.write_out(0, 4096)
+
+
 def test_everything_can_be_synced(place: tuple[Any, str]) -> None:
     disk, path = place
     disk.sync_directory(path)
@@ -278,6 +293,22 @@ def test_the_fake_disk_keeps_what_was_synced_and_may_lose_the_rest() -> None:
     contents = {files["/dir/f"] for files in _after_power_cuts(disk, 200)}
     assert {b"synced", b"syncAB"} <= contents and len(contents) > 2
     assert all(content.startswith(b"sync") for content in contents)
+
+
+def test_the_fake_disk_promises_nothing_of_what_was_written_out_and_tells_what_failed() -> None:
+    disk = FakeDisk()
+    disk.make_directory("/d")
+    disk.sync_filesystem("/")
+    file = disk.open("/d/f", create=True)
+    disk.sync_directory("/d")
+    file.write((b"abc",), 0)
+    file.write_out(0, 3)
+    assert disk.inode("/d/f").durable == b""
+    disk.fail("sync", "/d/f")
+    with pytest.raises(OSError, match="Input/output error"):
+        file.write_out(0, 3)
+    file.sync()
+    assert disk.inode("/d/f").durable == b""
 
 
 def test_the_fake_disk_never_makes_durable_what_a_failed_sync_lost() -> None:

@@ -102,18 +102,28 @@ class RecordingFile:
             except BufferError:
                 raise AssertionError(f"{self.path} was cut to {size} bytes under a live mapping") from None
 
+    def write_out(self, position: int, size: int) -> None:
+        """As `File.write_out`: promises nothing, and may find that the disk fails."""
+        self._disk.before_sync()
+        with self._disk.lock_all:
+            self._disk.written_out.append((self.path, position, size))
+            self._meet_sync()
+
+    def _meet_sync(self) -> None:
+        try:
+            self._disk.meet("sync", self.path)
+            if self._inode.has_error:
+                raise self._disk.tell(errno.EIO, self.path)
+        except OSError:
+            self._do(Kind.FAILED_SYNC)
+            raise
+
     def sync(self) -> None:
         """As `File.sync`."""
         self._disk.before_sync()
         with self._disk.lock_all:
             self._disk.syncs.append(self.path)
-            try:
-                self._disk.meet("sync", self.path)
-                if self._inode.has_error:
-                    raise self._disk.tell(errno.EIO, self.path)
-            except OSError:
-                self._do(Kind.FAILED_SYNC)
-                raise
+            self._meet_sync()
             self._do(Kind.SYNC)
 
     def map(self, size: int) -> RecordingMapping:
@@ -160,8 +170,9 @@ class RecordingDisk:
         self.locks: set[str] = set()
         self.lock_all = threading.RLock()
         self.open_files = 0
-        # What was asked for: (path, position, size) of reads, paths of the others, also of attempts that failed.
+        # What was asked for: (path, position, size), or paths of the others; also of attempts that failed.
         self.reads: list[tuple[str, int, int]] = []
+        self.written_out: list[tuple[str, int, int]] = []
         self.maps: list[str] = []
         self.syncs: list[str] = []
         self.filesystem_syncs = 0

@@ -19,6 +19,7 @@ from logserver_records.codec import KeyOfRecord, decode_batch, decode_keys, rebu
 from logserver_records.errors import RecordError
 
 from logserver_segments.compaction.decided import DecidedTransactions
+from logserver_segments.compaction.giving_way import giving_way
 from logserver_segments.compaction.job import LastOfProducer
 from logserver_segments.compaction.key_map import KeyMap
 from logserver_segments.markers import MOST_BYTES, read_marker
@@ -134,7 +135,7 @@ class Filter:
         tombstones_stay = horizon is None or self._now_ms < horizon
         return [
             offset >= reach or (key is not None and (tombstones_stay or not is_tombstone) and get(key) <= offset)
-            for offset, key, is_tombstone in records
+            for offset, key, is_tombstone in giving_way(records)
         ]
 
     def _rebuilt(self, found: Found, stays: list[bool], horizon_ms: int | None) -> Survivor:

@@ -60,6 +60,9 @@ class ThrottledFile:
     def truncate(self, size: int) -> None:
         self._file.truncate(size)
 
+    def write_out(self, position: int, size: int) -> None:
+        self._file.write_out(position, size)
+
     def sync(self) -> None:
         self._file.sync()
 

@@ -12,6 +12,7 @@ from logserver_records.batch import BatchHeader, Buffer
 from logserver_records.codec import decode_keys
 
 from logserver_segments.compaction.decided import DecidedTransactions
+from logserver_segments.compaction.giving_way import giving_way
 from logserver_segments.compaction.job import Done, Job, Source, Written
 from logserver_segments.compaction.key_map import KeyMap
 from logserver_segments.compaction.survivors import Filter
@@ -25,8 +26,8 @@ from logserver_segments.seams import Disk, File
 from logserver_segments.segment import MAX_RELATIVE_OFFSET, Resources, Segment
 from logserver_segments.transaction_index import packed
 
-_BUFFER_BYTES: Final = 1 << 20
-"""So much is written and synced at once: everybody else's flush waits for it."""
+_BUFFER_BYTES: Final = 64 << 10
+"""So much is written at once: everybody else's flush waits for it."""
 _MAX_SEGMENT_BYTES: Final = 0x7FFF_FFFF
 _MOST_SOURCES: Final = 100
 """Segments that become one at once: the swap does a few things with each, and readers wait for it."""
@@ -72,7 +73,7 @@ def _map_keys(job: Job, throttle: Throttle) -> tuple[KeyMap, int]:
                 transactions.end(header, stored_marker(file, found.position, header))
             elif not transactions.is_aborted(header) and header.last_offset >= job.dirty_from and header.record_count:
                 records = decode_keys(found.chunk, found.at, max_decompressed_bytes=job.log.max_decompressed_bytes)
-                reach = keys.put_all(records, job.dirty_from)
+                reach = keys.put_all(giving_way(records), job.dirty_from)
                 if reach is not None:
                     return keys, reach
     return keys, job.sources[-1].end_offset
@@ -188,15 +189,18 @@ class _Output:
     def _flush(self) -> None:
         assert self._file is not None
         self._check_space()
-        self._file.write(self._buffers, self._segment.size - self._buffered)
+        position = self._segment.size - self._buffered
+        self._file.write(self._buffers, position)
+        # Syncing each part would have every flush of others wait for it and for its own commit of the journal.
+        self._file.write_out(position, self._buffered)
         self._buffers, self._buffered = [], 0
-        self._file.sync()
 
     def finish(self, last_base_offset: int) -> None:
         """Makes all of it durable."""
         assert self._file is not None
         if self._buffers:
             self._flush()
+        self._file.sync()
         segment, disk = self._segment, self._disk
         segment.close_time_index()
         index, time_index, aborted = segment.index.content(), segment.time_index.content(), packed(self._aborted)
