@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import commits, consume, footprint, other_logs, produce, streams
+from benchmarks import cold_reads, commits, consume, footprint, other_logs, produce, streams
 from benchmarks.peers.field import KAFKA, KAFKA_FSYNC, OURS, OURS_RELAXED, TANSU, Contestant
 from benchmarks.support.contest import Rounds
 from benchmarks.support.output import Report
@@ -51,6 +51,7 @@ def targets(tmp_path: Path) -> list[str]:
     )
     for value_bytes in other_logs.SIZES:
         other_logs.measure_clients(report, logs, 1, value_bytes, 1)
+    cold_reads.tell(report, {(20, what): [(1.0, 1.0)] for what in ("produce", "consume")})
     names = [target["what"] for target in report.document()["targets"]]
     return [*names, *(f"stream, {streams.Case(what, 1024, 1, 1)}: sync" for what in ("produce", "consume"))]
 

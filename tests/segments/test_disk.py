@@ -311,6 +311,19 @@ def test_the_fake_disk_promises_nothing_of_what_was_written_out_and_tells_what_f
     assert disk.inode("/d/f").durable == b""
 
 
+def test_the_fake_disk_tells_of_a_loss_also_when_the_next_flush_of_all_has_failed_too() -> None:
+    disk = FakeDisk()
+    file = disk.open("/f", create=True)
+    file.write((b"abc",), 0)
+    disk.fail("sync_filesystem", times=2)
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output error"):
+            disk.sync_filesystem("/")
+    with pytest.raises(OSError, match="Input/output error"):
+        file.sync()
+    file.sync()
+
+
 def test_the_fake_disk_never_makes_durable_what_a_failed_sync_lost() -> None:
     disk = FakeDisk()
     file = disk.open("/f", create=True)

@@ -152,13 +152,19 @@ def test_what_was_lost_with_the_cut_of_half_a_batch_is_written_again_by_the_next
     assert len(read_all(box.log)) == 6
 
 
-def test_a_failed_flush_that_the_ended_process_was_not_told_of_does_not_fail_the_flushes_of_the_next_one() -> None:
+def _lost_by_the_flush_of_all() -> Box:
+    """Returns a log of 3 records that a failed flush of the whole file system has lost, and the note of that."""
     box = Box(replace(SMALL, flush_messages=100))
     box.fill(3)
     box.disk.fail("sync_filesystem", "*")
     with pytest.raises(OSError, match="Input/output error"):
         box.disk.sync_filesystem(PATH)
     box.disk.write_file(f"{PATH}/{FLUSH_FAILED}", b"", durable=False)
+    return box
+
+
+def test_a_failed_flush_that_the_ended_process_was_not_told_of_does_not_fail_the_flushes_of_the_next_one() -> None:
+    box = _lost_by_the_flush_of_all()
     box.config = SMALL
     box.kill()
     assert not box.disk.exists(f"{PATH}/{FLUSH_FAILED}")
@@ -168,13 +174,7 @@ def test_a_failed_flush_that_the_ended_process_was_not_told_of_does_not_fail_the
 
 
 def test_what_could_not_be_written_again_on_a_full_disk_is_by_the_start_after() -> None:
-    box = Box(replace(SMALL, flush_messages=100))
-    box.fill(3)
-    box.disk.fail("sync_filesystem", "*")
-    with pytest.raises(OSError, match="Input/output error"):
-        box.disk.sync_filesystem(PATH)
-    note = f"{PATH}/{FLUSH_FAILED}"
-    box.disk.write_file(note, b"", durable=False)
+    box, note = _lost_by_the_flush_of_all(), f"{PATH}/{FLUSH_FAILED}"
     box.disk.fail("write", "*.log", errno.ENOSPC)
     box.kill()
     assert box.disk.exists(note)
